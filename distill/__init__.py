@@ -1,0 +1,1 @@
+"""What is learnt from traces: trace, store, render, filters, dataset, training, examination, night."""

@@ -1,0 +1,159 @@
+"""The exploring agent: a question, three read-only tools, and any OpenAI-compatible endpoint.
+
+Owns the loop and what it observed; failures of the endpoint are values in the result, so that an examination over
+many questions goes on. Knows nothing of who answers behind the endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Literal
+
+import msgspec
+from openai import AsyncOpenAI, OpenAIError
+
+from distill.tools import Toolbox
+from router.chat import ChatResponse, FunctionCall, Message
+
+SYSTEM = "Answer questions about the code in the current directory; use the tools when you need them."
+
+End = Literal["answered", "repeated", "too_many_calls", "empty", "cut", "error"]
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One request: who answered it and why, as the gateway's headers said ('' from other endpoints)."""
+
+    served_by: str
+    reason: str
+    trace: str
+    seconds: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Conversation(msgspec.Struct):
+    """What happened: `messages` with the system prompt first, `calls` in order, `answer` ('' if there was none)."""
+
+    question: str
+    messages: list[Message]
+    calls: list[FunctionCall] = msgspec.field(default_factory=list)
+    turns: list[Turn] = msgspec.field(default_factory=list)
+    answer: str = ""
+    end: End = "empty"
+    error: str = ""
+    seconds: float = 0.0
+
+
+async def explore(
+    client: AsyncOpenAI,
+    model: str,
+    question: str,
+    toolbox: Toolbox,
+    *,
+    max_calls: int = 6,
+    conversation: str | None = None,
+    max_tokens: int | None = None,
+    seed: int | None = None,
+) -> Conversation:
+    """Lets the model explore until it answers, repeats a call, has made `max_calls` calls, or the endpoint fails.
+
+    `conversation` goes out as x-nightschool-conversation. Raises nothing for what the endpoint or the model does.
+    """
+    done = Conversation(question, [Message("system", SYSTEM), Message("user", question)])
+    options: dict[str, Any] = {"max_tokens": max_tokens, "seed": seed}
+    options = {key: value for key, value in options.items() if value is not None}
+    if conversation is not None:
+        options["extra_headers"] = {"x-nightschool-conversation": conversation}
+    start = time.perf_counter()
+    try:
+        while await _turn(done, client, model, toolbox, max_calls, options):
+            pass
+    except OpenAIError as error:
+        done.end, done.error = "error", f"{type(error).__name__}: {error}"
+    except msgspec.MsgspecError as error:
+        done.end, done.error = "error", f"the endpoint's answer makes no sense: {error}"
+    done.seconds = time.perf_counter() - start
+    return done
+
+
+async def _turn(
+    done: Conversation, client: AsyncOpenAI, model: str, toolbox: Toolbox, max_calls: int, options: dict[str, Any]
+) -> bool:
+    """One request and the calls it asks for. False when the conversation is over."""
+    completion = await _ask(done, client, model, toolbox, options)
+    if not completion.choices:
+        done.end, done.error = "error", "the endpoint's answer has no choices"
+        return False
+    choice = completion.choices[0]
+    wanted = choice.message.tool_calls or []
+    done.messages.append(Message("assistant", choice.message.content, wanted or None))
+    if not wanted:
+        done.answer = choice.message.content or ""
+        done.end = "cut" if choice.finish_reason == "length" else "answered" if done.answer.strip() else "empty"
+        return False
+    for call in wanted:
+        if call.function in done.calls:
+            done.end = "repeated"
+            return False
+        if len(done.calls) >= max_calls:
+            done.end = "too_many_calls"
+            return False
+        done.calls.append(call.function)
+        result = await toolbox.call(call.function.name, call.function.arguments)
+        done.messages.append(Message("tool", result, tool_call_id=call.id))
+    return True
+
+
+async def _ask(
+    done: Conversation, client: AsyncOpenAI, model: str, toolbox: Toolbox, options: dict[str, Any]
+) -> ChatResponse:
+    start = time.perf_counter()
+    raw = await client.chat.completions.with_raw_response.create(
+        model=model,
+        messages=msgspec.to_builtins(done.messages),
+        tools=msgspec.to_builtins(toolbox.specs),
+        temperature=0,
+        metadata={"repository": toolbox.root.name},
+        **options,
+    )
+    # the bytes through our own types: the package would construct whatever came, unchecked
+    completion = msgspec.json.decode(raw.content, type=ChatResponse)
+    usage = completion.usage
+    turn = Turn(
+        served_by=raw.headers.get("x-nightschool-served-by", ""),
+        reason=raw.headers.get("x-nightschool-reason", ""),
+        trace=raw.headers.get("x-nightschool-trace", ""),
+        seconds=time.perf_counter() - start,
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        completion_tokens=usage.completion_tokens if usage else 0,
+    )
+    done.turns.append(turn)
+    return completion
+
+
+async def explore_all(
+    client: AsyncOpenAI,
+    model: str,
+    tasks: list[tuple[str, str, Toolbox]],
+    *,
+    at_once: int = 8,
+    max_calls: int = 6,
+    max_tokens: int | None = None,
+) -> list[Conversation]:
+    """One conversation for each (conversation id, question, toolbox), `at_once` of them at a time, in their order."""
+    free = asyncio.Semaphore(at_once)
+
+    async def one(identity: str, question: str, toolbox: Toolbox) -> Conversation:
+        async with free:
+            return await explore(
+                client,
+                model,
+                question,
+                toolbox,
+                max_calls=max_calls,
+                conversation=identity,
+                max_tokens=max_tokens,
+            )
+
+    return await asyncio.gather(*(one(*task) for task in tasks))

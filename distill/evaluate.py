@@ -1,0 +1,128 @@
+"""Examination: questions with known answers, put to any endpoint by the exploring agent, and marked.
+
+Owns how an examination is made from its definition and how a conversation is marked. Knows nothing of adapters,
+promotion or who answers behind the endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from openai import AsyncOpenAI
+
+from distill.agent import Conversation, explore
+from distill.errors import QuestionError
+from distill.gate import Mark
+from distill.generate.facts import collect
+from distill.generate.oracle import exact_calls, right
+from distill.generate.question import Question
+from distill.generate.questions import generate
+from distill.generate.repositories import snapshot
+from distill.generate.templates import Call, load_templates
+from distill.tools import Toolbox
+
+
+class Examination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """data/examinations/<name>.toml: the repositories (installed packages) that are asked about, how many questions
+    altogether, and the seed that draws them. Nothing about these repositories is ever trained on."""
+
+    name: str
+    version: int
+    repositories: list[str]
+    questions: int
+    seed: int
+    result_limit: int = 300
+    max_tokens: int = 128
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A question and the tools to answer it with."""
+
+    question: Question
+    toolbox: Toolbox
+
+
+def read_examination(path: Path) -> Examination:
+    """Raises QuestionError saying what is wrong with the file."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text()), Examination)
+    except (OSError, ValueError) as error:
+        raise QuestionError(f"{path}: {error}") from error
+
+
+async def set_questions(
+    examination: Examination, templates: Path, work: Path, exclude: frozenset[str] = frozenset()
+) -> list[Item]:
+    """The examination's questions, the same for the same repositories, with snapshots of these under `work`.
+
+    `exclude` holds question texts that were trained on. Each repository gives an equal share.
+    """
+    loaded = load_templates(templates)
+    counts = _spread(examination.questions, len(examination.repositories))
+    items: list[Item] = []
+    for name, count in zip(examination.repositories, counts, strict=True):
+        root = await asyncio.to_thread(snapshot, name, work)
+        toolbox = Toolbox(root)
+        asked = exclude | {item.question.text for item in items}
+        facts = collect(root, name)
+        limit = examination.result_limit
+        drawn = await generate(facts, loaded, toolbox, count, examination.seed, limit=limit, exclude=asked)
+        items += [Item(question, toolbox) for question in drawn]
+    return items
+
+
+async def examine(
+    client: AsyncOpenAI,
+    model: str,
+    items: Sequence[Item],
+    *,
+    at_once: int,
+    max_tokens: int,
+    prefix: str = "exam",
+    done: Callable[[], None] = lambda: None,
+) -> list[tuple[Mark, Conversation]]:
+    """Every question put to `model`, `at_once` of them at a time; `done` is called after each."""
+    free = asyncio.Semaphore(at_once)
+
+    async def one(item: Item) -> tuple[Mark, Conversation]:
+        async with free:
+            identity = f"{prefix}/{model}/{item.question.id}"
+            conversation = await explore(
+                client, model, item.question.text, item.toolbox, conversation=identity, max_tokens=max_tokens
+            )
+            done()
+            return mark(item.question, conversation, item.toolbox), conversation
+
+    return await asyncio.gather(*(one(item) for item in items))
+
+
+def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
+    """How a conversation answered its question."""
+    known = {spec.function.name for spec in toolbox.specs}
+    calls = [_call(call.name, call.arguments) for call in conversation.calls]
+    ended = conversation.end == "answered"
+    return Mark(
+        question=question.id,
+        category=question.category,
+        needed=bool(question.plan),
+        called=any(call.name in known for call in calls),
+        exact=conversation.end != "error" and exact_calls(question, calls),  # a failed endpoint chose nothing
+        right=ended and right(question, conversation.answer),
+        seconds=conversation.seconds,
+    )
+
+
+def _call(name: str, arguments: str) -> Call:
+    try:
+        decoded = msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        decoded = None
+    return Call(name, decoded if isinstance(decoded, dict) else {"": arguments})
+
+
+def _spread(total: int, parts: int) -> list[int]:
+    return [total // parts + (index < total % parts) for index in range(parts)]

@@ -1,0 +1,57 @@
+"""The expert: a deterministic program that answers the templated questions, as a stand-in for a teacher model.
+
+Owns the reading of a conversation: which question, what was called since, what came back. It answers from the
+results alone and sees no repository and no facts. Knows nothing of HTTP; `gateway.expert` serves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from distill.generate.templates import Phrasebook, Recognised, Template, load_templates, proceed
+from router.chat import AnswerMessage, FunctionCall, Message, Tool, ToolCall
+
+UNKNOWN = "I am a stand-in that knows only the templated questions about code, and this is none of them."
+NO_QUESTION = "I am a stand-in that answers templated questions about code; there is no question here."
+
+
+class Expert:
+    """The brain on one set of templates. Pure: the same conversation always gets the same answer."""
+
+    def __init__(self, templates: Iterable[Template]) -> None:
+        self._book = Phrasebook(templates)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Expert:
+        """Raises QuestionError where the folder's templates are damaged."""
+        return cls(load_templates(folder))
+
+    def answer(self, messages: list[Message], tools: list[Tool] | None) -> AnswerMessage:
+        """The next turn: a tool call of the question's plan, or the answer."""
+        at = max((i for i, message in enumerate(messages) if message.role == "user"), default=None)
+        if at is None:
+            return AnswerMessage(NO_QUESTION)
+        recognised = self._book.recognise(messages[at].text)
+        if recognised is None:
+            return AnswerMessage(UNKNOWN)
+        return self._turn(recognised, messages[at + 1 :], {tool.function.name for tool in tools or ()})
+
+    def _turn(self, recognised: Recognised, since: list[Message], offered: set[str]) -> AnswerMessage:
+        results = [message.text for message in since if message.role == "tool"]
+        outcome = proceed(recognised, results)
+        if outcome.call is None:
+            return AnswerMessage(outcome.answer)
+        if outcome.call.name not in offered:
+            return AnswerMessage(f"I would need the tool {outcome.call.name} to answer this.")
+        function = FunctionCall(outcome.call.name, arguments_text(outcome.call.arguments))
+        identity = f"{recognised.template.name}/{len(results)}/{function.arguments}"
+        return AnswerMessage(None, [ToolCall(f"call_{hashlib.sha256(identity.encode()).hexdigest()[:20]}", function)])
+
+
+def arguments_text(arguments: dict[str, Any]) -> str:
+    """Arguments as the JSON a model is to learn: one space after ':' and ','."""
+    return json.dumps(arguments, ensure_ascii=False)

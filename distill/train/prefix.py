@@ -1,0 +1,114 @@
+"""The loss over a batch with its shared prefix run once.
+
+The prefix's keys and values stay in the autodiff graph and serve every suffix, and logits are computed only where a
+token is learnt; the gradients are those of the plain loss. Owns the two stand-ins for mlx-lm's key-value cache that
+make this work for any model with plain caches; others, and models with an unusual head, are trained the plain way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx_lm.models.cache import KVCache, make_prompt_cache
+
+from distill.mlx import cpu
+from distill.train.batches import Batch
+
+
+class PrefixKeys:
+    """Stands for a layer's cache while the prefix runs: keeps its keys and values, (1, kv_heads, p, d)."""
+
+    offset = 0
+
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+        self.keys, self.values = keys, values
+        return keys, values
+
+    def make_mask(self, n: int, **_: Any) -> str | None:
+        return "causal" if n > 1 else None
+
+
+class SharedKeys:
+    """Stands for a layer's cache while the suffixes run: every row attends to the same prefix and to itself."""
+
+    def __init__(self, prefix: PrefixKeys) -> None:
+        self._keys, self._values = prefix.keys, prefix.values
+        self.offset = prefix.keys.shape[2]
+
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+        if keys.dtype == mx.float32 and mx.default_device() == mx.Device(mx.cpu):
+            return keys, values  # `attend` adds the prefix without copying it to every row
+        repeated = (keys.shape[0], *self._keys.shape[1:])
+        return (
+            mx.concatenate([mx.broadcast_to(self._keys, repeated), keys], axis=2),
+            mx.concatenate([mx.broadcast_to(self._values, repeated), values], axis=2),
+        )
+
+    def make_mask(self, n: int, **_: Any) -> mx.array:
+        return mx.arange(self.offset, self.offset + n)[:, None] >= mx.arange(self.offset + n)[None]
+
+    def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float, mask: mx.array) -> mx.array:
+        """Attention with the products against the prefix joined over all rows into one per key head."""
+        batch, heads, n, width = queries.shape
+        kv_heads, p = keys.shape[1], self.offset
+        grouped = (queries * scale).reshape(batch, kv_heads, -1, width)
+        joined = grouped.transpose(1, 0, 2, 3).reshape(kv_heads, -1, width)
+        own = (grouped @ keys.swapaxes(-1, -2)).reshape(batch, kv_heads, -1, n, n)
+        own = own + cpu.additive(mask[:, p:], n, n, own.dtype)
+        own = own.swapaxes(0, 1).reshape(kv_heads, -1, n)
+        weights = cpu.softmax(mx.concatenate([joined @ self._keys[0].swapaxes(-1, -2), own], axis=-1))
+        seen = (weights[..., :p] @ self._values[0]).reshape(kv_heads, batch, -1, width).swapaxes(0, 1)
+        mine = weights[..., p:].reshape(kv_heads, batch, -1, n).swapaxes(0, 1) @ values
+        return (seen + mine).reshape(batch, heads, n, width)
+
+
+def shares(model: nn.Module) -> bool:
+    """Whether a prefix can be shared on this model: plain key-value caches and a head we know how to apply."""
+    plain = all(type(cache) is KVCache for cache in make_prompt_cache(model))
+    body = getattr(model, "model", None)
+    return plain and hasattr(body, "embed_tokens") and (hasattr(model, "lm_head") or _tied(model))
+
+
+def summed_loss(model: nn.Module, batch: Batch, streams: list[mx.Stream]) -> mx.array:
+    """The sum of the cross-entropies of the batch's learnt tokens, in nats.
+
+    The prefix runs once; the rows are divided over `streams`, which compute side by side.
+    """
+    prefix = [PrefixKeys() for _ in model.layers]
+    if len(batch.prefix):
+        model.model(mx.array(batch.prefix)[None], cache=prefix)
+    total = mx.array(0.0)
+    for stream, part in zip(streams, batch.halves(len(streams)), strict=False):
+        with mx.stream(stream):
+            caches = [SharedKeys(layer) for layer in prefix] if len(batch.prefix) else None
+            hidden = model.model(mx.array(part.suffixes), cache=caches)
+            logits = _head(model, hidden[mx.array(part.rows), mx.array(part.columns)])
+            total = total + _cross_entropy(logits, mx.array(part.targets)).sum()
+    return total
+
+
+def plain_loss(model: nn.Module, batch: Batch) -> mx.array:
+    """The same sum, each example run whole and every logit computed: for models that cannot share, and as the yardstick."""
+    repeated = mx.broadcast_to(mx.array(batch.prefix)[None], (len(batch.suffixes), len(batch.prefix)))
+    logits = model(mx.concatenate([repeated, mx.array(batch.suffixes)], axis=1))
+    chosen = logits[mx.array(batch.rows), mx.array(batch.columns + len(batch.prefix))]
+    return nn.losses.cross_entropy(chosen.astype(mx.float32), mx.array(batch.targets), reduction="sum")
+
+
+def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
+    if logits.dtype != mx.float32:
+        logits = logits.astype(mx.float32)
+    chosen = mx.take_along_axis(logits, targets[:, None], axis=-1).squeeze(-1)
+    on_cpu = mx.default_device() == mx.Device(mx.cpu)
+    return (cpu.logsumexp(logits) if on_cpu else mx.logsumexp(logits, axis=-1)) - chosen
+
+
+def _head(model: nn.Module, hidden: mx.array) -> mx.array:
+    tied: mx.array = model.model.embed_tokens.as_linear(hidden) if _tied(model) else model.lm_head(hidden)
+    return tied
+
+
+def _tied(model: nn.Module) -> bool:
+    return bool(getattr(getattr(model, "args", None), "tie_word_embeddings", False))

@@ -1,0 +1,36 @@
+"""Decision: who answers a request and why. Owns the record alone; the rules are in policy, verify and score."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Arm = Literal["student", "teacher"]
+
+Reason = Literal[
+    "verified",  # the student's draft passed verification and was confident enough
+    "unverified",  # the draft's form is wrong: see `detail`
+    "doubtful",  # the draft is well-formed but not confident enough
+    "uncertified",  # the student may not serve yet
+    "capability",  # only one arm can serve such a request
+    "requested",  # the client named the arm
+    "policy",  # the settings say so
+    "sticky",  # the conversation stays with the teacher until the next user message
+    "holdout",  # the conversation belongs to the random share that always goes to the teacher
+    "student_failed",  # the student's engine broke or timed out
+    "teacher_failed",  # the teacher could not answer and the settings let the student's draft stand in
+]
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`scores` are probabilities in 0..1; `threshold` is what the score named `confidence` had to reach."""
+
+    arm: Arm
+    reason: Reason
+    detail: str = ""
+    scores: dict[str, float] = msgspec.field(default_factory=dict)
+    threshold: float | None = None
+    certificate: str | None = None
+    certified: bool = False
+    policy: str = "rule-1"

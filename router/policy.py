@@ -1,0 +1,106 @@
+"""The rule that says who answers: before a draft is made, and after.
+
+Pure: takes the request and what is known of the two arms, gives a Decision. Issue of certificates, generation and
+HTTP are elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from router.chat import ChatRequest, Choice
+from router.decision import Arm, Decision
+from router.score import scores
+from router.verify import fault
+
+STUDENT_CALL = "call_s"  # ids of tool calls that a student's turn carried begin so; any other was the teacher's
+_CHARACTERS_PER_TOKEN = 2.5  # low for English and code, so that a prompt is rather taken for too long than cut
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The router's settings, plus what the student is known to be able to do."""
+
+    policy: Literal["cascade", "student", "teacher"] = "cascade"
+    uncertified: Literal["shadow", "serve"] = "shadow"
+    confidence: float = 0.6
+    holdout: float = 0.05
+    context: int = 0  # of the student, in tokens; 0: not known
+
+
+def before(
+    request: ChatRequest, rules: Rules, *, conversation: str, requested: Arm | None = None, size: int = 0
+) -> Decision | None:
+    """Who answers without a draft; None: the student may try. `size` is the length of the request in characters."""
+    if requested is not None:
+        return Decision(arm=requested, reason="requested")
+    if rules.policy != "cascade":
+        return Decision(arm=rules.policy, reason="policy")
+    lacking = _beyond_student(request, rules, size)
+    if lacking:
+        return Decision(arm="teacher", reason="capability", detail=lacking)
+    if in_holdout(conversation, rules.holdout):
+        return Decision(arm="teacher", reason="holdout")
+    if rules.uncertified == "shadow":
+        return Decision(arm="teacher", reason="uncertified")
+    if _teacher_has_it(request):
+        return Decision(arm="teacher", reason="sticky")
+    return None
+
+
+def after(request: ChatRequest, choice: Choice, rules: Rules) -> Decision:
+    """Whether the draft is released."""
+    problem = fault(request, choice)
+    found = scores(choice)
+    if problem:
+        return Decision(arm="teacher", reason="unverified", detail=problem, scores=found, threshold=rules.confidence)
+    if not found and rules.confidence > 0:
+        return Decision(arm="teacher", reason="doubtful", detail="no log-probabilities", threshold=rules.confidence)
+    if found.get("confidence", 1.0) < rules.confidence:
+        return Decision(arm="teacher", reason="doubtful", scores=found, threshold=rules.confidence)
+    return Decision(arm="student", reason="verified", scores=found, threshold=rules.confidence)
+
+
+def in_holdout(conversation: str, share: float) -> bool:
+    """Whether a conversation belongs to the share that always goes to the teacher; the same answer at every turn."""
+    if share <= 0:
+        return False
+    digest = hashlib.sha256(b"holdout:" + conversation.encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 < share
+
+
+def _beyond_student(request: ChatRequest, rules: Rules, size: int) -> str:
+    if request.n is not None and request.n > 1:
+        return "n"
+    if request.logprobs or request.top_logprobs:
+        return "logprobs"
+    kind = (request.response_format or {}).get("type", "text")
+    if kind != "text":
+        return f"response_format {kind}"
+    for name in ("functions", "audio", "modalities", "web_search_options", "prediction"):
+        if request.extra.get(name):
+            return name
+    if rules.context and size / _CHARACTERS_PER_TOKEN + (request.completion_limit or 0) > rules.context:
+        return "context"
+    return _part_beyond_text(request)
+
+
+def _part_beyond_text(request: ChatRequest) -> str:
+    for message in request.messages:
+        if isinstance(message.content, list):
+            for part in message.content:
+                if part.get("type", "text") != "text":
+                    return str(part.get("type"))
+    return ""
+
+
+def _teacher_has_it(request: ChatRequest) -> bool:
+    """Whether the teacher answered since the last user message: told by the ids of the calls in the history."""
+    for message in reversed(request.messages):
+        if message.role == "user":
+            return False
+        if any(not call.id.startswith(STUDENT_CALL) for call in message.tool_calls or ()):
+            return True
+    return False
