@@ -1,4 +1,7 @@
-"""Dataset: examples plus a manifest, in a folder named by what it holds. Owns the files; knows nothing of SQL or MLX."""
+"""Dataset: examples plus a manifest, in a folder named by what it holds.
+
+Owns the files; knows nothing of SQL or MLX.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def write_dataset(examples: Sequence[Example], dropped: Counter[str], home: Path
 
     Conversations are divided by a hash of their name. Raises DatasetError when there is nothing to learn from.
     """
-    unique = _without_duplicates(sorted(examples, key=lambda example: example.conversation))
+    unique = _without_duplicates(sorted(examples, key=lambda example: (example.conversation, _line(example))))
     held_out = [example for example in unique if _fraction(example.conversation) < valid_share]
     learnt = [example for example in unique if _fraction(example.conversation) >= valid_share]
     if not learnt:
@@ -91,7 +94,11 @@ def _without_duplicates(examples: Iterable[Example]) -> list[Example]:
 
 
 def _lines(examples: Iterable[Example]) -> bytes:
-    return b"".join(msgspec.json.encode(example) + b"\n" for example in examples)
+    return b"".join(_line(example) for example in examples)
+
+
+def _line(example: Example) -> bytes:
+    return msgspec.json.encode(example) + b"\n"
 
 
 def _fraction(name: str) -> float:

@@ -72,7 +72,7 @@ def wilson(hits: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
 def mcnemar(gained: int, lost: int) -> float:
     """One-sided exact p-value that gains and losses are equally likely: P(X ≥ gained), X ~ Binomial(gained+lost, ½)."""
     changed = gained + lost
-    return sum(math.comb(changed, k) for k in range(gained, changed + 1)) / 2**changed
+    return sum(math.comb(changed, k) for k in range(gained, changed + 1)) / (1 << changed)
 
 
 def share(flags: Sequence[bool]) -> Share:

@@ -25,7 +25,7 @@ from distill.agent import Conversation
 from distill.dataset import Dataset, read_examples, write_dataset
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
-from distill.evaluate import Examination, Item, examine, read_examination, set_questions
+from distill.evaluate import Examination, Item, examine, set_questions
 from distill.filters import sift, trajectories
 from distill.gate import Mark, Score, Verdict, judge, score
 from distill.store import TraceStore
@@ -46,7 +46,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     models: Path
     base: Path
     templates: Path
-    examination: Path
+    examination: Examination
     recipe: dict[str, Any]
     lease_bytes: int
     minimum: int = 50  # fewer conversations than this are not worth a night
@@ -74,8 +74,11 @@ class Progress(Protocol):
 
 
 async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
-    """One night. Raises DatasetError when there is nothing to learn, NightError or DayError when a stage cannot go on."""
-    examination = read_examination(settings.examination)
+    """One night.
+
+    Raises DatasetError when there is nothing to learn, NightError or DayError when a stage cannot go on.
+    """
+    examination = settings.examination
     dataset = await _collect(settings, examination, progress)
     async with _lease(day, settings.lease_bytes):
         run_folder = await _train(settings, dataset, progress)

@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from distill.errors import ModelError
-from router.chat import Message, Tool
+from router.chat import Message, Tool, ToolCall
 
 _SPLIT = "\ufdd0"  # a Unicode noncharacter: marks where text is cut before encoding
 
@@ -40,14 +40,19 @@ class Renderer:
         tokenizer_file, template = folder / "tokenizer.json", _read_template(folder)
         if not tokenizer_file.exists():
             raise ModelError(f"{folder} holds no tokenizer.json")
-        self._tokenizer: Tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        self._template = _sandbox().from_string(template)
+        vocabulary = tokenizer_file.read_bytes()
+        try:
+            self._tokenizer: Tokenizer = Tokenizer.from_buffer(vocabulary)
+            self._template = _sandbox().from_string(template)
+        except (ValueError, jinja2.TemplateError) as error:
+            raise ModelError(f"the tokenizer or the chat template in {folder} is damaged: {error}") from error
         self._variables = _token_names(folder)
-        added = sorted((token.content for token in self._tokenizer.get_added_tokens_decoder().values()), key=len)
-        self._control = re.compile("|".join(re.escape(text) for text in reversed(added))) if added else None
+        added = [re.escape(token.content) for token in self._tokenizer.get_added_tokens_decoder().values()]
+        # looks ahead, so that one that begins inside another is found too
+        self._control = re.compile(f"(?={'|'.join(added)}).", re.DOTALL) if added else None
         self.eos_ids = _eos_ids(folder)
         self.template_digest = hashlib.sha256(template.encode()).hexdigest()
-        self.tokenizer_digest = hashlib.sha256(tokenizer_file.read_bytes()).hexdigest()
+        self.tokenizer_digest = hashlib.sha256(vocabulary).hexdigest()
 
     def prompt(self, messages: list[Message], tools: list[Tool] | None = None) -> list[int]:
         """Token ids of the conversation with the header that asks the assistant to speak."""
@@ -60,13 +65,13 @@ class Renderer:
         tokens trained on are those that were served. A template that renders earlier turns differently once later
         ones are there cannot be cut so; its conversation comes as one segment from which nothing is learnt.
         """
-        plain = [_plain(message, self._cut) for message in messages]
-        specs = [self._cut_all(_tool(tool)) for tool in tools] if tools else None
+        plain = [self._plain(message) for message in messages]
+        specs = self._specs(tools) if tools else None
         whole = self._render(plain, specs, ask)
         pieces: list[Segment] = []
         done = ""
         for index, message in enumerate(messages):
-            if message.role == "assistant":
+            if message.role == "assistant" and index:  # nobody was asked for what opens a conversation
                 before, after = self._render(plain[:index], specs, True), self._render(plain[: index + 1], specs, False)
                 if not (before.startswith(done) and after.startswith(before) and whole.startswith(after)):
                     return [Segment(self._encode(whole), learnt=False)]
@@ -93,7 +98,7 @@ class Renderer:
             return ""
         try:
             return self._template.render(messages=messages, tools=tools, add_generation_prompt=ask, **self._variables)
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
             raise ModelError(f"the model's chat template refuses these messages: {error}") from error
 
     def _encode(self, text: str) -> list[int]:
@@ -105,7 +110,7 @@ class Renderer:
         clean = text.replace(_SPLIT, "\ufffd").encode("utf-8", "replace").decode()  # lone surrogates become "?"
         if self._control is None:
             return clean
-        return self._control.sub(lambda found: found[0][0] + _SPLIT + found[0][1:], clean)
+        return self._control.sub(lambda found: found[0] + _SPLIT, clean)
 
     def _cut_all(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -114,31 +119,34 @@ class Renderer:
             return {self._cut_all(key): self._cut_all(item) for key, item in value.items()}
         return [self._cut_all(item) for item in value] if isinstance(value, list) else value
 
+    def _plain(self, message: Message) -> dict[str, Any]:
+        """A message as templates expect it: text content, arguments as objects."""
+        plain: dict[str, Any] = {"role": message.role, "content": self._cut(message.text).strip()}
+        if message.role in ("tool", "function"):
+            plain["content"] = self._cut(message.text)
+            plain["tool_call_id"] = self._cut(message.tool_call_id or "")
+            plain["name"] = self._cut(message.name or "")
+        if message.tool_calls:
+            plain["tool_calls"] = [self._call(call) for call in message.tool_calls]
+        return plain
 
-def _plain(message: Message, cut: Any) -> dict[str, Any]:
-    """A message as templates expect it: text content, arguments as objects."""
-    plain: dict[str, Any] = {"role": message.role, "content": cut(message.text).strip()}
-    if message.role in ("tool", "function"):
-        plain["content"] = cut(message.text)
-        plain["tool_call_id"], plain["name"] = message.tool_call_id or "", message.name or ""
-    if message.tool_calls:
-        plain["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": cut(call.function.name), "arguments": _arguments(call.function.arguments, cut)},
-            }
-            for call in message.tool_calls
-        ]
-    return plain
+    def _specs(self, tools: list[Tool]) -> list[Any]:
+        try:
+            return [self._cut_all(_tool(tool)) for tool in tools]
+        except RecursionError as error:
+            raise ModelError("the tools' schemas are nested too deeply") from error
 
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        function = {"name": self._cut(call.function.name), "arguments": self._arguments(call.function.arguments)}
+        return {"id": self._cut(call.id), "type": "function", "function": function}
 
-def _arguments(text: str, cut: Any) -> Any:
-    """The arguments as an object; what is not JSON stays the text it is."""
-    try:
-        return json.loads(cut(text))
-    except ValueError:
-        return cut(text)
+    def _arguments(self, text: str) -> Any:
+        """The arguments as an object; what is not JSON stays the text it is. JSON can spell any text with escapes,
+        so its strings are cut once they are read."""
+        try:
+            return self._cut_all(json.loads(text))
+        except (ValueError, RecursionError):
+            return self._cut(text)
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -191,5 +199,8 @@ def _eos_ids(folder: Path) -> set[int]:
 def _json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    loaded = json.loads(path.read_text())
+    try:
+        loaded = json.loads(path.read_text())
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
     return loaded if isinstance(loaded, dict) else {}

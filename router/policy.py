@@ -17,6 +17,16 @@ from router.score import scores
 from router.verify import fault
 
 STUDENT_CALL = "call_s"  # ids of tool calls that a student's turn carried begin so; any other was the teacher's
+_BEYOND = (  # fields of a request that an engine without grammar and penalties cannot honour
+    "functions",
+    "audio",
+    "modalities",
+    "web_search_options",
+    "prediction",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+)
 _CHARACTERS_PER_TOKEN = 2.5  # low for English and code, so that a prompt is rather taken for too long than cut
 
 
@@ -25,6 +35,7 @@ class Rules(msgspec.Struct, frozen=True):
 
     policy: Literal["cascade", "student", "teacher"] = "cascade"
     uncertified: Literal["shadow", "serve"] = "shadow"
+    taught: bool = True  # whether the student has learnt anything: a local base without an adapter has not
     confidence: float = 0.6
     holdout: float = 0.05
     context: int = 0  # of the student, in tokens; 0: not known
@@ -45,6 +56,8 @@ def before(
         return Decision(arm="teacher", reason="holdout")
     if rules.uncertified == "shadow":
         return Decision(arm="teacher", reason="uncertified")
+    if not rules.taught:
+        return Decision(arm="teacher", reason="uncertified", detail="no adapter yet")
     if _teacher_has_it(request):
         return Decision(arm="teacher", reason="sticky")
     return None
@@ -79,7 +92,9 @@ def _beyond_student(request: ChatRequest, rules: Rules, size: int) -> str:
     kind = (request.response_format or {}).get("type", "text")
     if kind != "text":
         return f"response_format {kind}"
-    for name in ("functions", "audio", "modalities", "web_search_options", "prediction"):
+    if request.tool_choice not in (None, "auto", "none"):
+        return "tool_choice"
+    for name in _BEYOND:
         if request.extra.get(name):
             return name
     if rules.context and size / _CHARACTERS_PER_TOKEN + (request.completion_limit or 0) > rules.context:

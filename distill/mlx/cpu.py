@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 import mlx.core as mx
 from mlx_lm.models import activations, base
@@ -19,6 +20,18 @@ from mlx_lm.models import activations, base
 _EXP2 = (0.00132669704, 0.00967545975, 0.0555074262, 0.240221218, 0.693146949, 1.00000007)
 _ROUNDER = 12582912.0  # 1.5 * 2^23: adding it leaves a float32's integer part in its lowest bits
 _MASKED = -1e9
+_LARGEST = 88.0  # e^88 is the last whole power that a float32 holds
+
+
+class _Differentiable(Protocol):
+    """What `mx.custom_function` makes; MLX's own stubs say no more than that it can be called."""
+
+    def __call__(self, *arrays: mx.array) -> mx.array: ...
+    def vjp(self, gradient: Callable[..., Any]) -> Any: ...
+
+
+def _differentiable(function: Callable[..., mx.array]) -> _Differentiable:
+    return cast(_Differentiable, mx.custom_function(function))
 
 
 def exp(x: mx.array) -> mx.array:
@@ -36,7 +49,7 @@ def exp(x: mx.array) -> mx.array:
     return (power.view(mx.int32) + (shifted.view(mx.int32) << 23)).view(mx.float32)
 
 
-@mx.custom_function
+@_differentiable
 def softmax(x: mx.array) -> mx.array:
     """Softmax over the last axis."""
     weights = exp(x - x.max(axis=-1, keepdims=True))
@@ -49,7 +62,7 @@ def _softmax_vjp(_: mx.array, cotangent: mx.array, output: mx.array) -> mx.array
     return weighted - output * weighted.sum(axis=-1, keepdims=True)
 
 
-@mx.custom_function
+@_differentiable
 def logsumexp(x: mx.array) -> mx.array:
     """log(sum(e^x)) over the last axis."""
     top = x.max(axis=-1, keepdims=True)
@@ -61,16 +74,16 @@ def _logsumexp_vjp(x: mx.array, cotangent: mx.array, output: mx.array) -> mx.arr
     return exp(x - output[..., None]) * cotangent[..., None]
 
 
-@mx.custom_function
+@_differentiable
 def swiglu(gate: mx.array, x: mx.array) -> mx.array:
     """silu(gate) · x."""
-    return gate * x / (1.0 + exp(-gate))
+    return gate * x / (1.0 + exp(mx.minimum(-gate, _LARGEST)))
 
 
 @swiglu.vjp
 def _swiglu_vjp(primals: tuple[mx.array, mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, mx.array]:
     gate, x = primals
-    sigmoid = 1.0 / (1.0 + exp(-gate))
+    sigmoid = 1.0 / (1.0 + exp(mx.minimum(-gate, _LARGEST)))
     silu = gate * sigmoid
     return cotangent * x * (sigmoid + silu * (1.0 - sigmoid)), cotangent * silu
 
@@ -113,9 +126,11 @@ def install() -> None:
         queries: mx.array, keys: mx.array, values: mx.array, cache: Any, scale: float, mask: Any, sinks: Any = None
     ) -> mx.array:
         if hasattr(cache, "attend"):
-            return cache.attend(queries, keys, values, scale, mask)
+            attended: mx.array = cache.attend(queries, keys, values, scale, mask)
+            return attended
         if queries.dtype != mx.float32 or sinks is not None or hasattr(cache, "bits"):
-            return theirs_attention(queries, keys, values, cache, scale=scale, mask=mask, sinks=sinks)
+            theirs: mx.array = theirs_attention(queries, keys, values, cache, scale=scale, mask=mask, sinks=sinks)
+            return theirs
         return attention(queries, keys, values, scale, mask)
 
     def ours_swiglu(gate: mx.array, x: mx.array) -> mx.array:

@@ -47,10 +47,18 @@ def ensure_embedded(entry: Mapping[str, object], folder: Path) -> Path:
 
 
 def _check(folder: Path) -> None:
-    manifest = json.loads((folder / _MANIFEST).read_text())
-    for name, digest in manifest["files"].items():
+    for name, digest in _digests(folder).items():
         if not (folder / name).exists() or file_digest(folder / name) != digest:
             raise ModelError(f"{folder / name} is missing or was changed: remove the folder {folder} and start again")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The manifest's digests, by file."""
+    try:
+        digests: dict[str, str] = dict(json.loads((folder / _MANIFEST).read_text())["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder / _MANIFEST} is damaged: remove the folder {folder} and start again") from error
+    return digests
 
 
 def _fetch(entry: Mapping[str, object], work: Path) -> Path:
@@ -85,7 +93,6 @@ def folder_digest(folder: Path) -> str:
     The manifest's digests are taken at their word, so that an engine's start does not read the weights twice.
     """
     if (folder / _MANIFEST).exists():
-        files = json.loads((folder / _MANIFEST).read_text())["files"]
-        return combined_digest(f"{name}={digest}" for name, digest in sorted(files.items()))
+        return combined_digest(f"{name}={digest}" for name, digest in sorted(_digests(folder).items()))
     names = [p for p in sorted(folder.iterdir()) if p.suffix in {".safetensors", ".json", ".jinja"}]
     return combined_digest(f"{path.name}={file_digest(path)}" for path in names)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -33,7 +33,8 @@ _GROUP = 32  # weights per scale in Q4_1 and Q8_0
 
 def convert(gguf: Path, folder: Path, chat_template: str) -> None:
     """Write config.json, model.safetensors and the tokenizer's files into an existing folder."""
-    arrays, metadata = mx.load(str(gguf), return_metadata=True)
+    loaded = mx.load(str(gguf), return_metadata=True)
+    arrays, metadata = cast(tuple[dict[str, mx.array], dict[str, Any]], loaded)
     if metadata.get("general.architecture") != "llama":
         raise ModelError(f"{gguf.name}: only the llama architecture is converted")
     config = _config(arrays, metadata)

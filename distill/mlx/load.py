@@ -43,12 +43,12 @@ def load(folder: Path) -> LoadedModel:
         cpu.install()
     try:
         model, config = load_model(folder, lazy=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if on_cpu():
+            model = dequantize_model(model)
+            model.update(tree_map(_as_float32, model.parameters()))
+        mx.eval(model.parameters())  # only now is the weights' file read
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelError(f"the model in {folder} cannot be loaded: {error}") from error
-    if on_cpu():
-        model = dequantize_model(model)
-        model.update(tree_map(_as_float32, model.parameters()))
-    mx.eval(model.parameters())
     model.eval()
     context = int(config.get("max_position_embeddings", 4096))
     return LoadedModel(model=model, config=config, digest=folder_digest(folder), context=context)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -39,11 +39,26 @@ def config_of(*, rank: int, scale: float, layers: int, dropout: float = 0.0) -> 
 
 
 def wrap(model: nn.Module, config: Mapping[str, Any]) -> None:
-    """Put fresh LoRA layers, which change nothing yet, where `config` says. The model must not be wrapped already."""
+    """Put fresh LoRA layers, which change nothing yet, where `config` says. The model must not be wrapped already.
+
+    On an AdapterError the model is as it was.
+    """
+    bare = model.leaf_modules()
     try:
-        linear_to_lora_layers(model, int(config["num_layers"]), dict(config["lora_parameters"]))
-    except (KeyError, TypeError, ValueError) as error:
+        parameters = dict(config["lora_parameters"])
+        parameters |= {key: float(parameters[key]) for key in ("scale", "dropout")}
+        linear_to_lora_layers(model, int(config["num_layers"]), parameters)
+        _check_wrapped(model)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        model.update_modules(bare)
         raise AdapterError(f"the adapter's {CONFIG} is not understood: {error}") from error
+
+
+def _check_wrapped(model: nn.Module) -> None:
+    """Only what `detach` takes off again may be put on."""
+    for name, module in model.named_modules():
+        if "lora_a" in module and not isinstance(module, LoRALinear):
+            raise ValueError(f"{name} is no plain linear layer")
 
 
 def detach(model: nn.Module) -> None:
@@ -78,7 +93,7 @@ def read(folder: Path) -> AdapterWeights:
             raise AdapterError(f"{folder} is not an adapter: it holds no {file.name}")
     try:
         settings = json.loads(config.read_text())
-        tensors = dict(mx.load(str(weights)))
+        tensors = dict(cast(dict[str, mx.array], mx.load(str(weights))))
         mx.eval(list(tensors.values()))
     except (ValueError, RuntimeError, OSError) as error:
         raise AdapterError(f"the adapter in {folder} is damaged: {error}") from error
@@ -93,8 +108,9 @@ def digest(folder: Path) -> str:
 
 
 def write(folder: Path, tensors: Mapping[str, mx.array], config: Mapping[str, Any]) -> str:
-    """Write an adapter's two files into an existing folder and return its digest."""
-    mx.save_safetensors(str(folder / WEIGHTS), dict(tensors), metadata={"format": "mlx"})
+    """Write an adapter's two files into an existing folder and return its digest; the same content, the same bytes."""
+    ordered = dict(sorted(tensors.items()))  # MLX lays tensors out in an order that hangs on that of insertion
+    mx.save_safetensors(str(folder / WEIGHTS), ordered, metadata={"format": "mlx"})
     (folder / CONFIG).write_text(json.dumps(dict(config), indent=2, sort_keys=True))
     return digest(folder)
 

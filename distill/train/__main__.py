@@ -1,4 +1,4 @@
-"""`python -m distill.train FOLDER [PARENT]`: train the run whose run.json lies in FOLDER; steps as JSON lines on stdout.
+"""`python -m distill.train FOLDER [PARENT]`: train the run that run.json in FOLDER describes, telling steps on stdout.
 
 A process of its own, so that its memory goes back to the system with it. Ends with result.json in the folder, or
 early when the process PARENT is gone.

@@ -14,6 +14,7 @@ import numpy as np
 from distill.render import Segment
 
 _GROUP_BY = 32  # examples are batched together when their first tokens are the same
+_WINDOW = 4  # batches' worth of examples among which like lengths are sought
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,17 @@ class Batch:
 
 def tokens_of(segments: Iterable[Segment]) -> Tokens:
     """A rendered conversation as one sequence."""
-    pieces = [(segment.ids, segment.learnt) for segment in segments if segment.ids]
-    ids = np.concatenate([np.asarray(ids, dtype=np.int32) for ids, _ in pieces])
-    return Tokens(ids, np.concatenate([np.full(len(ids), learnt) for ids, learnt in pieces]))
+    marked = [(token, segment.learnt) for segment in segments for token in segment.ids]
+    learnt = np.array([learnt for _, learnt in marked], dtype=bool)
+    learnt[:1] = False  # nothing comes before it that could predict it
+    return Tokens(np.array([token for token, _ in marked], dtype=np.int32), learnt)
 
 
 def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[Batch]:
     """All examples once, in batches of up to `size`; the same for the same seed.
 
-    Batches hold examples of like length (so little is padded) and come in random order.
+    Batches hold examples of like length among neighbours in the shuffled order: little is padded, and yet no batch
+    is all of one kind, which a sort over everything would make of short and long answers.
     """
     rng = np.random.default_rng(seed)
     groups: dict[bytes, list[Tokens]] = {}
@@ -69,8 +72,8 @@ def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[Batch]:
         groups.setdefault(examples[index].ids[:_GROUP_BY].tobytes(), []).append(examples[index])
     batches = []
     for key in sorted(groups):
-        ordered = sorted(groups[key], key=lambda example: len(example.ids))  # stable: equal lengths stay shuffled
-        batches += [ordered[start : start + size] for start in range(0, len(ordered), size)]
+        for window in _chunks(groups[key], size * _WINDOW):
+            batches += _chunks(sorted(window, key=lambda example: len(example.ids)), size)
     for index in rng.permutation(len(batches)):
         yield collate(batches[index])
 
@@ -85,6 +88,10 @@ def collate(examples: Sequence[Tokens]) -> Batch:
         row[: len(suffix)] = suffix
     rows, columns = np.nonzero(np.stack([_padded(e.learnt[cut:], padded.shape[1]) for e in examples]))
     return Batch(examples[0].ids[:cut], padded, rows, columns - 1, padded[rows, columns])
+
+
+def _chunks(items: list[Tokens], size: int) -> list[list[Tokens]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _padded(mask: np.ndarray, length: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -104,11 +104,11 @@ def _steps(model: nn.Module, examples: list[Tokens], recipe: Recipe, steps: int,
         gradients, norm = optimizers.clip_grad_norm(gradients, recipe.clip)
         optimizer.update(model, gradients)
         mx.eval(loss, norm, model.trainable_parameters(), optimizer.state)
-        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+        if not (math.isfinite(_number(loss)) and math.isfinite(_number(norm))):
             raise TrainingError
         learning_rate = float(optimizer.learning_rate.item())
         seconds = round(time.monotonic() - started, 3)
-        yield Step(number, steps, loss.item(), norm.item(), learning_rate, len(batch.suffixes), seconds)
+        yield Step(number, steps, _number(loss), _number(norm), learning_rate, len(batch.suffixes), seconds)
 
 
 def _loss(model: nn.Module) -> Callable[[Batch], tuple[mx.array, Any]]:
@@ -138,7 +138,7 @@ def _batches(examples: list[Tokens], recipe: Recipe, steps: int) -> Iterator[Bat
 def _schedule(recipe: Recipe, steps: int) -> Callable[[mx.array], mx.array]:
     """Linear warm-up, then a cosine down to a tenth."""
     warmup = max(1, round(steps * recipe.warmup))
-    rising = optimizers.linear_schedule(0.0, recipe.learning_rate, warmup)
+    rising = optimizers.linear_schedule(recipe.learning_rate / warmup, recipe.learning_rate, warmup)
     falling = optimizers.cosine_decay(recipe.learning_rate, max(1, steps - warmup), recipe.learning_rate / 10)
     joined: Callable[[mx.array], mx.array] = optimizers.join_schedules([rising, falling], [warmup])
     return joined
@@ -157,8 +157,12 @@ def _tokenise(examples: list[Example], renderer: Renderer, recipe: Recipe) -> li
 def _check_alive(model: nn.Module) -> None:
     """An adapter whose second matrices are still zero changes nothing."""
     moved = [mx.abs(array).max() for name, array in lora.adapter_tensors(model).items() if name.endswith("lora_b")]
-    if not all(value.item() > 0 for value in moved):
+    if not all(_number(value) > 0 for value in moved):
         raise TrainingError("the trained adapter changes nothing: some of its tensors never moved")
+
+
+def _number(scalar: mx.array) -> float:
+    return cast(float, scalar.item())  # MLX's stubs allow for complex numbers
 
 
 def _peak_memory() -> int:

@@ -1,0 +1,48 @@
+# Everything a person types here. Needs Python 3.11 or newer, make and git; the rest goes into .venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+export HF_HUB_OFFLINE := 1
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test test-all check fix bench
+
+help: ## List what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(READY) ## Make .venv with everything in it; does nothing when it is up to date
+
+demo: $(READY) ## A day, a night and another day on this machine; writes demo/report.html
+	$(BIN)/nightschool demo --out demo
+
+serve: $(READY) ## The gateway with the embedded student and the stand-in teacher on port 8787
+	$(BIN)/nightschool serve --profile embedded
+
+test: $(READY) ## The tests, without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY) ## All tests
+	$(BIN)/python -m pytest
+
+check: $(READY) ## Lint, format, types, import directions, documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_budgets.py
+
+fix: $(READY) ## Format, and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## The benchmarks as JSON lines; one of them with ONLY=name
+	$(BIN)/python -m tests.bench $(if $(ONLY),ONLY=$(ONLY))
+
+$(READY): pyproject.toml uv.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.13"
+	$(BIN)/uv sync --frozen
+	touch $@

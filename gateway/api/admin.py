@@ -1,0 +1,111 @@
+"""/admin: candidates, proposals, roll-back, leases, status; with the admin key only."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import msgspec
+from litestar import Router, delete, get, post
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.handlers import BaseRouteHandler
+
+from gateway.errors import Unauthorized
+from gateway.lease import Lease
+from gateway.service import Gateway
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    name: str
+    path: str
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    adapter: str
+    path: str
+    verdict: dict[str, Any] = {}
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A lease as it is asked for."""
+
+    bytes: int
+    seconds: float
+
+
+def needs_admin_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    gateway: Gateway = connection.app.state.gateway
+    given = connection.headers.get("authorization", "").removeprefix("Bearer ")
+    if not secrets.compare_digest(given.encode(), gateway.admin_key.encode()):
+        raise Unauthorized
+
+
+@post("/adapters")
+async def add_adapter(state: State, data: Candidate) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    await gateway.promotion.add(data.name, data.path)
+    return {"name": data.name}
+
+
+@delete("/adapters/{name:str}", status_code=200)
+async def remove_adapter(state: State, name: str) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    await gateway.promotion.remove(name)
+    return {"name": name}
+
+
+@post("/proposals")
+async def propose(state: State, data: Proposal) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    live = await gateway.promotion.propose(data.adapter, data.path, data.verdict)
+    return {"live": live}
+
+
+@post("/rollback")
+async def roll_back(state: State) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return {"live": await gateway.promotion.roll_back()}
+
+
+@post("/lease")
+async def lend(state: State, data: Wish) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    lease = gateway.leases.grant(data.bytes, data.seconds)
+    await gateway.supervisor.make_room()
+    return _told(lease)
+
+
+@post("/lease/{lease_id:str}")
+async def renew(state: State, lease_id: str) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return _told(gateway.leases.renew(lease_id))
+
+
+@delete("/lease/{lease_id:str}", status_code=200)
+async def give_back(state: State, lease_id: str) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    gateway.leases.end(lease_id)
+    return {"id": lease_id}
+
+
+@get("/status")
+async def status(state: State) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return {
+        **gateway.status(),
+        "memory": await gateway.memory(),
+        "live": gateway.promotion.live,
+        "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
+        "leased_bytes": gateway.leases.held(),
+    }
+
+
+def _told(lease: Lease) -> dict[str, Any]:
+    return {"id": lease.id, "bytes": lease.bytes, "expires": time.time() + lease.seconds}
+
+
+def routes() -> Router:
+    handlers: list[Any] = [add_adapter, remove_adapter, propose, roll_back, lend, renew, give_back, status]
+    return Router("/admin", route_handlers=handlers, guards=[needs_admin_key])

@@ -1,0 +1,74 @@
+"""Bodies in and replies out, on bare ASGI. Owns size limits and headers; knows nothing of what is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import structlog
+from litestar.types import Receive, Scope, Send
+
+from gateway.errors import GatewayError, NotJson, TooLarge, UnsupportedMedia, http_answer
+from router.chat import InvalidRequest
+
+_log = structlog.get_logger("api")
+_DISCARDED = 4  # times the limit: who sends more than this is cut off
+_JSON = (b"content-type", b"application/json")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request had arrived whole."""
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """A request header, empty when it was not sent."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value.decode("latin-1")
+    return ""
+
+
+async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, Any]:
+    """The request's bytes and the JSON in them. Raises UnsupportedMedia, TooLarge, NotJson or ClientGone."""
+    if header(scope, b"content-type").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMedia
+    body = await _read(receive, limit)
+    try:
+        return body, msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson(f"The request body is not valid JSON: {error}") from error
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= limit:
+            parts.append(part)
+        else:
+            parts.clear()  # read on without keeping it: a client that is still sending would not see the refusal
+        if not message.get("more_body", False) or size > _DISCARDED * limit:
+            break
+    if size > limit:
+        raise TooLarge(f"The request body is larger than {limit} bytes.")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def send_json(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def send_error(send: Send, error: Exception, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    """Any error in OpenAI's form; what nobody expected is logged with its traceback."""
+    status, body, retry = http_answer(error)
+    if not isinstance(error, GatewayError | InvalidRequest):
+        _log.error("unexpected", exc_info=error)
+    more = [(b"retry-after", str(max(1, round(retry))).encode())] if retry is not None else []
+    await send_json(send, status, msgspec.json.encode(body), [*(headers or []), *more])

@@ -1,0 +1,82 @@
+"""A gateway as a child process, for the night when none runs and for the demo. Owns its start, health and end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from gateway.errors import StartError
+
+_PATIENCE = 120.0  # seconds until both arms are ready
+
+
+@asynccontextmanager
+async def child_gateway(arguments: list[str], environment: Mapping[str, str], log: Path) -> AsyncIterator[str]:
+    """`nightschool serve` with these arguments on a free port; yields its URL once both arms are ready.
+
+    Raises StartError with the last line it logged when it does not come up.
+    """
+    port = _free_port()
+    command = [sys.executable, "-m", "gateway.cli", "serve", *arguments, "--port", str(port)]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command, env={**os.environ, **environment}, stdout=output, stderr=output
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await _until_ready(url, process, log)
+        yield url
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), 20)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def answers(url: str) -> bool:
+    """Whether a gateway is there."""
+    try:
+        return (await _health(url)) is not None
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
+
+
+async def _until_ready(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    deadline = asyncio.get_running_loop().time() + _PATIENCE
+    while asyncio.get_running_loop().time() < deadline:
+        if process.returncode is not None:
+            break
+        try:
+            health = await _health(url)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            health = None
+        if health and health["student"]["ready"] and health["teacher"]["ready"]:
+            return
+        await asyncio.sleep(0.2)
+    lines = log.read_text(errors="replace").strip().splitlines() or ["nothing was logged"]
+    raise StartError(f"the gateway did not come up: {lines[-1]} (see {log})")
+
+
+async def _health(url: str) -> dict[str, dict[str, bool]] | None:
+    timeout = aiohttp.ClientTimeout(total=5)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/health") as answer:
+        body: dict[str, dict[str, bool]] = await answer.json()
+        return body if "student" in body else None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,194 @@
+"""The command `nightschool`. Owns arguments and how an error is told; each command's work is imported when it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+app = typer.Typer(
+    help="A local gateway whose small model learns at night from the big one that teaches it by day.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./nightschool.toml.")]
+ProfileOption = Annotated[str, typer.Option("--profile", help="embedded, mac32, mac32-pair or remote.")]
+ParentOption = Annotated[int, typer.Option("--parent", help="Leave when this process is gone.", hidden=True)]
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    profile: ProfileOption = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 0,
+    server: Annotated[str, typer.Option(help="granian or uvicorn.")] = "",
+) -> None:
+    """Run the gateway: one OpenAI-compatible endpoint for student and teacher."""
+    from gateway import settings
+
+    given = {"host": host, "port": port, "server": server}
+    chosen = settings.load(
+        config, profile, overrides={"gateway": {key: value for key, value in given.items() if value}}
+    )
+    settings.check_servable(chosen)
+    from gateway.app import serve as run  # after the settings, so that what is wrong with them is told at once
+    from gateway.service import build
+
+    gateway = build(chosen, settings.make_home(settings.home(chosen)))
+    _run(run(gateway, lambda url: typer.echo(f"Nightschool serves {url}", err=True)))
+
+
+@app.command()
+def engine(
+    model: Annotated[str, typer.Option(help="A name of the catalogue or a model folder.")],
+    adapter: Annotated[Path | None, typer.Option(help="An adapter folder to load at start.")] = None,
+    socket: Annotated[Path | None, typer.Option(help="Listen on this Unix socket.")] = None,
+    host: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Listen on this port.")] = 8901,
+    home: Annotated[Path | None, typer.Option(help="Where data/ and models/ are; default as for serve.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the BLAS on a CPU.")] = 1,
+    parent: ParentOption = 0,
+) -> None:
+    """Run one local model on MLX as an OpenAI-compatible endpoint."""
+    from distill.mlx import blas
+    from gateway import settings
+
+    blas.prepare(threads)  # before anything imports MLX
+    given = {"gateway": {"home": str(home)}} if home else None
+    folders = settings.make_home(settings.home(settings.load(overrides=given)))
+    folder = settings.require_model(model, folders)
+    entry = settings.catalog().get(folder.name, {})
+    if "package" in entry:
+        from distill.mlx.embedded import ensure_embedded
+
+        ensure_embedded(entry, folder)
+    from gateway.engine.server import EngineSettings, run_engine
+
+    chosen = EngineSettings(
+        model=folder,
+        adapter=adapter,
+        adapters_root=folders.models,
+        socket=socket,
+        host=host,
+        port=port,
+        threads=threads,
+        parent=parent or None,
+    )
+    _run(run_engine(chosen))
+
+
+@app.command()
+def expert(
+    host: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Listen on this port.")] = 9000,
+    parent: ParentOption = 0,
+) -> None:
+    """Run the stand-in teacher: a deterministic program that answers the templated code questions."""
+    from gateway import expert as stand_in
+
+    _run(stand_in.run(host, port, parent=parent or None))
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="A question about the code.")],
+    repo: Annotated[Path, typer.Option(help="The repository to explore.")] = Path(),
+    base_url: Annotated[str, typer.Option(help="The endpoint to ask.")] = "http://127.0.0.1:8787/v1",
+    model: Annotated[str, typer.Option(help="The model to ask for.")] = "nightschool",
+    max_calls: Annotated[int, typer.Option(help="Give up after so many tool calls.")] = 6,
+) -> None:
+    """Ask a question about a repository; the agent explores it with read-only tools."""
+    from gateway.asking import answer_question
+
+    _run(answer_question(question, repo, base_url, model, max_calls))
+
+
+@app.command()
+def night(
+    config: ConfigOption = None,
+    profile: ProfileOption = "",
+    examination: Annotated[str, typer.Option(help="A name under data/examinations, or a .toml file.")] = "",
+) -> None:
+    """Learn from the day's traces: train an adapter, examine it, and propose it if it is better."""
+    from rich.console import Console
+
+    from gateway import settings
+    from gateway.nightly import run_night
+
+    chosen = settings.check_servable(settings.load(config, profile))
+    arguments = [*(["--config", str(config)] if config else []), *(["--profile", profile] if profile else [])]
+    home = settings.make_home(settings.home(chosen))
+    _run(run_night(chosen, home, arguments, examination or chosen.night.examination, Console(stderr=True)))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the report and all that the demo makes go.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Draws the questions.")] = 20261123,
+) -> None:
+    """Show it all: a day with the teacher, a night, a day with the student; ends with a table and report.html."""
+    from rich.console import Console
+
+    from gateway.demo import Lessons, run_demo
+
+    out.mkdir(parents=True, exist_ok=True)
+    _run(run_demo(out.resolve(), seed, Lessons(), Console()))
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Option(help="Where to write the settings.")] = Path("nightschool.toml"),
+    profile: ProfileOption = "",
+    force: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+) -> None:
+    """Write a commented settings file, with the profile that suits this machine."""
+    from gateway.proposal import propose_settings
+
+    typer.echo(propose_settings(path, profile, force=force))
+
+
+def main() -> None:
+    """The entry point: known errors become one line on stderr and exit code 1."""
+    from distill.errors import DistillError
+    from gateway.errors import GatewayError
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    try:
+        app()
+    except (GatewayError, DistillError) as error:
+        typer.echo(f"nightschool: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"nightschool: {error}", err=True)
+        sys.exit(1)
+
+
+def _run(work: Coroutine[Any, Any, object]) -> None:
+    try:
+        asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

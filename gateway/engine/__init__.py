@@ -1,0 +1,1 @@
+"""The student's own server: one process, one model, its adapters, OpenAI's wire. Here alone the gateway meets MLX."""

@@ -1,0 +1,85 @@
+"""`nightschool night`: one night on the gateway that runs, or on one started for it. Owns that choice and the telling."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from distill.day import Day
+from distill.errors import QuestionError
+from distill.evaluate import Examination, read_examination
+from distill.gate import Score
+from distill.night import Night, NightSettings, night
+from gateway.child import answers, child_gateway
+from gateway.errors import SettingsError
+from gateway.progress import Bars
+from gateway.settings import Home, Settings, model_folder, shared
+
+
+async def run_night(settings: Settings, home: Home, arguments: list[str], examination: str, console: Console) -> Night:
+    """One night. `arguments` are those with which a gateway is started when none runs; `examination` is the name of
+    one that ships with Nightschool, or a file."""
+    if not settings.student.model:
+        raise SettingsError("the night trains a local student: set student.model (an endpoint cannot be trained)")
+    chosen = NightSettings(
+        data=home.data,
+        models=home.models,
+        base=model_folder(settings.student.model, home),
+        templates=shared("data", "questions"),
+        examination=_examination(examination),
+        recipe=settings.night.recipe,
+        lease_bytes=settings.night.memory_bytes,
+        minimum=settings.night.minimum,
+    )
+    async with _gateway(settings, home, arguments) as url, Day.of_home(url, home.data) as day:
+        with Bars(console) as bars:
+            done = await night(chosen, day, bars)
+    tell(done, console)
+    return done
+
+
+def tell(done: Night, console: Console) -> None:
+    """The morning's table."""
+    table = Table(title=f"Examination of {done.adapter}")
+    for heading in ("", "base", "adapter", "teacher"):
+        table.add_column(heading)
+    scores = (done.verdict.base, done.verdict.adapter, done.teacher)
+    for name in ("autonomous_tool_use", "exact_calls", "right_answers", "needless_calls"):
+        table.add_row(name.replace("_", " "), *(_share(score, name) for score in scores))
+    table.add_row("median seconds", *(f"{score.median_seconds:.2f}" for score in scores))
+    console.print(table)
+    outcome = "promoted: it serves now" if done.live else f"kept, not promoted: {'; '.join(done.verdict.reasons)}"
+    console.print(f"{done.adapter} {outcome} (gained {done.verdict.gained}, lost {done.verdict.lost} questions)")
+
+
+@asynccontextmanager
+async def _gateway(settings: Settings, home: Home, arguments: list[str]) -> AsyncIterator[str]:
+    url = f"http://{settings.gateway.host}:{settings.gateway.port}"
+    if await answers(url):
+        yield url
+        return
+    async with child_gateway(arguments, {}, home.data / "logs" / "night-gateway.log") as private:
+        yield private
+
+
+def _examination(name: str) -> Examination:
+    return read_examination(Path(name) if name.endswith(".toml") else _shipped(name))
+
+
+def _shipped(name: str) -> Path:
+    folder = shared("data", "examinations")
+    path = folder / f"{name}.toml"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
+        raise QuestionError(f"there is no examination '{name}'; there are {known}")
+    return path
+
+
+def _share(score: Score, name: str) -> str:
+    share: Any = getattr(score, name)
+    return f"{share.share:.0%} ({share.low:.0%}–{share.high:.0%})"

@@ -1,0 +1,69 @@
+"""`nightschool init`: a settings file for this machine, with every setting named and explained."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from gateway.errors import SettingsError, StartError
+from gateway.settings import PROFILES
+
+_TEMPLATE = """\
+# Nightschool's settings. Every value can also come from the environment: NIGHTSCHOOL_GATEWAY_PORT=9000.
+profile = "{profile}"  # {about}
+
+[gateway]
+host = "127.0.0.1"       # this machine only
+port = 8787
+# hold_headers = 5.0     # seconds before a streamed request's headers go out as "pending"
+# heartbeat = 10.0       # seconds of silence before a comment line on a stream
+# memory_bytes = 0       # what local models and the night may take together; 0: no limit is kept
+# origins = []           # web origins that may call the gateway
+
+[student]                # either of the two; a profile sets it too
+# model = "qwen2.5-coder-7b"            # a name of the catalogue, or a model folder
+# url = "http://127.0.0.1:8901/v1"      # any OpenAI-compatible endpoint
+
+[teacher]                # likewise
+{teacher}
+# name = ""              # the model's name there; empty: the first it lists
+# api_key_env = ""       # the environment variable that holds its key
+
+[router]
+policy = "cascade"       # or "student", "teacher"
+uncertified = "shadow"   # "serve" lets a student answer that has not earned its certificate yet
+confidence = 0.6         # the least token probability its answers must show
+holdout = 0.05           # share of conversations that always go to the teacher
+"""
+
+_ABOUT = {
+    "embedded": "a tiny student and a stand-in teacher, to try everything out",
+    "mac32": "7B student, 30B teacher, one of them in memory at a time",
+    "mac32-pair": "3B student beside the 30B teacher",
+    "remote": "a local student; the teacher is an endpoint",
+}
+
+
+def propose_settings(path: Path, profile: str, *, force: bool) -> str:
+    """Write the file and say what was chosen. Raises StartError where a file would be lost or cannot be written."""
+    if profile and profile not in PROFILES:
+        raise SettingsError(f"there is no profile '{profile}'; there are {', '.join(PROFILES)}")
+    if path.exists() and not force:
+        raise StartError(f"{path} exists: add --force to replace it")
+    chosen = profile or _fitting()
+    remote = chosen == "remote"
+    teacher = 'url = "http://127.0.0.1:9000/v1"' if remote else '# url = "http://127.0.0.1:9000/v1"'
+    try:
+        path.write_text(_TEMPLATE.format(profile=chosen, about=_ABOUT[chosen], teacher=teacher), encoding="utf-8")
+    except OSError as error:
+        raise StartError(f"cannot write {path}: {error.strerror}") from error
+    return f"Wrote {path} with the profile '{chosen}' ({_ABOUT[chosen]}). Start with: nightschool serve --config {path}"
+
+
+def _fitting() -> str:
+    """The largest profile this machine can run."""
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if platform.system() == "Darwin" and platform.machine() == "arm64" and gigabytes >= 30:
+        return "mac32"
+    return "embedded"

@@ -1,0 +1,267 @@
+"""A stand-in model server that plays a script, for tests and benchmarks of everything that talks to a backend.
+
+Contract: it is an OpenAI-compatible endpoint on a real socket (TCP or Unix), written on bare asyncio so that it can
+misbehave at the level of bytes. It takes any POST to /v1/chat/completions and answers with the next `Act` of its
+script (the last one is repeated); GET /v1/models lists one model, GET /health is 200, and the adapter calls say yes.
+Every request it got is kept in `seen`, with the moment its connection closed early. It knows no language.
+
+As a process: `python -m gateway.scripted (--port N | --socket PATH) [--text TEXT] [--pieces N] [--delay SECONDS]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.stream import DONE, as_events
+from router.chat import (
+    AnswerMessage,
+    ChatResponse,
+    Choice,
+    ChoiceLogprobs,
+    FunctionCall,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
+
+
+class Act(msgspec.Struct, frozen=True):
+    """One answer. `calls` are (name, arguments as JSON text) pairs, `logprob` that of every token, None: not given.
+
+    Faults: `status` other than 200 with `body`; `delay` seconds before the first byte; `hang`: never answer;
+    `cut`: close after so many bytes of the body; `stall`: fall silent after so many bytes; `raw`: these bytes as the
+    body of a 200; `drop`: close at once. `pause` is the time between two events of a stream.
+    """
+
+    text: str = ""
+    calls: list[tuple[str, str]] = []
+    logprob: float | None = -0.01
+    finish: str = ""
+    status: int = 200
+    body: bytes = b'{"error":{"message":"scripted failure","type":"server_error","code":null}}'
+    headers: dict[str, str] = {}
+    delay: float = 0.0
+    pause: float = 0.0
+    hang: bool = False
+    drop: bool = False
+    cut: int | None = None
+    stall: int | None = None
+    raw: bytes | None = None
+    pieces: int = 1  # the text of a stream is cut into so many events
+
+
+class Seen(msgspec.Struct):
+    """A request that came in. `gone` is whether the caller closed before the answer was out."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    gone: bool = False
+
+
+class ScriptedServer:
+    """Serves a script until `stop`. `port` is known after `start`; with `path` it listens on a Unix socket."""
+
+    def __init__(self, *acts: Act, model: str = "scripted") -> None:
+        self.script: list[Act] = list(acts) or [Act(text="Hello.")]
+        self.model = model
+        self.seen: list[Seen] = []
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def asked(self) -> list[Seen]:
+        """The chat completions among what came in, without the question a gateway asks to learn what this can do."""
+        return [seen for seen in self.seen if seen.path.endswith("/chat/completions") and not _is_probe(seen.body)]
+
+    def play(self, *acts: Act) -> None:
+        """A new script from here on."""
+        self.script = list(acts)
+
+    async def start(self, port: int = 0, path: str = "") -> None:
+        if path:
+            self._server = await asyncio.start_unix_server(self._serve, path)
+        else:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, backlog=1024)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            for writer in list(self._open):
+                writer.transport.abort()
+            await self._server.wait_closed()
+
+    async def __aenter__(self) -> ScriptedServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; whether the connection may be used again."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ", 2)
+        headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head[1:] if line)}
+        raw = await reader.readexactly(int(headers.get("content-length", "0")))
+        seen = Seen(path, headers, msgspec.json.decode(raw) if raw else {})
+        self.seen.append(seen)
+        if method == "POST" and path.endswith("/chat/completions"):
+            act = Act(text="Hi") if _is_probe(seen.body) else self._next()
+            return await self._watched(self._answer(act, seen.body, writer), reader, seen)
+        listed = {"object": "list", "data": [{"id": self.model, "object": "model"}]}
+        writer.write(_response(200, msgspec.json.encode(listed)))
+        await writer.drain()
+        return True
+
+    def _next(self) -> Act:
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+    async def _watched(self, answer: Any, reader: asyncio.StreamReader, seen: Seen) -> bool:
+        """Run the answer, and note it when the caller goes away meanwhile."""
+        work = asyncio.ensure_future(answer)
+        while not work.done():
+            await asyncio.wait([work], timeout=0.02)
+            if reader.at_eof() and not work.done():
+                seen.gone = True
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+                return False
+        return bool(work.result())
+
+    async def _answer(self, act: Act, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+        await asyncio.sleep(act.delay)
+        if act.hang:
+            await asyncio.Event().wait()
+        if act.drop:
+            writer.transport.abort()
+            return False
+        if act.status != 200:
+            writer.write(_response(act.status, act.body, act.headers))
+        elif body.get("stream"):
+            return await self._stream(act, body, writer)
+        else:
+            content = act.raw if act.raw is not None else msgspec.json.encode(self._response(act, body))
+            head = _response(200, b"", length=len(content))
+            if act.cut is not None or act.stall is not None:
+                writer.write(head + content[: act.cut if act.cut is not None else act.stall])
+                return await self._end_early(act, writer)
+            writer.write(head + content)
+        await writer.drain()
+        return True
+
+    async def _stream(self, act: Act, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        left = act.cut if act.cut is not None else act.stall
+        for event in [act.raw] if act.raw is not None else self._events(act, body):
+            part = event if left is None else event[:left]
+            if part:
+                writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+                await writer.drain()
+            if left is not None:
+                left -= len(part)
+                if left <= 0:
+                    return await self._end_early(act, writer)
+            await asyncio.sleep(act.pause)
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+    async def _end_early(self, act: Act, writer: asyncio.StreamWriter) -> bool:
+        await writer.drain()
+        if act.stall is not None:
+            await asyncio.Event().wait()
+        return False
+
+    def _events(self, act: Act, body: dict[str, Any]) -> list[bytes]:
+        include = bool((body.get("stream_options") or {}).get("include_usage"))
+        events = list(as_events(self._response(act, body), include))
+        if act.pieces <= 1 or not act.text:
+            return events
+        step = max(1, len(act.text) // act.pieces)
+        parts = [act.text[at : at + step] for at in range(0, len(act.text), step)]
+        content = [list(as_events(self._response(Act(text=part), body), False))[1] for part in parts]
+        return [events[0], *content, *events[2:-1], DONE]
+
+    def _response(self, act: Act, body: dict[str, Any]) -> ChatResponse:
+        calls = [
+            ToolCall(id=f"call_{index}", function=FunctionCall(name=name, arguments=arguments))
+            for index, (name, arguments) in enumerate(act.calls)
+        ]
+        written = act.text + "".join(f'{{"name": "{name}", "arguments": {arguments}}}' for name, arguments in act.calls)
+        tokens = [written[at : at + 4] for at in range(0, len(written), 4)]
+        logprobs = None
+        if body.get("logprobs") and act.logprob is not None:
+            logprobs = ChoiceLogprobs([TokenLogprob(token, act.logprob) for token in tokens])
+        ids = list(range(len(tokens))) if body.get("return_token_ids") else None
+        choice = Choice(
+            message=AnswerMessage(content=act.text or None, tool_calls=calls or None),
+            finish_reason=act.finish or ("tool_calls" if calls else "stop"),
+            logprobs=logprobs,
+            token_ids=ids,
+        )
+        usage = Usage(prompt_tokens=10, completion_tokens=len(tokens), total_tokens=10 + len(tokens))
+        return ChatResponse(
+            id="chatcmpl-scripted",
+            created=1,
+            model=str(body.get("model", self.model)),
+            choices=[choice],
+            usage=usage,
+            prompt_token_ids=[1, 2, 3] if ids is not None else None,
+        )
+
+
+def _is_probe(body: dict[str, Any]) -> bool:
+    return body.get("max_tokens") == 1 and body.get("return_token_ids") is True
+
+
+def _response(status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"content-length: {len(body) if length is None else length}"]
+    kind = {"content-type": "application/json"}
+    lines += [f"{key}: {value}" for key, value in {**kind, **(headers or {})}.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="A stand-in model server that gives one answer.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--socket", default="")
+    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--text", default="Hello.")
+    parser.add_argument("--pieces", type=int, default=1)
+    chosen = parser.parse_args(arguments)
+
+    async def run() -> None:
+        server = ScriptedServer(Act(text=chosen.text, pieces=chosen.pieces, delay=chosen.delay))
+        await server.start(chosen.port, chosen.socket)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Settings: what a person may choose, where it is read from, and where things lie on disk.
+
+Owns the settings file, the NIGHTSCHOOL_* environment (nothing else reads it), the profiles and the folders. Knows
+nothing of what the settings do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import platformdirs
+
+from gateway.errors import SettingsError, StartError
+
+PROFILES: dict[str, dict[str, dict[str, Any]]] = {
+    "embedded": {"student": {"model": "embedded"}, "teacher": {"model": "expert"}},
+    "mac32": {"student": {"model": "qwen2.5-coder-7b"}, "teacher": {"model": "qwen3-30b-a3b", "idle_stop": 600}},
+    "mac32-pair": {"student": {"model": "qwen2.5-coder-3b"}, "teacher": {"model": "qwen3-30b-a3b"}},
+    "remote": {"student": {"model": "qwen2.5-coder-7b"}},
+}
+EMBEDDED = "smollm2-135m"  # the catalogue's name of the student that "embedded" stands for
+EXPERT = "expert"  # as a teacher's model: the deterministic stand-in, run as a child process
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 8787
+    server: Literal["granian", "uvicorn"] = "granian"
+    max_body_bytes: int = 32 * 1024 * 1024
+    hold_headers: float = 5.0  # seconds a streamed request may wait before its headers go out as "pending"
+    heartbeat: float = 10.0  # seconds of silence on a stream before a comment line
+    origins: list[str] = []  # web origins that may call a gateway without keys
+    memory_bytes: int = 0  # what all local engines and the night may take together; 0: no limit is kept
+    home: str = ""
+
+
+class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model behind either arm: `model` (a supervised local engine) or `url` (any OpenAI-compatible endpoint)."""
+
+    model: str = ""
+    url: str = ""
+    name: str = ""  # the model's name at a `url`; empty: the first it lists
+    api_key_env: str = ""
+    context: int = 0  # tokens; 0: not known
+    connect: float = 5.0  # seconds
+    first_byte: float = 120.0
+    silence: float = 60.0
+    attempts: int = 3
+    start: float = 120.0  # seconds a local engine may take to load
+    idle_stop: float = 0.0  # seconds without a request before a local engine is stopped; 0: never
+    memory_bytes: int = 0  # what a local engine takes, where gateway.memory_bytes is set
+    threads: int = 1
+
+
+class RouterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    policy: Literal["cascade", "student", "teacher"] = "cascade"
+    uncertified: Literal["shadow", "serve"] = "shadow"
+    confidence: float = 0.6  # the least token probability a draft must show, 0..1
+    holdout: float = 0.05  # share of conversations that always go to the teacher
+
+
+class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    examination: str = "demo"  # the name of one that ships with Nightschool, or a .toml file
+    memory_bytes: int = 20_000_000_000  # what training borrows from the gateway while it runs
+    minimum: int = 50  # conversations; with fewer that pass the filters there is no night
+    recipe: dict[str, Any] = {}  # fields of the training recipe that differ from its defaults
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    gateway: GatewaySettings = GatewaySettings()
+    student: BackendSettings = BackendSettings()
+    teacher: BackendSettings = BackendSettings()
+    router: RouterSettings = RouterSettings()
+    night: NightSettings = NightSettings()
+    aliases: dict[str, str] = msgspec.field(default_factory=lambda: {"gpt-*": "nightschool", "claude-*": "nightschool"})
+    profile: str = ""
+
+
+class Home(msgspec.Struct, frozen=True):
+    """The two state folders."""
+
+    data: Path
+    models: Path
+
+
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "gateway": GatewaySettings,
+    "student": BackendSettings,
+    "teacher": BackendSettings,
+    "router": RouterSettings,
+    "night": NightSettings,
+}
+
+
+def load(
+    path: Path | None = None, profile: str = "", environment: Mapping[str, str] | None = None, overrides: Any = None
+) -> Settings:
+    """Settings from profile, file, environment and overrides, the later winning.
+
+    Raises SettingsError with one line that says what is wrong and where.
+    """
+    environment = os.environ if environment is None else environment
+    given = _read(path or _default_file(environment))
+    layers = [given, _from_environment(environment), overrides or {}]
+    profile = profile or environment.get("NIGHTSCHOOL_PROFILE", "") or str(given.get("profile", ""))
+    merged: dict[str, Any] = {"profile": profile}
+    for layer in [_profile(profile), *layers]:
+        for section, values in layer.items():
+            earlier = merged.get(section, {})
+            if not isinstance(earlier, dict):
+                continue  # wrong already; _convert says so
+            merged[section] = {**_without_rival(earlier, values), **values} if isinstance(values, dict) else values
+    return _check(_convert(merged))
+
+
+def home(settings: Settings, environment: Mapping[str, str] | None = None) -> Home:
+    """The state folders: NIGHTSCHOOL_HOME or gateway.home, else the checkout, else the platform's data folder."""
+    environment = os.environ if environment is None else environment
+    chosen = environment.get("NIGHTSCHOOL_HOME", "") or settings.gateway.home
+    checkout = _checkout()
+    root = Path(chosen) if chosen else checkout or Path(platformdirs.user_data_dir("nightschool"))
+    return Home(data=root.resolve() / "data", models=root.resolve() / "models")
+
+
+def make_home(folders: Home) -> Home:
+    """Make the state folders and prove that they can be written to. Raises StartError."""
+    for folder in (folders.data, folders.models):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"\0" * 65536)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StartError(
+                f"cannot write to {folder}: {reason}; free it or set NIGHTSCHOOL_HOME to another folder"
+            ) from error
+    return folders
+
+
+def shared(*parts: str) -> Path:
+    """A file or folder that ships with Nightschool, such as shared("data", "questions"). Raises StartError."""
+    roots = [root for root in (_checkout(), Path(sys.prefix, "share", "nightschool")) if root is not None]
+    for root in roots:
+        if root.joinpath(*parts).exists():
+            return root.joinpath(*parts)
+    raise StartError(f"{'/'.join(parts)} is missing from this installation: install nightschool again")
+
+
+def catalog() -> dict[str, dict[str, Any]]:
+    """The catalogue of models known to work, by name."""
+    return tomllib.loads(shared("models", "catalog.toml").read_text())
+
+
+def model_folder(model: str, folders: Home) -> Path:
+    """Where a local model lies, by catalogue name or path. Raises SettingsError for what is neither."""
+    model = EMBEDDED if model == "embedded" else model
+    entries = catalog()
+    if model in entries:
+        return folders.models / model
+    if Path(model).is_dir():
+        return Path(model).resolve()
+    raise SettingsError(
+        f"there is no model folder '{model}', and the catalogue has no such name{_nearest(model, entries)}"
+    )
+
+
+def require_model(model: str, folders: Home) -> Path:
+    """As model_folder, for a model that must be there already or can be made (the embedded one)."""
+    folder = model_folder(model, folders)
+    if "package" in catalog().get(folder.name, {}) or (folder / "config.json").exists():
+        return folder
+    source = catalog().get(folder.name, {}).get("repository", "")
+    remedy = f"download {source} into it" if source else "it holds no config.json"
+    raise SettingsError(f"the model folder {folder} is missing or empty: {remedy}")
+
+
+def api_key(variable: str, environment: Mapping[str, str] | None = None) -> str:
+    """The key in the environment variable that a backend's settings name. Raises SettingsError when it is not set."""
+    if not variable:
+        return ""
+    key = (os.environ if environment is None else environment).get(variable, "")
+    if not key:
+        raise SettingsError(f"the environment variable {variable}, named by api_key_env, is not set")
+    return key
+
+
+def _checkout() -> Path | None:
+    root = Path(__file__).resolve().parent.parent
+    return root if (root / "pyproject.toml").exists() else None
+
+
+def _default_file(environment: Mapping[str, str]) -> Path | None:
+    if chosen := environment.get("NIGHTSCHOOL_CONFIG"):
+        return Path(chosen)
+    return next((path for path in [Path("nightschool.toml")] if path.exists()), None)
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"cannot read the settings file {path}: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"the settings file {path} is not valid TOML: {error}") from error
+
+
+def _profile(name: str) -> dict[str, dict[str, Any]]:
+    if name and name not in PROFILES:
+        raise SettingsError(f"there is no profile '{name}'{_nearest(name, PROFILES)}; there are {', '.join(PROFILES)}")
+    return PROFILES.get(name, {})
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """NIGHTSCHOOL_GATEWAY_PORT=9000 as {"gateway": {"port": "9000"}}."""
+    found: dict[str, dict[str, Any]] = {}
+    for variable, value in environment.items():
+        section, _, key = variable.removeprefix("NIGHTSCHOOL_").lower().partition("_")
+        if variable.startswith("NIGHTSCHOOL_") and section in _SECTIONS:
+            kind = _SECTIONS[section].__annotations__.get(key, "")
+            found.setdefault(section, {})[key] = value.split(",") if "list" in str(kind) else value
+    return found
+
+
+def _without_rival(earlier: dict[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """A backend is a model or a URL: a later layer that sets one takes the place of an earlier layer's other."""
+    rival = "model" if later.get("url") else "url" if later.get("model") else ""
+    return {key: value for key, value in earlier.items() if key != rival}
+
+
+def _convert(merged: dict[str, Any]) -> Settings:
+    _refuse_unknown(merged, [*_SECTIONS, "aliases", "profile"], "")
+    for section, struct in _SECTIONS.items():
+        if not isinstance(merged.get(section, {}), dict):
+            raise SettingsError(f"the setting {section} is wrong: it is a section, [{section}], not a value")
+        _refuse_unknown(merged.get(section, {}), struct.__struct_fields__, f"{section}.")
+    try:
+        return msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise SettingsError(f"the setting {where.rstrip('`')} is wrong: {what}") from error
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: Any, prefix: str) -> None:
+    for key in values:
+        if key not in known:
+            raise SettingsError(f"there is no setting '{prefix}{key}'{_nearest(key, known, prefix)}")
+
+
+def _nearest(word: str, known: Any, prefix: str = "") -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)
+    return f" (did you mean '{prefix}{near[0]}'?)" if near else ""
+
+
+def _check(settings: Settings) -> Settings:
+    for arm in ("student", "teacher"):
+        backend: BackendSettings = getattr(settings, arm)
+        if backend.model and backend.url:
+            raise SettingsError(f"[{arm}] has both 'model' and 'url': keep one")
+        if backend.url and not backend.url.startswith(("http://", "https://")):
+            raise SettingsError(f"{arm}.url must start with http:// or https://, not '{backend.url}'")
+    for name in ("confidence", "holdout"):
+        if not 0 <= getattr(settings.router, name) <= 1:
+            raise SettingsError(f"router.{name} must be between 0 and 1")
+    if not 0 < settings.gateway.port < 65536:
+        raise SettingsError(f"gateway.port must be between 1 and 65535, not {settings.gateway.port}")
+    return settings
+
+
+def check_servable(settings: Settings) -> Settings:
+    """What `serve` needs beyond valid settings. Raises SettingsError."""
+    if not (settings.student.model or settings.student.url or settings.teacher.model or settings.teacher.url):
+        raise SettingsError(
+            "no student and no teacher are set: run 'nightschool init' to write nightschool.toml, "
+            "or try 'nightschool serve --profile embedded'"
+        )
+    if not (settings.teacher.model or settings.teacher.url) and settings.router.policy != "student":
+        raise SettingsError("[teacher] needs a 'model' or a 'url' (or set router.policy to 'student')")
+    if not (settings.student.model or settings.student.url) and settings.router.policy != "teacher":
+        raise SettingsError("[student] needs a 'model' or a 'url' (or set router.policy to 'teacher')")
+    if settings.gateway.host not in LOOPBACK:
+        raise SettingsError(
+            f"gateway.host is {settings.gateway.host}: an address that others can reach needs API keys, "
+            "which this version does not have yet; use 127.0.0.1"
+        )
+    return settings

