@@ -36,7 +36,7 @@ class Examination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     questions: int
     seed: int
     result_limit: int = 300
-    max_tokens: int = 128
+    max_tokens: int = 72
 
 
 class Item(msgspec.Struct, frozen=True):

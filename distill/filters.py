@@ -6,7 +6,6 @@ tokens. Only what the teacher said is learnt.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Set
@@ -97,14 +96,12 @@ def _calls_answered(trajectory: Trajectory) -> bool:
 
 
 def _grounded(trajectory: Trajectory) -> bool:
-    """Each path and identifier that the answer names was seen before, in the question or in a tool's result."""
-    seen = "\n".join(_told(message) for message in trajectory.messages[:-1])
+    """Each path and identifier that the answer names was seen before, in the question or in a tool's result.
+
+    What the assistant itself wrote, in a call or in words, proves nothing.
+    """
+    seen = "\n".join(message.text for message in trajectory.messages if message.role != "assistant")
     return all(name in seen for name in _NAMED.findall(trajectory.messages[-1].text))
-
-
-def _told(message: Message) -> str:
-    calls = [json.dumps(call.function.arguments) for call in message.tool_calls or ()]
-    return "\n".join([message.text, *calls])
 
 
 CHECKS: dict[str, Callable[[Trajectory], bool]] = {

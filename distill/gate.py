@@ -97,10 +97,10 @@ def score(marks: Sequence[Mark]) -> Score:
 def judge(base: Sequence[Mark], adapter: Sequence[Mark], alpha: float = 0.05) -> Verdict:
     """An adapter passes when it makes significantly more exact calls than its base and answers no fewer questions.
 
-    Both must have answered the same questions. The base counts its own answers with the same tolerant parser.
+    Both must have answered the same questions, each once. The base counts its answers with the same tolerant parser.
     """
     before = {mark.question: mark for mark in base}
-    if before.keys() != {mark.question for mark in adapter}:
+    if sorted(before) != sorted(mark.question for mark in adapter) or len(before) < len(base):
         raise ValueError("base and adapter were not examined on the same questions")
     gained = sum(mark.exact and not before[mark.question].exact for mark in adapter)
     lost = sum(before[mark.question].exact and not mark.exact for mark in adapter)

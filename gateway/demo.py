@@ -46,7 +46,7 @@ RECIPE: dict[str, Any] = {
 }
 _RESULT_LIMIT = 300  # characters of tool results in a demo's question: what two cores can train on in minutes
 _LEASE_BYTES = 6_000_000_000
-_AT_ONCE = 8
+_AT_ONCE = 16
 _COUNTED = {"exact_calls": "exact", "right_answers": "right"}  # report's word: mark's
 
 
@@ -77,7 +77,7 @@ async def run_demo(out: Path, seed: int, lessons: Lessons, console: Console) -> 
     report = _report(seed, first, after_dark, second, bars, home)
     report["wall_seconds"] = round(time.monotonic() - started, 1)
     (out / "report.json").write_text(json.dumps(report, indent=2))
-    (out / "report.html").write_text(render_html(report))
+    (out / "report.html").write_text(render_html(report), encoding="utf-8")
     print_table(console, report)
     console.print(f"Report: {out / 'report.html'}")
     return report

@@ -41,6 +41,8 @@ def ensure_embedded(entry: Mapping[str, object], folder: Path) -> Path:
         digests = {file.name: file_digest(file) for file in sorted(made.iterdir())}
         manifest = {"source_sha256": entry["member_sha256"], "mlx": packages.version("mlx"), "files": digests}
         (made / _MANIFEST).write_text(json.dumps(manifest, indent=2))
+        if (folder / _MANIFEST).exists():  # another process was faster, and may be reading it by now
+            return folder
         shutil.rmtree(folder, ignore_errors=True)  # a folder without a manifest was never finished
         made.rename(folder)
     return folder

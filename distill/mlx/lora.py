@@ -43,6 +43,8 @@ def wrap(model: nn.Module, config: Mapping[str, Any]) -> None:
 
     On an AdapterError the model is as it was.
     """
+    if lora_layers(model):
+        raise AdapterError("the model wears an adapter already")
     bare = model.leaf_modules()
     try:
         parameters = dict(config["lora_parameters"])

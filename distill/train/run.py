@@ -70,7 +70,8 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     model.freeze()
     lora.wrap(model, config)
     model.train()
-    steps = order.steps or max(1, round(math.ceil(len(examples) / recipe.batch) * recipe.epochs))
+    in_an_epoch = sum(1 for _ in epoch(examples, recipe.batch, seed=0))  # small groups make small batches
+    steps = order.steps or max(1, round(in_an_epoch * recipe.epochs))
     started, done = time.monotonic(), []
     with (folder / "metrics.jsonl").open("w") as metrics:
         for step in _steps(model, examples, recipe, steps, started):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import sysconfig
 from itertools import islice
 from pathlib import Path
@@ -104,19 +106,12 @@ def test_the_manifest_names_what_is_there(student_folder: Path, catalogue_entry:
 
 @pytest.fixture
 def copy(student_folder: Path, tmp_path: Path) -> Path:
-    """A copy whose large file is linked: never write to model.safetensors in place."""
+    """A copy whose large file is a link: never write to model.safetensors through it."""
     folder = tmp_path / "copy"
-    folder.mkdir()
-    for file in student_folder.iterdir():
-        if file.name == "model.safetensors":
-            (folder / file.name).hardlink_to(file) if _same_disk(file, folder) else shutil.copy(file, folder)
-        else:
-            shutil.copy(file, folder)
+    ignored = shutil.ignore_patterns("model.safetensors")
+    shutil.copytree(student_folder, folder, ignore=ignored)
+    (folder / "model.safetensors").symlink_to(student_folder / "model.safetensors")
     return folder
-
-
-def _same_disk(file: Path, folder: Path) -> bool:
-    return file.stat().st_dev == folder.stat().st_dev
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "chat_template.jinja", "tokenizer_config.json"])
@@ -129,7 +124,7 @@ def test_a_changed_file_is_noticed(copy: Path, catalogue_entry: dict[str, object
 
 def test_a_removed_file_is_noticed(copy: Path, catalogue_entry: dict[str, object]) -> None:
     (copy / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="model.safetensors is missing"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is missing"):
         ensure_embedded(catalogue_entry, copy)
 
 
@@ -154,11 +149,34 @@ def test_a_package_that_is_not_there_is_said(tmp_path: Path, catalogue_entry: di
 
 
 @pytest.mark.slow
-def test_made_anew_it_is_the_same(
-    tmp_path: Path, student_folder: Path, catalogue_entry: dict[str, object]
-) -> None:
+def test_made_anew_it_is_the_same(tmp_path: Path, student_folder: Path, catalogue_entry: dict[str, object]) -> None:
     made = ensure_embedded(catalogue_entry, tmp_path / "model")
     assert folder_digest(made) == folder_digest(student_folder)
+
+
+@pytest.mark.slow
+def test_an_unfinished_folder_is_made_anew(tmp_path: Path, catalogue_entry: dict[str, object]) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("torn")
+    made = ensure_embedded(catalogue_entry, tmp_path / "model")
+    assert ensure_embedded({}, made) == made
+    assert list(tmp_path.iterdir()) == [made]  # no working folder is left
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_make_one_folder(tmp_path: Path, catalogue_entry: dict[str, object]) -> None:
+    code = (
+        "import json, sys; from pathlib import Path; from distill.mlx import blas; blas.prepare();"
+        "from distill.mlx.embedded import ensure_embedded;"
+        "ensure_embedded(json.loads(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, json.dumps(catalogue_entry), str(tmp_path / "model")]
+    checkout = Path(__file__).resolve().parents[2]
+    both = [subprocess.Popen(command, cwd=checkout, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, complaint = process.communicate(timeout=100)
+        assert process.returncode == 0, complaint
+    assert ensure_embedded({}, tmp_path / "model") == tmp_path / "model"
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def conversation(text: Callable[[], str]) -> tuple[list[Message], list[Tool]]:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), template=st.sampled_from(["hermes", "shows ids"]))
-def test_no_text_becomes_a_control_token(renderer: Renderer, shows_ids: Renderer, data: st.DataObject, template: str) -> None:
+def test_no_text_becomes_a_control_token(
+    renderer: Renderer, shows_ids: Renderer, data: st.DataObject, template: str
+) -> None:
     chosen = renderer if template == "hermes" else shows_ids
     hostile = chosen.prompt(*conversation(lambda: data.draw(_TEXT)))
     harmless = chosen.prompt(*conversation(lambda: "x"))
@@ -158,7 +161,7 @@ def test_a_prompt_is_the_beginning_of_the_next_one(renderer: Renderer) -> None:
     messages, tools = conversation(lambda: "some text")
     asked = [messages[:n] for n in range(1, len(messages)) if messages[n].role == "assistant"]
     prompts = [renderer.prompt(part, tools) for part in [*asked, messages]]
-    for shorter, longer in zip(prompts, prompts[1:], strict=False):
+    for shorter, longer in pairwise(prompts):
         assert longer[: len(shorter)] == shorter
     for part, after in zip(asked, prompts[1:], strict=False):
         said = [s for s in renderer.segments(messages[: len(part) + 1], tools) if s.learnt][-1]
@@ -242,7 +245,9 @@ def test_parallel_results_share_a_turn(renderer: Renderer) -> None:
 def test_tools_are_shown_without_a_system_message(renderer: Renderer) -> None:
     text = renderer.decode(renderer.prompt([Message("user", "?")], [tool("a"), tool("b", "")]))
     assert text.startswith("<|im_start|>system\nYou are a helpful assistant.")
-    assert '<tools>\n{"name": "a", "description": "Reads.", "parameters": {}}\n{"name": "b", "parameters": {}}\n' in text
+    assert (
+        '<tools>\n{"name": "a", "description": "Reads.", "parameters": {}}\n{"name": "b", "parameters": {}}\n' in text
+    )
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufdd0")))
@@ -275,7 +280,9 @@ def test_a_broken_template_is_a_model_error(make_renderer: Callable[..., Rendere
 
 
 @pytest.mark.parametrize("missing", ["tokenizer.json", "chat_template.jinja"])
-def test_a_folder_without_its_files_is_a_model_error(tmp_path: Path, make_tokenizer: Callable[..., None], missing: str) -> None:
+def test_a_folder_without_its_files_is_a_model_error(
+    tmp_path: Path, make_tokenizer: Callable[..., None], missing: str
+) -> None:
     make_tokenizer(tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(ModelError, match="holds no"):

@@ -1,0 +1,141 @@
+"""How conversations are marked, and that the examinations in the checkout can be set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distill.agent import Conversation, End
+from distill.errors import QuestionError
+from distill.evaluate import Examination, mark, read_examination, set_questions
+from distill.generate.question import Oracle, Question
+from distill.generate.templates import Call
+from distill.tools import Toolbox
+from router.chat import FunctionCall
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_EXAMINATIONS = sorted((_CHECKOUT / "data" / "examinations").glob("*.toml"))
+_PLAN = [Call("read_file", {"path": "a.py"}), Call("run_command", {"command": "grep", "args": ["-n", "x", "a.py"]})]
+_CALLS = [
+    FunctionCall("read_file", '{"path": "./a.py", "start": 1}'),
+    FunctionCall("run_command", '{"command":"grep","args":["-n","x","a.py"]}'),
+]
+
+
+def question(plan: list[Call] = _PLAN) -> Question:
+    return Question("q1", "repo", "search", "t", "How many x?", plan, Oracle("number", ("7",)))
+
+
+@pytest.fixture
+def toolbox(tmp_path: Path) -> Toolbox:
+    return Toolbox(tmp_path)
+
+
+def told(calls: list[FunctionCall], answer: str = "There are 7.", end: End = "answered") -> Conversation:
+    return Conversation("How many x?", [], calls=calls, answer=answer, end=end, seconds=1.5)
+
+
+def test_the_expected_calls_and_the_right_answer(toolbox: Toolbox) -> None:
+    made = mark(question(), told(_CALLS), toolbox)
+    assert (made.needed, made.called, made.exact, made.right) == (True, True, True, True)
+    assert (made.question, made.category, made.seconds) == ("q1", "search", 1.5)
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [],
+        _CALLS[:1],
+        _CALLS[::-1],
+        [*_CALLS, _CALLS[0]],
+        [FunctionCall("read_file", '{"path": "b.py"}'), _CALLS[1]],
+        [FunctionCall("read_file", "not json"), _CALLS[1]],
+        [FunctionCall("read_file", '["a.py"]'), _CALLS[1]],
+        [FunctionCall("read_file", '{"path": "a.py", "": ""}'), _CALLS[1]],
+    ],
+)
+def test_other_calls_are_not_exact(toolbox: Toolbox, calls: list[FunctionCall]) -> None:
+    made = mark(question(), told(calls), toolbox)
+    assert not made.exact
+    assert made.called == bool(calls)
+    assert made.right  # the answer is judged by itself
+
+
+def test_unknown_tools_are_no_tool_use(toolbox: Toolbox) -> None:
+    made = mark(question(), told([FunctionCall("search_web", "{}")]), toolbox)
+    assert not made.called
+    assert not made.exact
+
+
+def test_where_no_tool_is_needed_none_is_exact(toolbox: Toolbox) -> None:
+    assert mark(question([]), told([]), toolbox).exact
+    assert not mark(question([]), told([]), toolbox).needed
+    needless = mark(question([]), told(_CALLS), toolbox)
+    assert needless.called
+    assert not needless.exact
+
+
+@pytest.mark.parametrize("end", ["repeated", "too_many_calls", "empty", "cut", "error"])
+def test_only_a_finished_answer_is_right(toolbox: Toolbox, end: End) -> None:
+    assert not mark(question(), told(_CALLS, end=end), toolbox).right
+
+
+def test_an_endpoint_that_failed_chose_nothing(toolbox: Toolbox) -> None:
+    made = mark(question([]), told([], "", "error"), toolbox)
+    assert not made.exact
+    assert not made.right
+
+
+@pytest.mark.parametrize("answer", ["", "There are 8.", "7 or 8", "None."])
+def test_a_wrong_answer_is_wrong(toolbox: Toolbox, answer: str) -> None:
+    made = mark(question(), told(_CALLS, answer), toolbox)
+    assert made.exact
+    assert not made.right
+
+
+def test_the_demos_examination_is_large_enough() -> None:
+    demo = read_examination(_CHECKOUT / "data" / "examinations" / "demo.toml")
+    assert demo.name == "demo"
+    assert demo.questions >= 90
+    assert len(demo.repositories) >= 3
+
+
+@pytest.mark.parametrize("path", _EXAMINATIONS, ids=lambda path: path.stem)
+def test_every_examination_loads(path: Path) -> None:
+    examination = read_examination(path)
+    assert examination.name == path.stem
+    assert len(set(examination.repositories)) == len(examination.repositories)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "name = ", "name = 3", 'name = "x"\nversion = 1\nrepositories = []\nquestions = "many"\nseed = 1', "\xff"],
+)
+def test_a_broken_examination_is_said(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(QuestionError, match=r"broken\.toml"):
+        read_examination(path)
+    with pytest.raises(QuestionError, match=r"missing\.toml"):
+        read_examination(tmp_path / "missing.toml")
+
+
+def test_an_unknown_setting_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text('name = "x"\nversion = 1\nrepositories = ["a"]\nquestions = 1\nseed = 1\nsed = 2')
+    with pytest.raises(QuestionError, match="sed"):
+        read_examination(path)
+
+
+async def test_questions_are_the_same_each_time_shared_out_and_never_those_excluded(tmp_path: Path) -> None:
+    small = Examination("small", 1, ["iniconfig", "pluggy"], questions=9, seed=3)  # pytest brings both
+    templates = _CHECKOUT / "data" / "questions"
+    first = await set_questions(small, templates, tmp_path / "one")
+    again = await set_questions(small, templates, tmp_path / "two")
+    assert [item.question for item in first] == [item.question for item in again]
+    assert [item.question.repository for item in first] == ["iniconfig"] * 5 + ["pluggy"] * 4
+    assert len({item.question.id for item in first}) == 9
+    excluded = frozenset(item.question.text for item in first)
+    others = await set_questions(small, templates, tmp_path / "three", excluded)
+    assert not excluded & {item.question.text for item in others}
