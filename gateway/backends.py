@@ -124,7 +124,7 @@ class Backend:
             return await self._whole(response)
 
     async def peak_memory(self) -> int:
-        """Bytes that the endpoint's process has taken at most, as our own servers tell at /health. Raises BackendError."""
+        """Bytes the endpoint's process has taken at most; only our own servers tell. Raises BackendError."""
         try:
             return int(msgspec.json.decode(await self.call("GET", "/../health", seconds=5.0))["peak_memory_bytes"])
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:

@@ -65,8 +65,12 @@ async def _until_ready(url: str, process: asyncio.subprocess.Process, log: Path)
         if health and health["student"]["ready"] and health["teacher"]["ready"]:
             return
         await asyncio.sleep(0.2)
-    lines = log.read_text(errors="replace").strip().splitlines() or ["nothing was logged"]
+    lines = _last_lines(log)
     raise StartError(f"the gateway did not come up: {lines[-1]} (see {log})")
+
+
+def _last_lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").strip().splitlines() or ["nothing was logged"]
 
 
 async def _health(url: str) -> dict[str, dict[str, bool]] | None:

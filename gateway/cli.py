@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -44,7 +45,7 @@ def serve(
     from gateway.service import build
 
     gateway = build(chosen, settings.make_home(settings.home(chosen)))
-    _run(run(gateway, lambda url: typer.echo(f"Nightschool serves {url}", err=True)))
+    _serve(run(gateway, lambda url: typer.echo(f"Nightschool serves {url}", err=True)))
 
 
 @app.command()
@@ -83,7 +84,7 @@ def engine(
         threads=threads,
         parent=parent or None,
     )
-    _run(run_engine(chosen))
+    _serve(run_engine(chosen))
 
 
 @app.command()
@@ -95,7 +96,7 @@ def expert(
     """Run the stand-in teacher: a deterministic program that answers the templated code questions."""
     from gateway import expert as stand_in
 
-    _run(stand_in.run(host, port, parent=parent or None))
+    _serve(stand_in.run(host, port, parent=parent or None))
 
 
 @app.command()
@@ -188,6 +189,15 @@ def _run(work: Coroutine[Any, Any, object]) -> None:
         asyncio.run(work)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _serve(work: Coroutine[Any, Any, object]) -> None:
+    """Run a server to its orderly end, then leave at once: granian's threads, still there while the interpreter winds
+    down, now and then abort the process (exit code 134)."""
+    _run(work)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`nightschool night`: one night on the gateway that runs, or on one started for it. Owns that choice and the telling."""
+"""`nightschool night`: one night on the gateway that runs, or on one started for it. Owns that choice."""
 
 from __future__ import annotations
 

@@ -40,7 +40,6 @@ _UNCERTIFIED = "certified: false. What the student serves has no guarantee yet."
 _PROGRAM = "The expert is a stand-in for a teacher: its seconds and its memory are a program's, not a model's."
 _REASONS = {  # reason of a decision: who answered, and what it means
     "verified": ("student", "the draft was well-formed and confident enough"),
-    "teacher_failed": ("student", "the teacher could not answer, so the draft stood in"),
     "doubtful": ("teacher", "the draft was well-formed but not confident enough"),
     "unverified": ("teacher", "the draft was not a valid call or answer"),
     "sticky": ("teacher", "the conversation had already gone to the teacher"),

@@ -19,7 +19,6 @@ Reason = Literal[
     "sticky",  # the conversation stays with the teacher until the next user message
     "holdout",  # the conversation belongs to the random share that always goes to the teacher
     "student_failed",  # the student's engine broke or timed out
-    "teacher_failed",  # the teacher could not answer and the settings let the student's draft stand in
 ]
 
 

@@ -16,8 +16,9 @@ from typing import Any, Protocol, cast
 import mlx.core as mx
 from mlx_lm.models import activations, base
 
-# 2^f on [-0.5, 0.5], least squares in relative error at Chebyshev nodes; off by at most 2e-7.
-_EXP2 = (0.00132669704, 0.00967545975, 0.0555074262, 0.240221218, 0.693146949, 1.00000007)
+# e^r for |r| ≤ ln(2)/2, least squares in relative error at Chebyshev nodes; off by at most 1e-7.
+_SMALL_POWERS = (0.00829171669, 0.0419150286, 0.166676628, 0.499988992, 0.999999666, 1.00000007)
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # ln(2) in two; multiples of the first are exact
 _ROUNDER = 12582912.0  # 1.5 * 2^23: adding it leaves a float32's integer part in its lowest bits
 _MASKED = -1e9
 _LARGEST = 88.0  # e^88 is the last whole power that a float32 holds
@@ -37,16 +38,28 @@ def _differentiable(function: Callable[..., mx.array]) -> _Differentiable:
 def exp(x: mx.array) -> mx.array:
     """e^x for float32 up to 88; at and below -87.3 the smallest normal number stands for zero. No gradient of its own.
 
-    Splits x·log2(e) into an integer and a rest in [-0.5, 0.5]; the rest's power is a polynomial, and the integer is
-    added to its exponent bits.
+    x is a whole multiple of ln(2) and a rest, taken in two steps so that nothing is rounded away (Cody and Waite 1980);
+    the rest's power is a polynomial, and the whole number is added to its exponent bits.
     """
-    scaled = mx.maximum(x * math.log2(math.e), -126.0)
-    shifted = scaled + _ROUNDER
-    rest = scaled - (shifted - _ROUNDER)
-    power = rest * _EXP2[0] + _EXP2[1]
-    for coefficient in _EXP2[2:]:
+    x = mx.maximum(x, -87.3)
+    shifted = x * math.log2(math.e) + _ROUNDER
+    whole = shifted - _ROUNDER
+    rest = (x - whole * _LN2_HIGH) - whole * _LN2_LOW
+    power = rest * _SMALL_POWERS[0] + _SMALL_POWERS[1]
+    for coefficient in _SMALL_POWERS[2:]:
         power = power * rest + coefficient
     return (power.view(mx.int32) + (shifted.view(mx.int32) << 23)).view(mx.float32)
+
+
+@_differentiable
+def exponential(x: mx.array) -> mx.array:
+    """`exp` with its gradient."""
+    return exp(x)
+
+
+@exponential.vjp
+def _exponential_vjp(_: mx.array, cotangent: mx.array, output: mx.array) -> mx.array:
+    return cotangent * output
 
 
 @_differentiable

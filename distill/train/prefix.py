@@ -53,18 +53,35 @@ class SharedKeys:
         return mx.arange(self.offset, self.offset + n)[:, None] >= mx.arange(self.offset + n)[None]
 
     def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float, mask: mx.array) -> mx.array:
-        """Attention with the products against the prefix joined over all rows into one per key head."""
+        """Attention in two parts, to the prefix and to the row itself, under one softmax.
+
+        The products against the prefix are joined over all rows into one per key head, and neither keys nor scores
+        of the two parts are ever copied together: each part is exponentiated below their common maximum, and the sum
+        of both parts divides at the end.
+        """
         batch, heads, n, width = queries.shape
         kv_heads, p = keys.shape[1], self.offset
         grouped = (queries * scale).reshape(batch, kv_heads, -1, width)
-        joined = grouped.transpose(1, 0, 2, 3).reshape(kv_heads, -1, width)
         own = (grouped @ keys.swapaxes(-1, -2)).reshape(batch, kv_heads, -1, n, n)
-        own = own + cpu.additive(mask[:, p:], n, n, own.dtype)
-        own = own.swapaxes(0, 1).reshape(kv_heads, -1, n)
-        weights = cpu.softmax(mx.concatenate([joined @ self._keys[0].swapaxes(-1, -2), own], axis=-1))
-        seen = (weights[..., :p] @ self._values[0]).reshape(kv_heads, batch, -1, width).swapaxes(0, 1)
-        mine = weights[..., p:].reshape(kv_heads, batch, -1, n).swapaxes(0, 1) @ values
-        return (seen + mine).reshape(batch, heads, n, width)
+        own = (own + cpu.additive(mask[:, p:], n, n, own.dtype)).reshape(batch, kv_heads, -1, n)
+        seen = _joined(grouped) @ self._keys[0].swapaxes(-1, -2)
+        top = mx.maximum(seen.max(axis=-1, keepdims=True), _joined(own.max(axis=-1, keepdims=True)))
+        top = mx.stop_gradient(top)  # what is subtracted from all scores alike changes nothing
+        seen, own = cpu.exponential(seen - top), cpu.exponential(own - _apart(top, batch))
+        weight = _apart(seen.sum(axis=-1, keepdims=True), batch) + own.sum(axis=-1, keepdims=True)
+        attended = _apart(seen @ self._values[0], batch) + own @ values
+        blended: mx.array = (attended / weight).reshape(batch, heads, n, width)
+        return blended
+
+
+def _joined(rows: mx.array) -> mx.array:
+    """(batch, kv_heads, n, d) → (kv_heads, batch · n, d): the rows of a batch as one."""
+    return rows.swapaxes(0, 1).reshape(rows.shape[1], -1, rows.shape[3])
+
+
+def _apart(joined: mx.array, batch: int) -> mx.array:
+    """The way back."""
+    return joined.reshape(joined.shape[0], batch, -1, joined.shape[2]).swapaxes(0, 1)
 
 
 def shares(model: nn.Module) -> bool:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
+from distill.mlx import lora
+from distill.mlx.load import load
 from tests.gateway.running import READ_FILE, ROOT, Running
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -23,25 +25,44 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     (home / "models").mkdir()
     if (ROOT / "models" / "smollm2-135m").is_dir():  # made once for the checkout; else the engine makes it here
         (home / "models" / "smollm2-135m").symlink_to(ROOT / "models" / "smollm2-135m")
-    with Running(home, "", "", "--profile", "embedded", router__confidence=0) as gateway:
+    options = {"router__confidence": 0, "router__uncertified": "serve", "router__holdout": 0}
+    with Running(home, "", "", "--profile", "embedded", **options) as gateway:
         gateway.wait(lambda health: health["student"]["ready"] and health["teacher"]["ready"], 200)
         yield gateway
 
 
-def test_the_student_answers_what_it_can(day: Running) -> None:
-    status, headers, answer = day.chat("What is the capital of France?", body={"max_tokens": 60, "temperature": 0})
+@pytest.fixture(scope="module")
+def taught(day: Running) -> Running:
+    """A day on which an adapter serves. It changes nothing, so that what the base answers well is answered well."""
+    folder = day.home / "models" / "adapters" / "unchanged"
+    folder.mkdir(parents=True)
+    model = load(day.home / "models" / "smollm2-135m").model
+    config = lora.config_of(rank=2, scale=1.0, layers=1)
+    lora.wrap(model, config)  # the second matrices are zero
+    lora.write(folder, lora.adapter_tensors(model), config)
+    day.admin("/admin/proposals", {"adapter": "unchanged", "path": str(folder), "verdict": {"passed": True}})
+    return day
+
+
+def test_a_base_that_has_learnt_nothing_does_not_serve(day: Running) -> None:
+    _, headers, _ = day.chat("What is the capital of France?", body={"max_tokens": 60, "temperature": 0})
+    assert (headers["x-nightschool-served-by"], headers["x-nightschool-reason"]) == ("teacher", "uncertified")
+
+
+def test_the_student_answers_what_it_can(taught: Running) -> None:
+    status, headers, answer = taught.chat("What is the capital of France?", body={"max_tokens": 60, "temperature": 0})
     assert status == 200
     assert headers["x-nightschool-served-by"] == "student"
     assert "Paris" in answer["choices"][0]["message"]["content"]
-    trace = day.trace(headers)
+    trace = taught.trace(headers)
     assert trace["served"]["prompt"]
     assert trace["served"]["completion"]
     assert trace["note"]["model"]
     assert trace["draft"]["logprobs"]
 
 
-def test_the_openai_package_streams_with_tools(day: Running) -> None:
-    with OpenAI(base_url=day.url + "/v1", api_key="none") as client:
+def test_the_openai_package_streams_with_tools(taught: Running) -> None:
+    with OpenAI(base_url=taught.url + "/v1", api_key="none") as client:
         for model in ("nightschool", "student", "teacher"):
             chunks = list(
                 client.chat.completions.create(  # type: ignore[call-overload]
@@ -57,7 +78,8 @@ def test_the_openai_package_streams_with_tools(day: Running) -> None:
             assert chunks[-1].choices[0].finish_reason in ("stop", "tool_calls", "length")
 
 
-def test_kill_9_of_the_engine_during_a_request_is_answered_and_the_engine_comes_back(day: Running) -> None:
+def test_kill_9_of_the_engine_during_a_request_is_answered_and_the_engine_comes_back(taught: Running) -> None:
+    day = taught
     engine = day.get("/health")["processes"]["student"]["pid"]
     threading.Timer(0.15, os.kill, (engine, signal.SIGKILL)).start()
     status, headers, _ = day.chat("Write a very long story about a river.", body={"max_tokens": 2000, "temperature": 0})

@@ -136,8 +136,16 @@ def test_a_damaged_manifest_is_noticed(copy: Path, catalogue_entry: dict[str, ob
             use()
 
 
-def test_an_untouched_copy_is_accepted_and_not_fetched_again(copy: Path) -> None:
-    assert ensure_embedded({}, copy) == copy
+def test_an_untouched_copy_is_accepted_and_not_fetched_again(copy: Path, catalogue_entry: dict[str, object]) -> None:
+    assert ensure_embedded(_unfetchable(catalogue_entry), copy) == copy
+
+
+def test_a_folder_of_an_older_template_is_made_anew(copy: Path, catalogue_entry: dict[str, object]) -> None:
+    manifest = json.loads((copy / "nightschool.json").read_text())
+    manifest["files"]["chat_template.jinja"] = "0" * 64
+    (copy / "nightschool.json").write_text(json.dumps(manifest))
+    with pytest.raises(KeyError):  # it sets out to fetch, and this entry does not say what
+        ensure_embedded(_unfetchable(catalogue_entry), copy)
 
 
 def test_a_package_that_is_not_there_is_said(tmp_path: Path, catalogue_entry: dict[str, object]) -> None:
@@ -159,7 +167,7 @@ def test_an_unfinished_folder_is_made_anew(tmp_path: Path, catalogue_entry: dict
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("torn")
     made = ensure_embedded(catalogue_entry, tmp_path / "model")
-    assert ensure_embedded({}, made) == made
+    assert ensure_embedded(_unfetchable(catalogue_entry), made) == made
     assert list(tmp_path.iterdir()) == [made]  # no working folder is left
 
 
@@ -176,7 +184,7 @@ def test_two_processes_at_once_make_one_folder(tmp_path: Path, catalogue_entry: 
     for process in both:
         _, complaint = process.communicate(timeout=100)
         assert process.returncode == 0, complaint
-    assert ensure_embedded({}, tmp_path / "model") == tmp_path / "model"
+    assert ensure_embedded(_unfetchable(catalogue_entry), tmp_path / "model") == tmp_path / "model"
 
 
 @pytest.mark.slow
@@ -187,3 +195,8 @@ def test_other_bytes_than_the_pinned_ones_are_refused(
     with pytest.raises(ModelError):
         ensure_embedded({**catalogue_entry, what: "0" * 64}, tmp_path / "model")
     assert embedded.folder_digest(tmp_path) == hashlib.sha256().hexdigest()  # nothing was left behind
+
+
+def _unfetchable(entry: dict[str, object]) -> dict[str, object]:
+    """Says which source a folder must be of, and not where to get it."""
+    return {"member_sha256": entry["member_sha256"]}
