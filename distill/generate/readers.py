@@ -26,6 +26,11 @@ def matches(result: str, known: dict[str, Any]) -> list[Row]:
     return [{**match.groupdict(), "line": int(match["line"])} for match in found if match]
 
 
+def files(result: str, known: dict[str, Any]) -> list[Row]:
+    """The paths of `grep -rn` lines, each once."""
+    return [{"path": path} for path in dict.fromkeys(row["path"] for row in matches(result, known))]
+
+
 def numbered(result: str, known: dict[str, Any]) -> list[Row]:
     """`grep -n` or read_file lines: line, text."""
     found = (_NUMBERED.fullmatch(line) for line in result.split("\n"))
@@ -91,12 +96,6 @@ def count(result: str, known: dict[str, Any]) -> list[Row]:
     return [{"count": int(match[1])}] if match else []
 
 
-def text(result: str, known: dict[str, Any]) -> list[Row]:
-    """The first line, as it stands."""
-    first = result.split("\n", 1)[0].strip()
-    return [{"text": first}] if first else []
-
-
 def docstring(result: str, known: dict[str, Any]) -> list[Row]:
     """The first line of the docstring that begins on the second of the lines read."""
     rows = numbered(result, known)
@@ -110,7 +109,7 @@ def docstring(result: str, known: dict[str, Any]) -> list[Row]:
 
 
 _ALL: tuple[Reader, ...] = (
-    *(matches, numbered, definitions, classes, functions, parents, inheriting, returning, values),
-    *(paths, entries, count, text, docstring),
+    *(matches, files, numbered, definitions, classes, functions, parents, inheriting, returning, values),
+    *(paths, entries, count, docstring),
 )
 READERS = {reader.__name__: reader for reader in _ALL}

@@ -21,6 +21,7 @@ _SMALL_POWERS = (0.00829171669, 0.0419150286, 0.166676628, 0.499988992, 0.999999
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # ln(2) in two; multiples of the first are exact
 _ROUNDER = 12582912.0  # 1.5 * 2^23: adding it leaves a float32's integer part in its lowest bits
 _MASKED = -1e9
+_SMALLEST = -87.33654  # e to this is the smallest normal float32
 _LARGEST = 88.0  # e^88 is the last whole power that a float32 holds
 
 
@@ -41,7 +42,7 @@ def exp(x: mx.array) -> mx.array:
     x is a whole multiple of ln(2) and a rest, taken in two steps so that nothing is rounded away (Cody and Waite 1980);
     the rest's power is a polynomial, and the whole number is added to its exponent bits.
     """
-    x = mx.maximum(x, -87.3)
+    x = mx.maximum(x, _SMALLEST)
     shifted = x * math.log2(math.e) + _ROUNDER
     whole = shifted - _ROUNDER
     rest = (x - whole * _LN2_HIGH) - whole * _LN2_LOW
@@ -49,17 +50,6 @@ def exp(x: mx.array) -> mx.array:
     for coefficient in _SMALL_POWERS[2:]:
         power = power * rest + coefficient
     return (power.view(mx.int32) + (shifted.view(mx.int32) << 23)).view(mx.float32)
-
-
-@_differentiable
-def exponential(x: mx.array) -> mx.array:
-    """`exp` with its gradient."""
-    return exp(x)
-
-
-@exponential.vjp
-def _exponential_vjp(_: mx.array, cotangent: mx.array, output: mx.array) -> mx.array:
-    return cotangent * output
 
 
 @_differentiable

@@ -7,7 +7,7 @@ make this work for any model with plain caches; others, and models with an unusu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -56,8 +56,7 @@ class SharedKeys:
         """Attention in two parts, to the prefix and to the row itself, under one softmax.
 
         The products against the prefix are joined over all rows into one per key head, and neither keys nor scores
-        of the two parts are ever copied together: each part is exponentiated below their common maximum, and the sum
-        of both parts divides at the end.
+        of the two parts are ever copied together.
         """
         batch, heads, n, width = queries.shape
         kv_heads, p = keys.shape[1], self.offset
@@ -65,13 +64,28 @@ class SharedKeys:
         own = (grouped @ keys.swapaxes(-1, -2)).reshape(batch, kv_heads, -1, n, n)
         own = (own + cpu.additive(mask[:, p:], n, n, own.dtype)).reshape(batch, kv_heads, -1, n)
         seen = _joined(grouped) @ self._keys[0].swapaxes(-1, -2)
-        top = mx.maximum(seen.max(axis=-1, keepdims=True), _joined(own.max(axis=-1, keepdims=True)))
-        top = mx.stop_gradient(top)  # what is subtracted from all scores alike changes nothing
-        seen, own = cpu.exponential(seen - top), cpu.exponential(own - _apart(top, batch))
-        weight = _apart(seen.sum(axis=-1, keepdims=True), batch) + own.sum(axis=-1, keepdims=True)
-        attended = _apart(seen @ self._values[0], batch) + own @ values
-        blended: mx.array = (attended / weight).reshape(batch, heads, n, width)
-        return blended
+        seen_weights, own_weights = cast(Any, _softmax_of_both)(seen, own)  # MLX's stubs know one output only
+        attended: mx.array = _apart(seen_weights @ self._values[0], batch) + own_weights @ values
+        return attended.reshape(batch, heads, n, width)
+
+
+@mx.custom_function
+def _softmax_of_both(seen: mx.array, own: mx.array) -> tuple[mx.array, mx.array]:
+    """One softmax over the last axes of both: (kv_heads, batch · n, p) and (batch, kv_heads, n, m)."""
+    top = mx.maximum(seen.max(axis=-1, keepdims=True), _joined(own.max(axis=-1, keepdims=True)))
+    seen, own = cpu.exp(seen - top), cpu.exp(own - _apart(top, len(own)))
+    total = seen.sum(axis=-1, keepdims=True) + _joined(own.sum(axis=-1, keepdims=True))
+    return seen / total, own / _apart(total, len(own))
+
+
+@_softmax_of_both.vjp
+def _softmax_of_both_vjp(
+    _: tuple[mx.array, mx.array], cotangents: tuple[mx.array, mx.array], outputs: tuple[mx.array, mx.array]
+) -> tuple[mx.array, mx.array]:
+    (seen, own), batch = outputs, len(outputs[1])
+    seen_weighted, own_weighted = cotangents[0] * seen, cotangents[1] * own
+    total = seen_weighted.sum(axis=-1, keepdims=True) + _joined(own_weighted.sum(axis=-1, keepdims=True))
+    return seen_weighted - seen * total, own_weighted - own * _apart(total, batch)
 
 
 def _joined(rows: mx.array) -> mx.array:

@@ -37,7 +37,7 @@ def test_exp_is_as_good_as_mlx_over_its_whole_range() -> None:
 
 def test_exp_ends_in_the_smallest_normal_number() -> None:
     ends = np.array(cpu.exp(mx.array([-88.0, -1e9, -np.inf])))
-    np.testing.assert_allclose(ends, np.finfo(np.float32).tiny, rtol=1e-6)
+    np.testing.assert_allclose(ends, np.finfo(np.float32).tiny, rtol=1e-5)
 
 
 def test_exp_hands_on_what_is_no_number() -> None:
