@@ -22,20 +22,22 @@ from distill.generate.oracle import exact_calls, right
 from distill.generate.question import Question
 from distill.generate.questions import generate
 from distill.generate.repositories import snapshot
-from distill.generate.templates import Call, load_templates
+from distill.generate.templates import Call, Template, load_templates
 from distill.tools import Toolbox
 
 
 class Examination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/examinations/<name>.toml: the repositories (installed packages) that are asked about, how many questions
-    altogether, and the seed that draws them. Nothing about these repositories is ever trained on."""
+    altogether, the seed that draws them, and the kinds of questions (templates by name; none named: all). Nothing
+    about these repositories is ever trained on."""
 
     name: str
     version: int
     repositories: list[str]
     questions: int
     seed: int
-    result_limit: int = 300
+    kinds: list[str] = []
+    result_limit: int = 200
     max_tokens: int = 72
 
 
@@ -61,7 +63,7 @@ async def set_questions(
 
     `exclude` holds question texts that were trained on. Each repository gives an equal share.
     """
-    loaded = load_templates(templates)
+    loaded = _chosen(load_templates(templates), examination.kinds)
     counts = _spread(examination.questions, len(examination.repositories))
     items: list[Item] = []
     for name, count in zip(examination.repositories, counts, strict=True):
@@ -73,6 +75,14 @@ async def set_questions(
         drawn = await generate(facts, loaded, toolbox, count, examination.seed, limit=limit, exclude=asked)
         items += [Item(question, toolbox) for question in drawn]
     return items
+
+
+def _chosen(templates: list[Template], kinds: Sequence[str]) -> list[Template]:
+    """Raises QuestionError for a kind that no template has."""
+    known = {template.name for template in templates}
+    if unknown := sorted(set(kinds) - known):
+        raise QuestionError(f"no template is called {unknown[0]!r}")
+    return [template for template in templates if not kinds or template.name in kinds]
 
 
 async def examine(

@@ -38,13 +38,12 @@ DAY2 = ("granian", "tenacity", "huggingface_hub")
 RECIPE: dict[str, Any] = {
     "rank": 16,
     "scale": 2.0,
-    "layers": 16,
-    "learning_rate": 1e-3,
+    "layers": 30,
+    "learning_rate": 3e-3,
     "epochs": 1.0,
-    "batch": 16,
-    "max_tokens": 420,
+    "batch": 8,
+    "max_tokens": 500,
 }
-_RESULT_LIMIT = 300  # characters of tool results in a demo's question: what two cores can train on in minutes
 _LEASE_BYTES = 6_000_000_000
 _AT_ONCE = 16
 _COUNTED = {"exact_calls": "exact", "right_answers": "right"}  # report's word: mark's
@@ -53,7 +52,7 @@ _COUNTED = {"exact_calls": "exact", "right_answers": "right"}  # report's word: 
 class Lessons(msgspec.Struct, frozen=True):
     """How much the demo does: questions per taught repository, questions of the second day, of the examination."""
 
-    taught: int = 80
+    taught: int = 56
     second_day: int = 36
     examined: int = 96
 
@@ -96,8 +95,11 @@ def _fresh_home(out: Path) -> Path:
 
 
 def _day(repositories: Sequence[str], questions: int, seed: int) -> Examination:
-    """A day's traffic is drawn like an examination."""
-    return Examination("day", 1, list(repositories), questions, seed, _RESULT_LIMIT)
+    """A day's traffic is drawn like the demo's examination: other repositories, the same kinds of questions."""
+    examined = read_examination(shared("data", "examinations", "demo.toml"))
+    return msgspec.structs.replace(
+        examined, name="day", repositories=list(repositories), questions=questions, seed=seed
+    )
 
 
 def _night_settings(home: Path, templates: Path, lessons: Lessons, seed: int) -> NightSettings:

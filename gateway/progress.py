@@ -31,7 +31,8 @@ class Bars:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}"),
         ]
-        self._bars = Progress(*columns, console=console)
+        self._console = console
+        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task: TaskID | None = None
         self._name = ""
         self._started = 0.0
@@ -64,7 +65,9 @@ class Bars:
         total = task.total if task.total is not None else 1
         self._bars.update(self._task, total=total, completed=total)
         self._bars.stop_task(self._task)
-        self.seconds[self._name] = round(time.monotonic() - self._started, 1)
+        seconds = self.seconds[self._name] = round(time.monotonic() - self._started, 1)
+        if not self._console.is_terminal:  # a log gets a line a stage
+            self._console.print(f"{self._name}: {seconds} s {task.fields['note']}".rstrip())
         self._task = None
 
     def __enter__(self) -> Bars:

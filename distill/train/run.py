@@ -73,7 +73,7 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     in_an_epoch = sum(1 for _ in epoch(examples, recipe.batch, seed=0))  # small groups make small batches
     steps = order.steps or max(1, round(in_an_epoch * recipe.epochs))
     started, done = time.monotonic(), []
-    with (folder / "metrics.jsonl").open("w") as metrics:
+    with (folder / "metrics.jsonl").open("w", buffering=1) as metrics:
         for step in _steps(model, examples, recipe, steps, started):
             metrics.write(msgspec.json.encode(step).decode() + "\n")
             report(step)
