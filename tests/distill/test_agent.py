@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import respx
 from openai import AsyncOpenAI
 
 from distill.agent import SYSTEM, Conversation, explore, explore_all
@@ -129,3 +131,20 @@ async def test_many_conversations_keep_their_order(toolbox: Toolbox) -> None:
         done = await explore_all(client, "student", tasks, at_once=4)
     assert [conversation.question for conversation in done] == [question for _, question, _ in tasks]
     assert len(heard) == 12
+
+
+@respx.mock
+async def test_an_endpoint_that_takes_too_long_to_connect_is_an_error_not_an_exception(toolbox: Toolbox) -> None:
+    """A time-out at connecting cannot be had on loopback, so this one is at the HTTP edge."""
+    route = respx.post("http://endpoint.invalid/v1/chat/completions").mock(side_effect=httpx.ConnectTimeout)
+    async with httpx.AsyncClient() as transport:
+        client = AsyncOpenAI(
+            base_url="http://endpoint.invalid/v1",
+            api_key="none",
+            max_retries=0,
+            http_client=transport,  # type: ignore[arg-type]  # its own kind by now, and yet httpx's is taken
+        )
+        done = await explore(client, "m", "What is x?", toolbox)
+    assert route.called
+    assert (done.end, done.answer) == ("error", "")
+    assert "Timeout" in done.error

@@ -139,3 +139,15 @@ async def test_questions_are_the_same_each_time_shared_out_and_never_those_exclu
     excluded = frozenset(item.question.text for item in first)
     others = await set_questions(small, templates, tmp_path / "three", excluded)
     assert not excluded & {item.question.text for item in others}
+
+
+async def test_only_the_kinds_that_were_asked_for(tmp_path: Path) -> None:
+    asked = Examination("kinds", 1, ["click"], 8, 1, kinds=["class_defined", "sum", "absent_class"])
+    items = await set_questions(asked, _CHECKOUT / "data" / "questions", tmp_path)
+    assert {item.question.template for item in items} == {"class_defined", "sum", "absent_class"}
+
+
+async def test_an_unknown_kind_is_said(tmp_path: Path) -> None:
+    asked = Examination("kinds", 1, ["click"], 8, 1, kinds=["class_defind"])
+    with pytest.raises(QuestionError, match="class_defind"):
+        await set_questions(asked, _CHECKOUT / "data" / "questions", tmp_path)
