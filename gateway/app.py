@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +19,8 @@ from litestar.types import ASGIApp
 from gateway.api import admin, plain
 from gateway.api.chat import chat_completions
 from gateway.api.door import Door
-from gateway.errors import GatewayError, MethodNotAllowed, NotFound, StartError, error_body, http_answer
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
+from gateway.ports import check_port
 from gateway.service import Gateway
 from gateway.settings import GatewaySettings
 from gateway.supervisor import on_signal
@@ -65,7 +64,7 @@ async def serve(gateway: Gateway, announce: Callable[[str], None]) -> None:
     settings = gateway.settings.gateway
     run = _uvicorn if settings.server == "uvicorn" else _granian
     try:
-        _check_free(settings.host, settings.port)
+        check_port(settings.host, settings.port)
         await gateway.start()
         announce(f"http://{settings.host}:{settings.port}/v1")
         await run(create_app(gateway), settings)
@@ -116,14 +115,3 @@ async def _uvicorn(app: ASGIApp, settings: GatewaySettings) -> None:
     )
     on_signal(lambda: None)  # uvicorn raises the signal once more when it is done; it shall not end us half-way
     await uvicorn.Server(config).serve()
-
-
-def _check_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-            raise StartError(f"port {port} on {host} {reason}: choose another with --port or gateway.port") from error

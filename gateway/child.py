@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from gateway.errors import StartError
+from gateway.ports import free_port
 
 _PATIENCE = 120.0  # seconds until both arms are ready
 
@@ -24,7 +24,7 @@ async def child_gateway(arguments: list[str], environment: Mapping[str, str], lo
 
     Raises StartError with the last line it logged when it does not come up.
     """
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "gateway.cli", "serve", *arguments, "--port", str(port)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -78,9 +78,3 @@ async def _health(url: str) -> dict[str, dict[str, bool]] | None:
     async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/health") as answer:
         body: dict[str, dict[str, bool]] = await answer.json()
         return body if "student" in body else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -156,6 +156,7 @@ def _report(seed: int, first: DayLog, after_dark: Night, second: DayLog, bars: B
         "student_share_day2": second_day["student_requests"] / max(1, second_day["requests"]),
         "seed": seed,
         "certified": False,
+        "at_once": _AT_ONCE,
         "live": after_dark.live,
         "verdict": {
             "passed": verdict.passed,

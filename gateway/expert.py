@@ -10,7 +10,6 @@ import asyncio
 import re
 import resource
 import signal
-import socket
 import sys
 import time
 import uuid
@@ -27,8 +26,9 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.response import Stream
 
 from distill.generate.expert import Expert
-from gateway.errors import MethodNotAllowed, NotFound, NotJson, StartError, http_answer
+from gateway.errors import MethodNotAllowed, NotFound, NotJson, http_answer
 from gateway.parent import follow
+from gateway.ports import check_port
 from gateway.settings import shared
 from router.chat import AnswerMessage, ChatRequest, ChatResponse, Choice, Usage, parse_request, request_body
 
@@ -81,7 +81,7 @@ async def health() -> Response[bytes]:
 
 async def run(host: str, port: int, *, questions: Path | None = None, parent: int | None = None) -> None:
     """Serves until SIGTERM or SIGINT, or until the process `parent` is gone. Raises StartError where it cannot."""
-    _check_free(host, port)
+    check_port(host, port)
     app = create_app(Expert.from_folder(questions) if questions else None)
     # one worker in this very process, so that nothing is left behind when it is killed
     server = Server(app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False)
@@ -91,15 +91,6 @@ async def run(host: str, port: int, *, questions: Path | None = None, parent: in
     if parent:
         follow(parent, lambda: loop.call_soon_threadsafe(server.stop))
     await server.serve()
-
-
-def _check_free(host: str, port: int) -> None:
-    """granian shares a port that is taken instead of failing, so it is tried first."""
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            pass
-    except OSError as error:
-        raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another --port.") from error
 
 
 def _answer(brain: Expert, chat: ChatRequest) -> ChatResponse:

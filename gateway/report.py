@@ -119,6 +119,12 @@ model's.</p>
 <div class="figures">{"".join(figures)}</div></header>"""
 
 
+def _crowd(report: dict[str, Any]) -> str:
+    """How many conversations went on together while seconds were taken."""
+    at_once = report.get("at_once")
+    return f" Seconds are those of a whole conversation while {at_once} went on at once." if at_once else ""
+
+
 def _results(report: dict[str, Any]) -> str:
     arms = [arm for arm in ARMS if any(bar_of(dig(report, arm), measure.key) for measure in SHARES)]
     plot = ""
@@ -139,8 +145,8 @@ Numbers under a share are its 95 % interval.</p>{plot}
 <div class="plot"><table><thead><tr><th></th>{heads}<th scope="col">target</th></tr></thead>
 <tbody>{body}</tbody></table></div>
 <p class="small">The targets are the plan's, written for a 7B student beside a 30B teacher; they are shown so that every
-report is read against the same marks. For a student as small as the demo's, seconds and memory are
-the easy ones. <em>Autonomous tool use</em>: of the questions that need a tool, how many
+report is read against the same marks. For a student as small as the demo's, memory is the
+easy one.{plain(_crowd(report))} <em>Autonomous tool use</em>: of the questions that need a tool, how many
 led to a call of one, unprompted. <em>Exact calls</em>: the calls made are the right ones, argument for argument.
 “Served” counts the untrained student on day 1 and the student of day 2. {plain(_PROGRAM)}</p></section>"""
 

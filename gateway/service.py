@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from gateway.arms import Arm
 from gateway.backends import Address, Backend, Timeouts
 from gateway.errors import BackendError, UnknownModel
 from gateway.lease import Leases
+from gateway.ports import free_port
 from gateway.promotion import Promotion, admin_key
 from gateway.recorder import Recorder
 from gateway.settings import EXPERT, BackendSettings, Home, Settings, api_key, require_model
@@ -161,7 +161,7 @@ def _arm(name: ArmName, settings: BackendSettings, home: Home, supervisor: Super
         backend = Backend(Address(settings.url or UNSET_URL), timeouts, key=key, attempts=attempts)
         return Arm(name, backend, model=settings.name, eager=bool(settings.url))
     if settings.model == EXPERT:
-        port = _free_port()
+        port = free_port()
         address, model = Address(f"http://127.0.0.1:{port}/v1"), EXPERT
         command = _own_command("expert", "--port", str(port))
     else:
@@ -195,9 +195,3 @@ def _named(folder: Path, home: Home) -> str:
 
 def _own_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "gateway.cli", *arguments, "--parent", str(os.getpid())]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -58,7 +58,9 @@ async def generate(
     book = Phrasebook(templates)
     chosen: list[Question] = []
     texts = set(exclude)
-    for category, quota in _quotas(count, shares).items():
+    present = {template.category for template in templates}
+    wanted = {category: share for category, share in shares.items() if category in present}
+    for category, quota in _quotas(count, wanted).items():
         pools = {t.name: (t, _pool(facts, t, chance)) for t in templates if t.category == category}
         stream = _candidates(pools, book, texts, chance)
         chosen += await _accept(stream, quota, facts.repository, toolbox, limit)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-import stat
 from pathlib import Path
 
 import msgspec
@@ -17,8 +15,8 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from distill.mlx import blas
-from gateway.errors import StartError
 from gateway.parent import follow
+from gateway.ports import check_port, check_socket
 
 _OWNER_ONLY = 0o600
 
@@ -47,7 +45,7 @@ async def run_engine(settings: EngineSettings) -> None:
 
     Raises StartError or ModelError, each one line that says what to do, when it cannot start.
     """
-    _check_free(settings)
+    check_socket(settings.socket) if settings.socket is not None else check_port(settings.host, settings.port)
     blas.prepare(settings.threads)
     from gateway.engine.app import create_app  # imports MLX, which must find the BLAS loaded
     from gateway.engine.generator import Limits
@@ -99,32 +97,3 @@ def _server(app: object, settings: EngineSettings) -> Server:
     )
     server.uds_permissions = _OWNER_ONLY  # the embedded server takes it as an attribute only
     return server
-
-
-def _check_free(settings: EngineSettings) -> None:
-    """The server would share a port that is taken, or unlink a socket in use, instead of failing."""
-    if settings.socket is not None:
-        _check_socket(settings.socket)
-        return
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        socket.create_server((settings.host, settings.port), family=family).close()
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise StartError(f"Cannot listen on {where}: {error.strerror}. Choose another --port.") from error
-
-
-def _check_socket(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise StartError(f"Cannot listen on {path}: there is no folder {path.parent}.")
-    if not path.exists():
-        return
-    if not stat.S_ISSOCK(path.stat().st_mode):
-        raise StartError(f"Cannot listen on {path}: it is a file of another kind. Choose another --socket.")
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink()  # left behind by an engine that was killed
-        else:
-            raise StartError(f"Cannot listen on {path}: another process does. Choose another --socket.")

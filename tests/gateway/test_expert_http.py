@@ -166,7 +166,7 @@ async def test_the_agent_explores_a_package_through_the_expert(url: str, tmp_pat
 def test_a_port_in_use_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(StartError, match=rf"127\.0\.0\.1:{port}.*--port"):
+        with pytest.raises(StartError, match=rf"port {port} on 127\.0\.0\.1 is in use.*--port"):
             asyncio.run(run("127.0.0.1", port))
 
 

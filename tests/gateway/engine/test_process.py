@@ -34,7 +34,7 @@ def test_a_port_in_use_is_one_clear_line(start_engine: Callable[..., EngineProce
     with socket.create_server(("127.0.0.1", 0)) as taken:
         engine = start_engine(model=str(tiny), port=taken.getsockname()[1])
         assert engine.process.wait(timeout=30) != 0
-    assert "Choose another --port" in engine.end()
+    assert "choose another with --port" in engine.end()
 
 
 def test_a_missing_model_is_one_clear_line(

@@ -10,12 +10,11 @@ from gateway.engine.chat import answer, prepare
 from gateway.engine.served import ServedModel
 from router.chat import parse_request
 
-FOLDER = Path(__file__).parents[3] / "models" / "smollm2-135m"
-pytestmark = [pytest.mark.model, pytest.mark.skipif(not FOLDER.exists(), reason="the embedded student is not there")]
+pytestmark = pytest.mark.model
 
 
-async def test_the_student_knows_the_capital_of_france_and_its_prompt_is_kept() -> None:
-    served = ServedModel("smollm2-135m", FOLDER)
+async def test_the_student_knows_the_capital_of_france_and_its_prompt_is_kept(student_folder: Path) -> None:
+    served = ServedModel("smollm2-135m", student_folder)
     await served.open()
     question = {"role": "user", "content": "What is the capital of France?"}
     body = {"model": "smollm2-135m", "messages": [question], "temperature": 0, "max_tokens": 16}
