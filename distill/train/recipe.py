@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-HOT = 5e-3  # learning rate × scale above this has been seen to destroy models of any size
-
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`layers` counts blocks from the top; `batch` is in conversations; `warmup` is a share of the steps;
@@ -26,7 +24,3 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight_decay: float = 0.0
     max_tokens: int = 4096
     seed: int = 0
-
-    @property
-    def heat(self) -> float:
-        return self.learning_rate * self.scale

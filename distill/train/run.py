@@ -78,9 +78,9 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
             metrics.write(msgspec.json.encode(step).decode() + "\n")
             report(step)
             done.append(step)
+    _check_alive(model)
     (folder / "adapter").mkdir(exist_ok=True)
     digest = lora.write(folder / "adapter", lora.adapter_tensors(model), config)
-    _check_alive(model)
     seconds = time.monotonic() - started
     return {
         "adapter_digest": digest,

@@ -39,8 +39,8 @@ def free_port() -> int:
 
 
 def start(port: int, parent: int | None = None) -> subprocess.Popen[bytes]:
-    script = f"import asyncio; from gateway.expert import run; asyncio.run(run('127.0.0.1', {port}, parent={parent}))"
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    command = [sys.executable, "-m", "gateway.cli", "expert", "--port", str(port)]
+    process = subprocess.Popen([*command, *(["--parent", str(parent)] if parent else [])], cwd=ROOT)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:

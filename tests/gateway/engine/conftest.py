@@ -45,10 +45,10 @@ _TEMPLATE = (
     "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
 )
-_RUN = (
-    "import asyncio, sys, msgspec; from gateway.engine.server import EngineSettings, run_engine;"
+_RUN = (  # leaves as the command does: see gateway.cli._serve
+    "import asyncio, os, sys, msgspec; from gateway.engine.server import EngineSettings, run_engine;"
     "settings = msgspec.json.decode(sys.argv[1], type=EngineSettings, dec_hook=lambda t, v: t(v));"
-    "asyncio.run(run_engine(settings))"
+    "asyncio.run(run_engine(settings)); sys.stderr.flush(); os._exit(0)"
 )
 
 
