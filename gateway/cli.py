@@ -20,6 +20,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+models = typer.Typer(help="What models there are; fetch one, or convert one.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+_HOST = "127.0.0.1"
+
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./nightschool.toml.")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="embedded, mac32, mac32-pair or remote.")]
 ParentOption = Annotated[int, typer.Option("--parent", help="Leave when this process is gone.", hidden=True)]
@@ -52,11 +57,30 @@ def serve(
 def engine(
     model: Annotated[str, typer.Option(help="A name of the catalogue or a model folder.")],
     adapter: Annotated[Path | None, typer.Option(help="An adapter folder to load at start.")] = None,
-    socket: Annotated[Path | None, typer.Option(help="Listen on this Unix socket.")] = None,
-    host: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
+    socket: Annotated[Path | None, typer.Option(help="Listen on this Unix socket, and nowhere else.")] = None,
+    host: Annotated[str, typer.Option(help="Listen on this address; others than this machine's want a key.")] = _HOST,
     port: Annotated[int, typer.Option(help="Listen on this port.")] = 8901,
+    api_key_env: Annotated[str, typer.Option(help="The environment variable with the key that callers send.")] = "",
     home: Annotated[Path | None, typer.Option(help="Where data/ and models/ are; default as for serve.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the BLAS on a CPU.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of the BLAS on a CPU; more is rarely faster.")] = 1,
+    lanes: Annotated[int | None, typer.Option(help="Threads that compute; default: two on a CPU, else one.")] = None,
+    batch: Annotated[int, typer.Option(help="Requests decoded together; the weights are read once for all.")] = 16,
+    queue: Annotated[int, typer.Option(help="Requests that may wait; further ones get 503 and Retry-After.")] = 64,
+    prefill_step: Annotated[int, typer.Option(help="Prompt tokens computed in one piece at most.")] = 512,
+    memory_gb: Annotated[float | None, typer.Option(help="Memory to use; default: what the machine allows.")] = None,
+    cache_gb: Annotated[float, typer.Option(help="Memory of that for prompts kept for the next turn.")] = 1.0,
+    max_kv_size: Annotated[
+        int | None, typer.Option(help="Tokens of context kept for each request: less memory, older text forgotten.")
+    ] = None,
+    prefix_disk_gb: Annotated[
+        float, typer.Option(help="Disk for system prompts and tools that survive a restart; 0: none are written.")
+    ] = 1.0,
+    idle_unload: Annotated[
+        float, typer.Option(help="Seconds without a request after which the model leaves memory; 0: it stays.")
+    ] = 0.0,
+    warmup: Annotated[bool, typer.Option(help="Generate a little before listening, so the first is as fast.")] = True,
+    drain: Annotated[float, typer.Option(help="Seconds that open answers get to end after SIGTERM.")] = 10.0,
+    stalled: Annotated[float, typer.Option(help="Seconds without a step after which /health says 503.")] = 120.0,
     parent: ParentOption = 0,
 ) -> None:
     """Run one local model on MLX as an OpenAI-compatible endpoint."""
@@ -81,7 +105,21 @@ def engine(
         socket=socket,
         host=host,
         port=port,
+        api_key=settings.api_key(api_key_env),
         threads=threads,
+        lanes=lanes,
+        batch=batch,
+        queue=queue,
+        prefill_step=prefill_step,
+        memory_gb=memory_gb,
+        cache_bytes=round(cache_gb * 1e9),
+        max_kv_size=max_kv_size,
+        prefix_disk=folders.data / "prefixes" if prefix_disk_gb > 0 else None,
+        prefix_disk_bytes=round(prefix_disk_gb * 1e9),
+        idle_unload=idle_unload,
+        warmup=warmup,
+        drain=drain,
+        stalled=stalled,
         parent=parent or None,
     )
     _serve(run_engine(chosen))
@@ -155,6 +193,69 @@ def init(
     from gateway.proposal import propose_settings
 
     typer.echo(propose_settings(path, profile, force=force))
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Time loading, prompts and answers of a model.")] = False,
+    model: Annotated[str, typer.Option(help="What to measure: a name of the catalogue or a folder.")] = "embedded",
+    threads: Annotated[int, typer.Option(help="Threads of the BLAS while measuring.")] = 1,
+) -> None:
+    """Say what this machine has, which models fit, and what to install. Exit code 1 if none can serve here."""
+    from rich.console import Console
+
+    from gateway import settings
+    from gateway.doctor import examine
+
+    home = settings.home(settings.load())
+    measured = settings.require_model(model, home) if measure else None
+    if not asyncio.run(examine(home, Console(), as_json=as_json, measured=measured, threads=threads)):
+        raise typer.Exit(1)
+
+
+@models.command("list")
+def list_models() -> None:
+    """The models of the catalogue and those on disk: size, licence, and whether they fit this machine."""
+    from rich.console import Console
+
+    from gateway import doctor, settings
+
+    doctor.tell_models(settings.home(settings.load()).models, Console())
+
+
+@models.command("pull")
+def pull_model(
+    name: Annotated[str, typer.Argument(help="A name of the catalogue.")],
+    revision: Annotated[str, typer.Option(help="A commit, branch or tag; default: the catalogue's, else newest.")] = "",
+) -> None:
+    """Fetch a model of the catalogue into models/NAME; every file is checked before the folder appears."""
+    from gateway import settings
+    from gateway.models import pull
+
+    home = settings.make_home(settings.home(settings.load()))
+    typer.echo(pull(name, home.models, revision))
+
+
+@models.command("convert")
+def convert_model(
+    source: Annotated[str, typer.Argument(help="A model folder of Hugging Face or mlx-lm, or a name under models/.")],
+    name: Annotated[str, typer.Argument(help="The new folder under models/.")],
+    bits: Annotated[int, typer.Option(help="Bits a weight: 2, 3, 4, 5, 6, 8, or 16 for float16.")] = 4,
+    group_size: Annotated[int, typer.Option(help="Weights that share a scale: 32, 64 or 128.")] = 64,
+) -> None:
+    """Quantise a model folder, or make it float16, into models/NAME."""
+    from gateway import settings
+    from gateway.models import new_folder, source_folder
+
+    home = settings.make_home(settings.home(settings.load()))
+    found, target = source_folder(source, home.models), new_folder(name, home.models)
+    from distill.mlx import blas
+
+    blas.prepare(1)  # before anything imports MLX
+    from distill.mlx.convert import convert
+
+    typer.echo(f"{convert(found, target, bits=bits, group_size=group_size)} is ready")
 
 
 def main() -> None:

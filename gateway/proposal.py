@@ -51,7 +51,7 @@ def propose_settings(path: Path, profile: str, *, force: bool) -> str:
         raise SettingsError(f"there is no profile '{profile}'; there are {', '.join(PROFILES)}")
     if path.exists() and not force:
         raise StartError(f"{path} exists: add --force to replace it")
-    chosen = profile or _fitting()
+    chosen = profile or _for_this_machine()
     remote = chosen == "remote"
     teacher = 'url = "http://127.0.0.1:9000/v1"' if remote else '# url = "http://127.0.0.1:9000/v1"'
     try:
@@ -61,9 +61,11 @@ def propose_settings(path: Path, profile: str, *, force: bool) -> str:
     return f"Wrote {path} with the profile '{chosen}' ({_ABOUT[chosen]}). Start with: nightschool serve --config {path}"
 
 
-def _fitting() -> str:
-    """The largest profile this machine can run."""
-    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    if platform.system() == "Darwin" and platform.machine() == "arm64" and gigabytes >= 30:
-        return "mac32"
-    return "embedded"
+def fitting(memory: int, *, metal: bool) -> str:
+    """The largest profile that a machine with so many bytes of memory can run."""
+    return "mac32" if metal and memory >= 30 << 30 else "embedded"
+
+
+def _for_this_machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return fitting(memory, metal=platform.system() == "Darwin" and platform.machine() == "arm64")

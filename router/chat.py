@@ -37,20 +37,26 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One turn. `content` is text, a list of content parts as the client sent them, or nothing."""
+    """One turn. `content` is text, a list of content parts as the client sent them, or nothing.
+
+    An assistant's thoughts come back under either of two names: `reasoning_content` (ours) or `reasoning`.
+    """
 
     role: Role
     content: str | list[dict[str, Any]] | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     name: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
 
     @property
     def text(self) -> str:
-        """The text of the message; parts that are not text count for nothing."""
+        """The text of the message, a refusal's words included; parts of other kinds count for nothing."""
         if isinstance(self.content, str):
             return self.content
-        return "".join(part["text"] for part in self.content or () if isinstance(part.get("text"), str))
+        texts = (part.get("text", part.get("refusal")) for part in self.content or ())
+        return "".join(text for text in texts if isinstance(text, str))
 
 
 class FunctionSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -113,7 +119,7 @@ class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True):
     token: str
     logprob: float
     bytes: list[int] | None = None
-    top_logprobs: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    top_logprobs: list[dict[str, Any]] = msgspec.field(default_factory=lambda: [])  # always written, as OpenAI does
 
 
 class ChoiceLogprobs(msgspec.Struct, frozen=True):
@@ -130,6 +136,7 @@ class AnswerMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     content: str | None = msgspec.field(default_factory=_nothing)
     tool_calls: list[ToolCall] | None = None
     role: str = msgspec.field(default_factory=lambda: "assistant")
+    reasoning_content: str | None = None
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -173,6 +180,7 @@ def parse_request(body: Any) -> ChatRequest:
         raise InvalidRequest("The request body must be a JSON object.")
     known = {key: value for key, value in body.items() if key in _KNOWN and value is not None}
     known["extra"] = {key: value for key, value in body.items() if key not in _KNOWN}
+    _refuse_hosted_tools(known.get("tools"))
     try:
         request = msgspec.convert(known, ChatRequest)
     except msgspec.ValidationError as error:
@@ -188,6 +196,17 @@ def request_body(request: ChatRequest) -> dict[str, Any]:
     body: dict[str, Any] = msgspec.to_builtins(request)
     extra = body.pop("extra", {})
     return {**extra, **body}
+
+
+def _refuse_hosted_tools(tools: Any) -> None:
+    """Tools that OpenAI runs on its own machines have a type and no function."""
+    for index, tool in enumerate(tools if isinstance(tools, list) else []):
+        kind = tool.get("type", "function") if isinstance(tool, dict) else "function"
+        if kind != "function":
+            message = (
+                f"The tool {str(kind)[:80]!r} is hosted by its vendor; here only tools of type 'function' can be used."
+            )
+            raise InvalidRequest(message, f"tools[{index}].type")
 
 
 def _explain(error: msgspec.ValidationError) -> tuple[str, str | None]:

@@ -2,19 +2,17 @@
 
 On x86-64 the wheel evaluates `exp` and `sigmoid` one number at a time, about 10 ns each, and a transformer spends more
 time there than in its matrix products. Multiplications and shifts are vectorised, 0.2 ns each, so an exponential made
-of a dozen of them takes a third of the time. Owns these functions, their gradients and their installation into mlx-lm;
-knows nothing of particular models.
+of a dozen of them takes a third of the time. Owns these functions and their gradients;
+knows nothing of models: `attend` puts them to use.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import mlx.core as mx
-from mlx_lm.models import activations, base
 
 # e^r for |r| ≤ ln(2)/2, least squares in relative error at Chebyshev nodes; off by at most 1e-7.
 _SMALL_POWERS = (0.00829171669, 0.0419150286, 0.166676628, 0.499988992, 0.999999666, 1.00000007)
@@ -22,6 +20,7 @@ _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # ln(2) in two; multiples of 
 _ROUNDER = 12582912.0  # 1.5 * 2^23: adding it leaves a float32's integer part in its lowest bits
 _MASKED = -1e9
 _SMALLEST = -87.33654  # e to this is the smallest normal float32
+_FEW_KEYS = 2048  # to a single query: below, fewer operations win over cheaper ones
 _LARGEST = 88.0  # e^88 is the last whole power that a float32 holds
 
 
@@ -100,6 +99,8 @@ def attention(
     """
     batch, heads, n, width = queries.shape
     kv_heads, m = keys.shape[1], keys.shape[2]
+    if n == 1 and m < _FEW_KEYS:
+        return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
     grouped = (queries * scale).reshape(batch, kv_heads, -1, width)
     scores = grouped @ keys.swapaxes(-1, -2)
     if mask is not None:
@@ -119,33 +120,11 @@ def additive(mask: mx.array | str, n: int, m: int, dtype: mx.Dtype) -> mx.array:
     return mx.where(mask, 0.0, _MASKED).astype(dtype) if mask.dtype == mx.bool_ else mask
 
 
-def install() -> None:
-    """Let mlx-lm's models use these functions where the data is float32. Idempotent."""
-    if getattr(base.scaled_dot_product_attention, "nightschool", False):
-        return
-    theirs_attention, theirs_swiglu = base.scaled_dot_product_attention, activations.swiglu
-
-    def ours_attention(
-        queries: mx.array, keys: mx.array, values: mx.array, cache: Any, scale: float, mask: Any, sinks: Any = None
-    ) -> mx.array:
-        if hasattr(cache, "attend"):
-            attended: mx.array = cache.attend(queries, keys, values, scale, mask)
-            return attended
-        if queries.dtype != mx.float32 or sinks is not None or hasattr(cache, "bits"):
-            theirs: mx.array = theirs_attention(queries, keys, values, cache, scale=scale, mask=mask, sinks=sinks)
-            return theirs
-        return attention(queries, keys, values, scale, mask)
-
-    def ours_swiglu(gate: mx.array, x: mx.array) -> mx.array:
-        return swiglu(gate, x) if gate.dtype == mx.float32 else theirs_swiglu(gate, x)
-
-    ours_attention.nightschool = True  # type: ignore[attr-defined]
-    _replace("scaled_dot_product_attention", theirs_attention, ours_attention)
-    _replace("swiglu", theirs_swiglu, ours_swiglu)
+def on_cpu() -> bool:
+    """Whether MLX computes on the CPU in this process."""
+    return bool(mx.default_device() == mx.Device(mx.cpu))
 
 
-def _replace(name: str, theirs: Any, ours: Any) -> None:
-    """In every module of mlx-lm that has the function by that name; those imported later find it in its home."""
-    for module_name, module in list(sys.modules.items()):
-        if module_name.startswith("mlx_lm.models.") and getattr(module, name, None) is theirs:
-            setattr(module, name, ours)
+def suits(array: mx.array) -> bool:
+    """Whether these functions are the ones to compute with."""
+    return array.dtype == mx.float32 and on_cpu()

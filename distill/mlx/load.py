@@ -16,31 +16,37 @@ from mlx.utils import tree_flatten, tree_map
 from mlx_lm.utils import dequantize_model, load_model
 
 from distill.errors import ModelError
-from distill.mlx import cpu
+from distill.mlx import attend
+from distill.mlx.cpu import on_cpu
 from distill.mlx.embedded import folder_digest
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """A model ready to run. `digest` names the content of its folder, `context` is in tokens."""
+class ModelFacts:
+    """What is known of a model without having it in memory: the digest names its folder's content, the context is in
+    tokens."""
 
-    model: nn.Module
     config: dict[str, Any]
     digest: str
     context: int
 
 
-def on_cpu() -> bool:
-    """Whether MLX computes on the CPU in this process."""
-    return bool(mx.default_device() == mx.Device(mx.cpu))
+@dataclass(frozen=True)
+class LoadedModel(ModelFacts):
+    """A model ready to run."""
+
+    model: nn.Module
+
+    @property
+    def facts(self) -> ModelFacts:
+        return ModelFacts(self.config, self.digest, self.context)
 
 
 def load(folder: Path) -> LoadedModel:
     """Load a model folder of mlx-lm's layout. Raises ModelError with what is wrong with it."""
     if not (folder / "config.json").exists():
         raise ModelError(f"there is no model in {folder}: it holds no config.json")
-    if on_cpu():
-        cpu.install()
+    attend.install()
     try:
         model, config = load_model(folder, lazy=True)
         if on_cpu():
@@ -52,6 +58,11 @@ def load(folder: Path) -> LoadedModel:
     model.eval()
     context = int(config.get("max_position_embeddings", 4096))
     return LoadedModel(model=model, config=config, digest=folder_digest(folder), context=context)
+
+
+def skeleton(folder: Path) -> nn.Module:
+    """The model's layers with their shapes and no weights in memory: for checks, never to be run."""
+    return load_model(folder, lazy=True)[0]
 
 
 def weight_bytes(model: nn.Module) -> int:

@@ -13,12 +13,13 @@ from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten, tree_unflatten
+from mlx.utils import tree_flatten
 from mlx_lm.tuner.lora import LoRALinear
 from mlx_lm.tuner.utils import linear_to_lora_layers, remove_lora_layers
 
 from distill.digest import combined_digest, file_digest
 from distill.errors import AdapterError
+from distill.mlx.cpu import on_cpu
 
 WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"
 
@@ -76,10 +77,22 @@ def attach(model: nn.Module, adapter: AdapterWeights) -> None:
     except AdapterError:
         detach(model)
         raise
-    dtype = model.layers[0].input_layernorm.weight.dtype if mx.default_device() == mx.Device(mx.cpu) else None
+    dtype = model.layers[0].input_layernorm.weight.dtype if on_cpu() else None
     tensors = [(name, t.astype(dtype) if dtype is not None else t) for name, t in adapter.tensors.items()]
     model.load_weights(tensors, strict=False)
     mx.eval([array for _, array in tensors])
+
+
+def fit(model: nn.Module, adapter: AdapterWeights) -> None:
+    """Whether the adapter was made for this (unwrapped) model; loads nothing and leaves the model as it was.
+
+    Raises AdapterError with the reason why not.
+    """
+    wrap(model, adapter.config)
+    try:
+        _check_fit(model, adapter.tensors)
+    finally:
+        detach(model)
 
 
 def adapter_tensors(model: nn.Module) -> dict[str, mx.array]:
@@ -131,8 +144,3 @@ def _check_fit(model: nn.Module, tensors: Mapping[str, mx.array]) -> None:
 def lora_layers(model: nn.Module) -> list[tuple[str, LoRALinear]]:
     """The wrapped layers by name."""
     return [(name, module) for name, module in model.named_modules() if isinstance(module, LoRALinear)]
-
-
-def rewrap(model: nn.Module, layers: list[tuple[str, LoRALinear]]) -> None:
-    """Put layers taken off with `detach` back on, without making new ones."""
-    model.update_modules(tree_unflatten(list(layers)))

@@ -41,18 +41,23 @@ class SharedKeys:
         self.offset = prefix.keys.shape[2]
 
     def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
-        if keys.dtype == mx.float32 and mx.default_device() == mx.Device(mx.cpu):
-            return keys, values  # `attend` adds the prefix without copying it to every row
-        repeated = (keys.shape[0], *self._keys.shape[1:])
-        return (
-            mx.concatenate([mx.broadcast_to(self._keys, repeated), keys], axis=2),
-            mx.concatenate([mx.broadcast_to(self._values, repeated), values], axis=2),
-        )
+        return keys, values  # `attend` adds the prefix
 
     def make_mask(self, n: int, **_: Any) -> mx.array:
         return mx.arange(self.offset, self.offset + n)[:, None] >= mx.arange(self.offset + n)[None]
 
     def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float, mask: mx.array) -> mx.array:
+        """Attention of every row to the prefix and to the row itself."""
+        if cpu.suits(queries):
+            return self._in_two_parts(queries, keys, values, scale, mask)
+        repeated = (keys.shape[0], *self._keys.shape[1:])
+        keys = mx.concatenate([mx.broadcast_to(self._keys, repeated), keys], axis=2)
+        values = mx.concatenate([mx.broadcast_to(self._values, repeated), values], axis=2)
+        return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
+
+    def _in_two_parts(
+        self, queries: mx.array, keys: mx.array, values: mx.array, scale: float, mask: mx.array
+    ) -> mx.array:
         """Attention in two parts, to the prefix and to the row itself, under one softmax.
 
         The products against the prefix are joined over all rows into one per key head, and neither keys nor scores
@@ -152,7 +157,7 @@ def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
     if logits.dtype != mx.float32:
         logits = logits.astype(mx.float32)
     chosen = mx.take_along_axis(logits, targets[:, None], axis=-1).squeeze(-1)
-    on_cpu = mx.default_device() == mx.Device(mx.cpu)
+    on_cpu = cpu.on_cpu()
     total: mx.array = cpu.logsumexp(logits) if on_cpu else mx.logsumexp(logits, axis=-1)
     return total - chosen
 

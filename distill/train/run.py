@@ -23,7 +23,8 @@ import msgspec
 from distill.dataset import Example, read_examples
 from distill.errors import DatasetError
 from distill.mlx import allocator, lora
-from distill.mlx.load import load, on_cpu
+from distill.mlx.cpu import on_cpu
+from distill.mlx.load import load
 from distill.render import Renderer
 from distill.train.batches import Batch, Tokens, epoch, tokens_of
 from distill.train.prefix import plain_loss, shares, summed_loss

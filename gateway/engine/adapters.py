@@ -1,55 +1,146 @@
-"""The adapters of one base, kept resident, and which of them is in place.
+"""The adapters of one base, several at work in one forward pass, each row of a batch wearing its own.
 
-An adapter's wrapped layers hold the base's own linear layers, so a switch exchanges references in the layer tree and
-copies no weights; with no adapter in place the model is the base itself, to the bit. Belongs to the generation thread.
+Owns the wrapped layers: every linear layer that some adapter changes adds, row by row, what that row's adapter says;
+the base's weights are shared and never touched, and a row that wears none gets the base's result to the bit. Which
+row wears what is told by `wearing` around a forward pass and holds for the thread that says it. Source of the
+arithmetic: LoRA (Hu et al. 2021), y = Wx + scale · B(Ax); of grouping rows by adapter: Punica (Chen et al. 2023).
+Knows nothing of jobs or of where adapters come from.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import mlx.core as mx
 import mlx.nn as nn
-from mlx_lm.tuner.lora import LoRALinear
+from mlx.utils import tree_unflatten
 
+from distill.errors import AdapterError
 from distill.mlx import lora
+from distill.mlx.cpu import on_cpu
+
+Delta = tuple[mx.array, mx.array, float]  # A (in, rank), B (rank, out) and the scale
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """A loaded adapter. `digest` names its content; `layers` take the place of the base's of the same path."""
+    """A loaded adapter: `digest` names its content, `deltas` what it adds to the layer of each name."""
 
     name: str
     folder: Path
     digest: str
-    layers: list[tuple[str, LoRALinear]]
+    deltas: dict[str, Delta]
 
 
-class Switch:
-    """The model and the adapter that is in place; None: the bare base."""
+class _Worn(threading.local):
+    """What the rows of this thread's forward pass wear."""
+
+    groups: Sequence[tuple[Adapter | None, mx.array | None]] = ()  # each adapter and its rows; None: all of them
+    back: mx.array | None = None  # puts the rows of all groups, one after the other, in order again
+
+
+class AdapterLinear(nn.Module):  # type: ignore[misc]  # MLX's modules are untyped
+    """A linear layer of the base and what adapters add to it."""
+
+    def __init__(self, base: nn.Module, name: str, worn: _Worn) -> None:
+        super().__init__()
+        self.base = base
+        self._name = name
+        self._worn = worn
+
+    def __call__(self, x: mx.array) -> mx.array:
+        y: mx.array = self.base(x)
+        groups = self._worn.groups
+        if not any(adapter and self._name in adapter.deltas for adapter, _ in groups):
+            return y
+        added = [self._added(x, y, adapter, rows) for adapter, rows in groups]
+        return added[0] if self._worn.back is None else mx.concatenate(added)[self._worn.back]
+
+    def _added(self, x: mx.array, y: mx.array, adapter: Adapter | None, rows: mx.array | None) -> mx.array:
+        if rows is not None:
+            x, y = x[rows], y[rows]
+        delta = adapter.deltas.get(self._name) if adapter else None
+        if delta is None:
+            return y
+        a, b, scale = delta
+        return y + (scale * ((x @ a) @ b)).astype(y.dtype)
+
+
+class Wardrobe:
+    """The adapters that rows of one model may wear."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self.active: Adapter | None = None
+        self._worn = _Worn()
+        self._wrapped: set[str] = set()
+        self._changing = threading.Lock()
 
-    def load(self, name: str, folder: Path) -> Adapter:
-        """Read an adapter and try it on the base; what is in place stays so. Raises AdapterError with the reason."""
-        weights = lora.read(folder)
-        before = self.active
-        self.activate(None)
+    def admit(self, adapter: Adapter) -> None:
+        """Make the layers that the adapter changes ready for it. Passes under way are not disturbed: a layer that
+        is wrapped while nobody wears anything computes what it did before."""
+        with self._changing:
+            modules = dict(self._model.named_modules())
+            new = {name: modules[name] for name in adapter.deltas.keys() - self._wrapped}
+            wrapped = [(name, AdapterLinear(module, name, self._worn)) for name, module in new.items()]
+            self._model.update_modules(tree_unflatten(wrapped))
+            self._wrapped |= new.keys()
+
+    @contextmanager
+    def wearing(self, rows: Sequence[Adapter | None]) -> Iterator[None]:
+        """While this holds, row i of this thread's forward passes wears `rows[i]`."""
+        worn = self._worn
+        worn.groups, worn.back = _grouped(rows)
         try:
-            lora.attach(self._model, weights)
-            layers = lora.lora_layers(self._model)
-            lora.detach(self._model)
+            yield
         finally:
-            self.activate(before)
-        return Adapter(name, folder, weights.digest, layers)
+            worn.groups, worn.back = (), None
 
-    def activate(self, adapter: Adapter | None) -> None:
-        if adapter is self.active:
-            return
-        if self.active is not None:
-            lora.detach(self._model)
-        if adapter is not None:
-            lora.rewrap(self._model, adapter.layers)
-        self.active = adapter
+
+def _grouped(
+    rows: Sequence[Adapter | None],
+) -> tuple[list[tuple[Adapter | None, mx.array | None]], mx.array | None]:
+    """The rows of each adapter, and the order that undoes the grouping; one group needs no order."""
+    members: dict[Adapter | None, list[int]] = {}
+    for i, adapter in enumerate(rows):
+        members.setdefault(adapter, []).append(i)
+    if len(members) == 1:
+        return [(next(iter(members)), None)], None
+    order = [i for group in members.values() for i in group]
+    back = mx.array(sorted(range(len(order)), key=order.__getitem__))
+    return [(adapter, mx.array(group)) for adapter, group in members.items()], back
+
+
+class Fitting:
+    """Reads adapters and tries them on a copy of the model that has shapes but no weights in memory.
+
+    Nothing that runs is touched, so an adapter is read, checked and refused beside requests under way. One at a time.
+    """
+
+    def __init__(self, skeleton: nn.Module) -> None:
+        self._skeleton = skeleton
+        self._one = threading.Lock()
+
+    def read(self, name: str, folder: Path) -> Adapter:
+        """An adapter with its weights in memory. Raises AdapterError with the reason why it does not fit."""
+        with self._one, mx.stream(mx.new_thread_local_stream(mx.cpu)):
+            try:
+                weights = lora.read(folder)
+                lora.fit(self._skeleton, weights)
+                scale = float(weights.config["lora_parameters"]["scale"])
+                return Adapter(name, folder, weights.digest, _deltas(weights.tensors, scale))
+            finally:
+                mx.clear_streams()
+
+
+def _deltas(tensors: dict[str, mx.array], scale: float) -> dict[str, Delta]:
+    as_computed: dict[str, Any] = {name: t.astype(mx.float32) if on_cpu() else t for name, t in tensors.items()}
+    mx.eval(as_computed)
+    if not all(bool(mx.isfinite(tensor).all()) for tensor in as_computed.values()):
+        raise AdapterError("the adapter holds numbers that are none (NaN or infinite): its training went wrong")
+    names = {name.removesuffix(".lora_a").removesuffix(".lora_b") for name in tensors}
+    return {name: (as_computed[f"{name}.lora_a"], as_computed[f"{name}.lora_b"], scale) for name in names}

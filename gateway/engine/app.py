@@ -21,7 +21,9 @@ from litestar.response import Stream
 from distill.errors import DistillError
 from gateway.engine import chat
 from gateway.engine.errors import EngineDown, http_answer
+from gateway.engine.metrics import CONTENT_TYPE, Metrics
 from gateway.engine.served import ServedModel
+from gateway.engine.traffic import Passage, Traffic, passage_of
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, NotJson, UnsupportedMedia, error_body
 from router.chat import InvalidRequest, parse_request
 
@@ -35,36 +37,55 @@ Asked = Request[Any, Any, State]
 T = TypeVar("T")
 
 
-def create_app(served: ServedModel) -> Litestar:
-    """The engine as an ASGI application; the model must be open."""
+def create_app(served: ServedModel, stalled: float = 120.0) -> Traffic:
+    """The engine as an ASGI application; the model must be open. Close it before the process ends.
+
+    `stalled`: seconds without a step, with work to do, after which /health gives the engine up.
+    """
     app = Litestar(
-        [complete, models, health, load_adapter, unload_adapter],
+        [complete, models, health, figures, tokenize, load_adapter, unload_adapter],
         exception_handlers={HTTPException: _refuse, Exception: _refuse},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,
     )
-    app.state.served = served
-    return app
+    metrics = Metrics(served)
+    served.generator.on_event = metrics.heard
+    traffic = Traffic(app, metrics)
+    app.state.update({"served": served, "stalled": stalled, "metrics": metrics, "traffic": traffic})
+    return traffic
 
 
 @post("/v1/chat/completions", status_code=200)
 async def complete(request: Asked) -> Response[Any]:
-    served: ServedModel = request.app.state.served
+    state, passage = request.app.state, _passage(request)
+    state.traffic.check_open()
     asked = parse_request(await _json(request))
-    turn = await chat.prepare(served, asked)
-    if not served.generator.alive:
+    if not state.served.generator.alive:
         raise EngineDown
+    _check_room(state, 1)
+    turn = await chat.prepare(
+        state.served,
+        asked,
+        conversation=request.headers.get("x-nightschool-conversation", "")[:200],
+        private=request.headers.get("x-nightschool-no-trace", "").lower() in ("1", "true"),
+    )
+    _check_room(state, len(turn.jobs))
+    passage.prepared(turn.jobs, id=turn.id, model=asked.model, stream=bool(asked.stream))
+    headers = {"x-nightschool-ignored-params": ", ".join(turn.ignored)} if turn.ignored else {}
     if asked.stream:
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        return Stream(_heartbeats(chat.frames(turn)), media_type="text/event-stream", headers=headers)
+        headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        frames = _heartbeats(_told(chat.frames(turn), turn, passage))
+        return Stream(frames, media_type="text/event-stream", headers=headers)
     answering = asyncio.create_task(chat.answer(turn))
     leaving = asyncio.create_task(_left(request))
     try:
         await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
             return Response(b"", status_code=_CLIENT_LEFT)
-        return _reply(answering.result())
+        answer = answering.result()
+        passage.finished(answer.choices[0].finish_reason or "failed", answer.usage)
+        return _reply(answer, headers=headers)
     finally:
         answering.cancel()
         leaving.cancel()
@@ -80,19 +101,56 @@ async def models(request: Asked) -> Response[bytes]:
 
 @get("/health")
 async def health(request: Asked) -> Response[bytes]:
+    """503 when nothing can be expected any more: the thread is dead, or has work and makes no step."""
     served: ServedModel = request.app.state.served
-    alive = served.generator.alive
+    stats, alive = served.generator.stats(), served.generator.alive
+    stalled = stats.last_step_age > request.app.state.stalled
     now, peak = served.memory()
     state = {
-        "status": "ok" if alive else "dead",
+        "status": "dead" if not alive else "stalled" if stalled else "ok",
         "model": served.name,
         "adapters": list(served.adapters),
         "memory_bytes": now,
         "peak_memory_bytes": peak,
+        "budget_bytes": stats.budget_bytes,
+        "prefix_cache_bytes": stats.cache_bytes,
         "running": served.generator.running,
-        "prompt_tokens_computed": served.generator.prompt_tokens_computed,
+        "queued": stats.queued,
+        "stalled_seconds": round(stats.last_step_age, 1),
+        "prompt_tokens_computed": stats.prompt_tokens_computed,
+        "prompt_tokens_cached": stats.prompt_tokens_cached,
     }
-    return _reply(state, 200 if alive else 503)
+    return _reply(state, 200 if alive and not stalled else 503)
+
+
+@get("/metrics")
+async def figures(request: Asked) -> Response[bytes]:
+    page = await asyncio.to_thread(request.app.state.metrics.page)
+    return Response(page, headers={"content-type": CONTENT_TYPE})
+
+
+class Tokenize(msgspec.Struct):
+    """`prompt` as it stands, or what `messages` and `tools` become for the model."""
+
+    model: str = ""
+    prompt: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+@post("/tokenize", status_code=200)
+async def tokenize(request: Asked) -> Response[bytes]:
+    served: ServedModel = request.app.state.served
+    wanted = _read(await _json(request), Tokenize)
+    served.adapter(wanted.model or served.name)
+    if (wanted.prompt is None) == (wanted.messages is None):
+        raise InvalidRequest("Give either 'prompt' or 'messages'.", "prompt")
+    if wanted.prompt is not None:
+        tokens = await asyncio.to_thread(served.renderer.encode, wanted.prompt)
+    else:
+        body = {"model": wanted.model or served.name, "messages": wanted.messages, "tools": wanted.tools}
+        tokens = await chat.prompt_of(served, parse_request(body))
+    return _reply({"count": len(tokens), "max_model_len": served.context, "tokens": tokens})
 
 
 class LoadAdapter(msgspec.Struct):
@@ -141,6 +199,27 @@ def _read(body: Any, shape: type[T]) -> T:
         raise InvalidRequest(f"Invalid request: {error}") from error
 
 
+def _passage(request: Asked) -> Passage:
+    """Traffic has given every chat request one."""
+    passage = passage_of(request.scope)
+    assert passage is not None
+    return passage
+
+
+def _check_room(state: State, jobs: int) -> None:
+    """Raises EngineBusy when the queue is full. Jobs on their way to the generation side count as there already."""
+    on_their_way = max(0, state.traffic.jobs - state.served.generator.running)
+    state.served.generator.check_room(on_their_way + jobs)
+
+
+async def _told(frames: AsyncGenerator[bytes], turn: chat.Turn, passage: Passage) -> AsyncGenerator[bytes]:
+    """The frames; after the last one the passage hears how the turn ended."""
+    async with aclosing(frames):
+        async for frame in frames:
+            yield frame
+    passage.finished(turn.finish or "failed", turn.usage())
+
+
 async def _left(request: Asked) -> None:
     """Returns when the client has gone. The body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
@@ -166,21 +245,30 @@ async def _heartbeats(frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
             await asyncio.wait({step})
 
 
-def _reply(payload: Any, status: int = 200) -> Response[bytes]:
-    return Response(msgspec.json.encode(payload), status_code=status, media_type="application/json")
+def _reply(payload: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    body = msgspec.json.encode(payload)
+    return Response(body, status_code=status, media_type="application/json", headers=headers)
 
 
 def _refuse(request: Asked, error: Exception) -> Response[bytes]:
+    status, body, retry = _answer_to(request, error)
+    reason = body["error"]["code"] or body["error"]["type"]
+    request.app.state.metrics.refused(reason)
+    if (passage := passage_of(request.scope)) is not None:
+        passage.refused(reason, status)
+    reply = _reply(body, status)
+    if retry is not None:
+        reply.headers["retry-after"] = str(max(1, round(retry)))
+    return reply
+
+
+def _answer_to(request: Asked, error: Exception) -> tuple[int, dict[str, Any], float | None]:
     if isinstance(error, NotFoundException):
         error = NotFound(f"There is nothing at {request.url.path[:200]}.")
     elif isinstance(error, MethodNotAllowedException):
         error = MethodNotAllowed()
     elif isinstance(error, HTTPException):
-        return _reply(error_body(str(error.detail), "invalid_request_error", None), error.status_code)
+        return error.status_code, error_body(str(error.detail), "invalid_request_error", None), None
     elif not isinstance(error, GatewayError | DistillError | InvalidRequest):
         _log.error("request failed", exc_info=error)
-    status, body, retry = http_answer(error)
-    reply = _reply(body, status)
-    if retry is not None:
-        reply.headers["retry-after"] = str(round(retry))
-    return reply
+    return http_answer(error)

@@ -1,152 +1,177 @@
-"""Keys and values of prompts seen before, shared by all conversations that begin alike.
+"""What of a prompt need not be computed again: prefixes in memory and, of those that several share, on disk.
 
-Owns a tree over tokens per adapter content (None: the base): an edge is a run of tokens with their keys and values of
-every layer, so what two prompts share is kept once. A match is exact, token by token. The least recently used leaves
-go first once the tree is over its bytes. Knows nothing of requests or models; works for plain KV caches only. Belongs
-to the generation thread.
+Owns the choice of how a model's caches are kept, and which prefixes are shared: system prompts and tools that two
+conversations or more have used. Such prefixes go last when memory is short and, unless a private job brought them, are
+written to the shelf. Knows nothing of requests. Safe for threads that each have an MLX stream of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import count
-from typing import Any
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
 
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache
+import numpy as np
+from mlx_lm.models.cache import CacheList, KVCache
 
-Layers = list[tuple[mx.array, mx.array]]  # per layer: keys and values, each (1, heads, tokens, width)
+from gateway.engine.shelf import Shelf, ShelfStats
+from gateway.engine.snapshots import Snapshots
+from gateway.engine.tree import PrefixTree, Stats
+
+_REMEMBERED = 1024  # prefixes of which it is known who used them
 
 
-@dataclass(eq=False)
-class _Node:
-    tokens: list[int]
-    layers: Layers
-    parent: _Node | None = None
-    children: dict[int, _Node] = field(default_factory=dict)
-    used: int = 0
+class Memory(Protocol):
+    """How prefixes are kept in memory: PrefixTree or Snapshots, which say what each call does."""
+
+    @property
+    def nbytes(self) -> int: ...
+    def match(self, key: str | None, tokens: list[int]) -> int: ...
+    def fetch(self, key: str | None, tokens: list[int]) -> tuple[list[Any] | None, int]: ...
+    def whole(self, key: str | None, tokens: list[int]) -> list[Any] | None: ...
+    def keep(self, key: str | None, tokens: list[int], caches: list[Any]) -> None: ...
+    def protect(self, key: str | None, tokens: list[int]) -> None: ...
+    def forget(self, key: str | None) -> None: ...
+    def trim_to(self, nbytes: int) -> int: ...
+    def stats(self) -> Stats: ...
+
+
+@dataclass(frozen=True)
+class PrefixStats:
+    """`kept` is of memory alone; what came from the shelf counts there as a hit too."""
+
+    kept: Stats
+    shelf: ShelfStats | None
+
+
+def prefix_cache(caches: list[Any], limit: int, shelf: Shelf | None = None) -> PrefixCache:
+    """The prefix cache for a model that makes `caches`: at most `limit` bytes in memory.
+
+    Caches that have run (after a warm-up) also fix the shapes and types that a file must have; empty ones the kinds.
+    What a cache holds must hang on the tokens alone: of one that cuts a full attention short it does not.
+    """
+    plain = all(type(cache) is KVCache for cache in caches)
+    return PrefixCache(PrefixTree(limit) if plain else Snapshots(limit), caches, shelf)
+
+
+class PrefixCache:
+    """Prefixes by key (an adapter's content digest; None: the base) and tokens."""
+
+    def __init__(self, memory: Memory, caches: list[Any], shelf: Shelf | None) -> None:
+        self._memory = memory
+        self._caches = [_traits(cache) for cache in caches]
+        self._shelf = shelf
+        self._users = _Users()
 
     @property
     def nbytes(self) -> int:
-        return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
+        """Bytes kept in memory."""
+        return self._memory.nbytes
 
+    def match(self, key: str | None, tokens: list[int]) -> int:
+        """How many of the first tokens need not be computed."""
+        shelved = self._shelf.match(key, tokens) if self._shelf else 0
+        return max(shelved, self._memory.match(key, tokens))
 
-class PrefixTree:
-    """Prompt prefixes by adapter digest, at most `limit` bytes of them."""
+    def fetch(self, key: str | None, tokens: list[int]) -> tuple[list[Any] | None, int]:
+        """Caches that hold the longest kept prefix of `tokens`, the caller's to write into, and its length."""
+        if self._shelf and self._shelf.match(key, tokens) > self._memory.match(key, tokens):
+            self._take_down(self._shelf, key, tokens)
+        return self._memory.fetch(key, tokens)
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._roots: dict[str | None, _Node] = {}
-        self._clock = count(1)
-        self.nbytes = 0
+    def keep(self, key: str | None, tokens: list[int], caches: list[Any]) -> None:
+        """Remember a copy of the caches, which must hold `tokens` and nothing else.
 
-    def match(self, adapter: str | None, tokens: list[int]) -> int:
-        """How many of the first tokens are kept."""
-        return sum(length for _, length in self._walk(adapter, tokens))
+        Plain caches can be continued from any of the tokens later, others from this very point only.
+        """
+        self._memory.keep(key, tokens, caches)
 
-    def fetch(self, adapter: str | None, tokens: list[int]) -> tuple[list[Any] | None, int]:
-        """A KV cache for each layer that holds the longest kept prefix of `tokens`, and the prefix's length."""
-        path = self._walk(adapter, tokens)
-        if not path:
-            return None, 0
-        now = next(self._clock)
-        for node, _ in path:
-            node.used = now
-        caches = []
-        for layer in range(len(path[0][0].layers)):
-            cache = KVCache()
-            parts = [(node.layers[layer], length) for node, length in path]
-            cache.keys = _joined([keys[..., :length, :] for (keys, _), length in parts])
-            cache.values = _joined([values[..., :length, :] for (_, values), length in parts])
-            cache.offset = cache.keys.shape[2]
-            caches.append(cache)
-        return caches, sum(length for _, length in path)
+    def used(self, key: str | None, tokens: list[int], conversation: str, private: bool) -> None:
+        """A conversation's prompt, which has been kept, begins with this system prompt and tools.
 
-    def keep(self, adapter: str | None, tokens: list[int], cache: list[Any]) -> None:
-        """Remember the keys and values of `tokens`; what is there already is not stored again."""
-        path = self._walk(adapter, tokens)
-        known = sum(length for _, length in path)
-        now = next(self._clock)
-        for node, _ in path:
-            node.used = now
-        if known == len(tokens) or self._limit <= 0:
+        `tokens` is the shared beginning alone. Once a second conversation has used it, it is protected and put on the
+        shelf. A private job, or one of no known conversation, counts for nothing here.
+        """
+        if private or not conversation or not tokens or not self._users.several(key, tokens, conversation):
             return
-        parent = self._split(*path[-1]) if path else self._roots.setdefault(adapter, _Node([], []))
-        layers = [
-            (_own(layer.keys[..., known : len(tokens), :]), _own(layer.values[..., known : len(tokens), :]))
-            for layer in cache
-        ]
-        mx.eval(layers)
-        node = _Node(tokens[known:], layers, parent, used=now)
-        parent.children[tokens[known]] = node
-        self.nbytes += node.nbytes
-        self._evict()
+        self._memory.protect(key, tokens)
+        if self._shelf:
+            self._shelf.put(key, tokens, lambda: self._memory.whole(key, tokens))
 
-    def forget(self, adapter: str | None) -> None:
-        """Drop everything kept for an adapter."""
-        root = self._roots.pop(adapter, None)
-        if root is not None:
-            self.nbytes -= sum(node.nbytes for node in _below(root))
+    def forget(self, key: str | None) -> None:
+        """Drop everything kept under a key, on disk too."""
+        self._memory.forget(key)
+        if self._shelf:
+            self._shelf.forget(key)
 
-    def _walk(self, adapter: str | None, tokens: list[int]) -> list[tuple[_Node, int]]:
-        """The nodes that `tokens` runs through, each with how many of its tokens agree."""
-        path: list[tuple[_Node, int]] = []
-        node, position = self._roots.get(adapter), 0
-        while node is not None and position < len(tokens):
-            node = node.children.get(tokens[position])
-            if node is None:
-                break
-            length = common(node.tokens, tokens, position)
-            path.append((node, length))
-            position += length
-            if length < len(node.tokens):
-                break
-        return path
+    def trim_to(self, nbytes: int) -> int:
+        """Keep at most `nbytes` in memory for now; how many bytes that freed."""
+        return self._memory.trim_to(nbytes)
 
-    def _split(self, node: _Node, length: int) -> _Node:
-        """A node that ends after `length` of this node's tokens; the rest becomes its child."""
-        if length == len(node.tokens):
-            return node
-        first: Layers = [(_own(k[..., :length, :]), _own(v[..., :length, :])) for k, v in node.layers]
-        rest: Layers = [(_own(k[..., length:, :]), _own(v[..., length:, :])) for k, v in node.layers]
-        mx.eval(first, rest)
-        head = _Node(node.tokens[:length], first, node.parent, {node.tokens[length]: node}, node.used)
-        assert node.parent is not None
-        node.parent.children[node.tokens[0]] = head
-        node.tokens, node.layers, node.parent = node.tokens[length:], rest, head
-        return head
+    def close(self) -> None:
+        """Finish what is being written to disk. Nothing may be asked any more."""
+        if self._shelf:
+            self._shelf.close()
 
-    def _evict(self) -> None:
-        while self.nbytes > self._limit:
-            leaves = [node for root in self._roots.values() for node in _below(root) if not node.children]
-            oldest = min(leaves, key=lambda node: node.used)
-            assert oldest.parent is not None
-            del oldest.parent.children[oldest.tokens[0]]
-            self.nbytes -= oldest.nbytes
+    def stats(self) -> PrefixStats:
+        return PrefixStats(self._memory.stats(), self._shelf.stats() if self._shelf else None)
+
+    def _take_down(self, shelf: Shelf, key: str | None, tokens: list[int]) -> None:
+        caches, length = shelf.load(key, tokens)
+        if caches is None:
+            return
+        prefix = tokens[:length]
+        if len(caches) != len(self._caches) or not all(map(_suits, self._caches, caches)):
+            shelf.discard(key, prefix, "its caches are not this model's")
+            return
+        self._memory.keep(key, prefix, caches)
+        self._memory.protect(key, prefix)
 
 
-def common(run: list[int], tokens: list[int], start: int = 0) -> int:
-    """How many tokens of `run` agree with `tokens` from `start` on."""
-    length = min(len(run), len(tokens) - start)
-    if run[:length] == tokens[start : start + length]:
-        return length
-    return next(i for i in range(length) if run[i] != tokens[start + i])
+class _Users:
+    """Which prefixes several conversations have used; of the most recent ones only."""
+
+    def __init__(self) -> None:
+        self._first: OrderedDict[tuple[str | None, bytes], str | None] = OrderedDict()  # None: there are several
+        self._lock = threading.Lock()
+
+    def several(self, key: str | None, tokens: list[int], conversation: str) -> bool:
+        """Whether this is not the only conversation that ever used the prefix."""
+        name = (key, blake2b(np.array(tokens, np.int64).tobytes(), digest_size=32).digest())
+        with self._lock:
+            first = self._first.setdefault(name, conversation)
+            if first != conversation:
+                self._first[name] = None
+            self._first.move_to_end(name)
+            if len(self._first) > _REMEMBERED:
+                self._first.popitem(last=False)
+            return first != conversation
 
 
-def _below(node: _Node) -> Iterator[_Node]:
-    """Every node that holds tokens, in no order that matters."""
-    todo = list(node.children.values())
-    while todo:
-        node = todo.pop()
-        todo.extend(node.children.values())
-        yield node
+_Trait = tuple[str, list[Any]]  # kind of cache, and type and shape (None: any) of each array; none if it has not run
 
 
-def _joined(parts: list[mx.array]) -> mx.array:
-    return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=2)
+def _traits(cache: Any) -> _Trait:
+    """What two caches of one layer have in common, however many tokens they hold."""
+    if isinstance(cache, CacheList):
+        return "CacheList", [_traits(part) for part in cache.caches]
+    arrays = cache.cache if hasattr(cache, "cache") else [getattr(cache, "keys", None), getattr(cache, "values", None)]
+    by_token = hasattr(cache, "keys")
+    shapes = [
+        (array.dtype, [None if by_token and i == 2 else side for i, side in enumerate(array.shape)])
+        for array in arrays
+        if isinstance(array, mx.array)
+    ]
+    return type(cache).__name__, shapes
 
 
-def _own(array: mx.array) -> mx.array:
-    """A copy that does not keep the larger array it was cut from alive."""
-    return mx.contiguous(array)
+def _suits(traits: _Trait, cache: Any) -> bool:
+    """Whether a cache read from a file is one the model could have made."""
+    kind, wanted = traits
+    found_kind, found = _traits(cache)
+    if kind == "CacheList" == found_kind:
+        return len(wanted) == len(found) and all(map(_suits, wanted, cache.caches))
+    return kind == found_kind and (not wanted or wanted == found)

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import mlx.core as mx
 import msgspec
 
-from distill.mlx.load import LoadedModel, load
+from distill.mlx.load import ModelFacts, load, skeleton
 from distill.render import Renderer
-from gateway.engine.adapters import Adapter
+from gateway.engine import memory
+from gateway.engine.adapters import Adapter, Fitting
+from gateway.engine.coordinator import Limits
 from gateway.engine.errors import AdapterRefused, NoSuchAdapter
-from gateway.engine.generator import Generator, Limits
+from gateway.engine.generator import Generator
+from gateway.engine.grammar import Grammars
+from gateway.engine.shelf import Shelf
+from gateway.engine.toolcalls.families import family_of
 from gateway.errors import UnknownModel
 
 
@@ -33,23 +36,39 @@ class ServedModel:
     """One base and its adapters. Every method belongs to one event loop."""
 
     def __init__(
-        self, name: str, folder: Path, adapters_root: Path | None = None, limits: Limits | None = None
+        self,
+        name: str,
+        folder: Path,
+        adapters_root: Path | None = None,
+        limits: Limits | None = None,
+        shelf: tuple[Path, int] | None = None,
     ) -> None:
+        """`adapters_root`: adapters come from below it only; `shelf`: a folder for prefixes and its bytes."""
         self.name = name
         self.folder = folder
         self.renderer = Renderer(folder)
         self.defaults = _defaults(folder)
-        self.generator = Generator(lambda: load(folder), self.renderer.eos_ids, limits)
+        self.limits = limits or Limits()
+        self.generator = Generator(
+            lambda: load(folder), self.renderer.eos_ids, self.limits, _shelf_of(shelf) if shelf else None
+        )
         self.adapters: dict[str, Adapter] = {}
         self._adapters_root = adapters_root
         self._changing = asyncio.Lock()
 
     async def open(self) -> None:
         """Load the model. Raises ModelError."""
-        self.info: LoadedModel = await self.generator.open()
+        self.info: ModelFacts = await self.generator.open()
+        self.grammars = self._grammars()
+        self._fitting = Fitting(await asyncio.to_thread(skeleton, self.folder))
 
     async def close(self) -> None:
         await self.generator.close()
+
+    @property
+    def context(self) -> int:
+        """Tokens, prompt and answer together, that a request may have: what the model allows and memory holds."""
+        return min(self.info.context, self.generator.longest)
 
     def adapter(self, model: str) -> Adapter | None:
         """The adapter that a model name stands for; None for the base. Raises UnknownModel."""
@@ -60,7 +79,8 @@ class ServedModel:
         return self.adapters[model]
 
     async def load_adapter(self, name: str, path: Path, *, replace: bool = False) -> Adapter:
-        """Make an adapter addressable by `name`. Requests under way are not disturbed.
+        """Make an adapter addressable by `name`. Requests under way are not disturbed: they keep the adapter they
+        began with, also when another takes its name.
 
         Raises AdapterError when it is missing, damaged or for another base, AdapterRefused when the name is taken or
         the folder is not where adapters may come from.
@@ -68,9 +88,12 @@ class ServedModel:
         async with self._changing:
             if name == self.name or (name in self.adapters and not replace):
                 raise AdapterRefused(f"The name `{name}` is taken already.", param="lora_name")
-            folder = self._allowed(path)
-            adapter = await self.generator.load_adapter(name, folder)
+            adapter = await asyncio.to_thread(self._fitting.read, name, self._allowed(path))
+            self.generator.admit(adapter)
+            before = self.adapters.get(name)
             self.adapters[name] = adapter
+            if before is not None:
+                self.generator.dismiss(before)
             return adapter
 
     async def unload_adapter(self, name: str) -> None:
@@ -78,21 +101,26 @@ class ServedModel:
         async with self._changing:
             if name not in self.adapters:
                 raise NoSuchAdapter(f"The adapter `{name}` is not loaded.", param="lora_name")
-            gone = self.adapters.pop(name)
-            if all(other.digest != gone.digest for other in self.adapters.values()):
-                await self.generator.forget(gone.digest)
+            self.generator.dismiss(self.adapters.pop(name))
 
     def memory(self) -> tuple[int, int]:
         """Bytes of memory in use by MLX now, and the most this process ever took."""
-        unit = 1 if sys.platform == "darwin" else 1024
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        return int(mx.get_active_memory()), max(int(mx.get_peak_memory()), resident)
+        return memory.used(), memory.peak()
+
+    def _grammars(self) -> Grammars:
+        config, family = self.info.config, family_of(self.folder)
+        width = config.get("vocab_size") or config.get("text_config", {})["vocab_size"]
+        return Grammars(self.folder, self.renderer.eos_ids, int(width), family.calls, family.thoughts)
 
     def _allowed(self, path: Path) -> Path:
         folder = path.resolve()
         if self._adapters_root is not None and not folder.is_relative_to(self._adapters_root.resolve()):
             raise AdapterRefused(f"Adapters are loaded from {self._adapters_root} only.", param="lora_path")
         return folder
+
+
+def _shelf_of(place: tuple[Path, int]) -> Callable[[ModelFacts], Shelf]:
+    return lambda model: Shelf(*place, model.digest)
 
 
 def _defaults(folder: Path) -> SamplingDefaults:

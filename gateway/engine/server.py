@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -15,10 +16,16 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from distill.mlx import blas
+from gateway.engine.entrance import check_reach, guarded
+from gateway.errors import StartError
 from gateway.parent import follow
 from gateway.ports import check_port, check_socket
 
+if TYPE_CHECKING:
+    from gateway.engine.served import ServedModel
+
 _OWNER_ONLY = 0o600
+_WARM_TOKENS = 4
 
 _log = structlog.get_logger()
 
@@ -33,43 +40,93 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     socket: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8901
+    api_key: str = ""  # asked of whoever comes by TCP; needed on an address that others can reach
     parent: int | None = None
     threads: int = 1  # of the BLAS, on a CPU
     batch: int = 16  # requests decoded together
-    prefill_step: int = 256  # prompt tokens computed before running streams get their next token
+    queue: int = 64  # requests that may wait; further ones get 503
+    prefill_step: int = 512  # prompt tokens computed in one piece, at most
     cache_bytes: int = 1 << 30  # keys and values of prompts kept for the next request
+    prefix_disk: Path | None = None  # system and tools prefixes are kept in this folder too
+    prefix_disk_bytes: int = 1 << 30
+    memory_gb: float | None = None  # in all (10^9 bytes); None: what the machine allows
+    max_kv_size: int | None = None  # tokens of context kept for each request; None: all
+    idle_unload: float = 0.0  # seconds without a request, after which the model leaves memory; 0: never
+    lanes: int | None = None  # threads that compute; None: two on a CPU, one elsewhere
+    warmup: bool = True  # a first answer is generated before anybody asks
+    drain: float = 10.0  # seconds that running requests get when the engine is told to end
+    stalled: float = 120.0  # seconds without a step, with work to do, after which /health says 503
+
+    def __post_init__(self) -> None:
+        least: dict[str, float] = {"batch": 1, "queue": 0, "prefill_step": 1, "cache_bytes": 0, "prefix_disk_bytes": 0}
+        least |= {"memory_gb": 0.1, "max_kv_size": 16, "idle_unload": 0, "lanes": 1, "drain": 0, "stalled": 1e-9}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and not value >= lowest:  # so put, NaN is refused too
+                raise StartError(f"--{name.replace('_', '-')} must be at least {lowest}, not {value}")
 
 
 async def run_engine(settings: EngineSettings) -> None:
-    """Serve until SIGTERM or SIGINT, or until the parent is gone.
+    """Serve until SIGTERM or SIGINT, or until the parent is gone; then requests under way get `drain` seconds.
 
     Raises StartError or ModelError, each one line that says what to do, when it cannot start.
     """
-    check_socket(settings.socket) if settings.socket is not None else check_port(settings.host, settings.port)
+    if settings.socket is not None:
+        check_socket(settings.socket)
+    else:
+        check_reach(settings.host, settings.api_key)
+        check_port(settings.host, settings.port)
     blas.prepare(settings.threads)
     from gateway.engine.app import create_app  # imports MLX, which must find the BLAS loaded
-    from gateway.engine.generator import Limits
-    from gateway.engine.served import ServedModel
 
-    name = settings.name or settings.model.name
-    limits = Limits(settings.batch, settings.prefill_step, settings.cache_bytes)
-    served = ServedModel(name, settings.model, settings.adapters_root, limits)
+    served = _served(settings)
     stop = _Stop(settings.parent)
     try:
         await served.open()
         if settings.adapter is not None:
             await served.load_adapter(settings.adapter.resolve().name, settings.adapter)
-        server = _server(create_app(served), settings)
+        if settings.warmup:
+            await _warm_up(served)
+        app = create_app(served, settings.stalled)
+        server = _server(guarded(app, socket=settings.socket is not None, key=settings.api_key), settings)
         serving = asyncio.create_task(server.serve())
-        _log.info("engine listens", model=name, at=str(settings.socket or f"{settings.host}:{settings.port}"))
+        _log.info("engine listens", model=served.name, at=str(settings.socket or f"{settings.host}:{settings.port}"))
         stopping = asyncio.create_task(stop.asked.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        await app.close(settings.drain)
         await served.close()
         server.stop()  # type: ignore[no-untyped-call]
         await serving
     finally:
         await served.close()
+
+
+def _served(settings: EngineSettings) -> ServedModel:
+    from gateway.engine.coordinator import Limits
+    from gateway.engine.served import ServedModel
+
+    limits = Limits(
+        batch=settings.batch,
+        queue=settings.queue,
+        prefill_step=settings.prefill_step,
+        cache_bytes=settings.cache_bytes,
+        memory_bytes=round(settings.memory_gb * 1e9) if settings.memory_gb is not None else None,
+        max_kv_size=settings.max_kv_size,
+        idle_unload_seconds=settings.idle_unload,
+        lanes=settings.lanes,
+    )
+    shelf = (settings.prefix_disk, settings.prefix_disk_bytes) if settings.prefix_disk is not None else None
+    return ServedModel(settings.name or settings.model.name, settings.model, settings.adapters_root, limits, shelf)
+
+
+async def _warm_up(served: ServedModel) -> None:
+    """Generate a few tokens, so that what is compiled at first use is, before the first request waits for it."""
+    from gateway.engine.job import Job, Sampling
+
+    prompt = served.renderer.encode("The night school opens.")[: served.info.context - _WARM_TOKENS]
+    async for _ in served.generator.run(Job(prompt, _WARM_TOKENS, Sampling(temperature=0.0), private=True)):
+        pass
 
 
 class _Stop:

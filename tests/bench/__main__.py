@@ -1,27 +1,56 @@
-"""`python -m tests.bench [ONLY=name]`: run the benchmarks, one JSON line each."""
+"""`python -m tests.bench [ONLY=name,name] [SIZE=tiny] ...`: run the benchmarks, one JSON line each.
+
+Without ONLY everything runs but the soak, which has to be named. tests/bench/options.py says what else there is.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
-from tests.bench import gateway_latency
+from tests.bench import adapter_swap, agent_load, gateway_latency, grammar, greedy_parity, soak, throughput
+from tests.bench.machine import machine, versions
+from tests.bench.options import OptionError, Options, read
 
-BENCHES = dict.fromkeys(gateway_latency.NAMES, gateway_latency.run)
+Run = Callable[[Options], dict[str, Any]]
+
+BENCHES: dict[str, Run] = {
+    **gateway_latency.RUNS,
+    **agent_load.RUNS,
+    **adapter_swap.RUNS,
+    **throughput.RUNS,
+    **greedy_parity.RUNS,
+    **grammar.RUNS,
+    **soak.RUNS,
+}
+_ONLY_BY_NAME = tuple(soak.RUNS)
 
 
-def main(arguments: list[str]) -> int:
-    only = [argument.partition("=")[2] for argument in arguments if argument.startswith("ONLY=")]
-    only = [name for name in only if name]
-    unknown = [name for name in only if name not in BENCHES]
+def main(words: list[str]) -> int:
+    try:
+        options = read(words)
+    except OptionError as error:
+        return _refuse(str(error))
+    unknown = [name for name in options.only if name not in BENCHES]
     if unknown:
-        sys.stderr.write(f"there is no benchmark {unknown[0]}; there are {', '.join(BENCHES)}\n")
-        return 1
-    for name in only or BENCHES:
-        sys.stdout.write(msgspec.json.encode(BENCHES[name](name)).decode() + "\n")
+        return _refuse(f"there is no benchmark {unknown[0]}; there are {', '.join(BENCHES)}")
+    for name in options.only or [name for name in BENCHES if name not in _ONLY_BY_NAME]:
+        sys.stdout.write(msgspec.json.encode(_line(name, options)).decode() + "\n")
         sys.stdout.flush()
     return 0
+
+
+def _line(name: str, options: Options) -> dict[str, Any]:
+    found = machine()  # before the run: what was busy then was not us
+    return {"name": name, "peers": {}, **BENCHES[name](options), "versions": versions(), "machine": found}
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(reason + "\n")
+    return 1
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -16,15 +15,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tests.bench.options import Options
 from tests.gateway.running import Running, free_port
 
-NAMES = ("gateway-latency", "gateway-throughput", "gateway-stream")
 _WARM, _ONE_AT_A_TIME, _MANY, _AT_ONCE, _STREAMS = 200, 800, 5000, 16, 200
 
 
@@ -123,7 +121,7 @@ async def _traces_match(gateway: Running, answers: int) -> None:
     assert traces["dropped"] == 0, traces
 
 
-async def latency() -> dict[str, Any]:
+async def _latency() -> dict[str, Any]:
     async with _both() as (upstream, gateway):
         added = []
         for turn in range(4):  # interleaved, so that a busy moment hits both
@@ -133,7 +131,7 @@ async def latency() -> dict[str, Any]:
         return {"value": round(1000 * statistics.median(added), 3), "unit": "ms added, p50"}
 
 
-async def throughput() -> dict[str, Any]:
+async def _throughput() -> dict[str, Any]:
     async with _both() as (upstream, gateway):
         direct = await _many(upstream, _MANY, 0)
         through = await _many(gateway.port, _MANY, 0)
@@ -141,7 +139,7 @@ async def throughput() -> dict[str, Any]:
         return {"value": round(through), "unit": "requests/s, 16 at once", "upstream_alone": round(direct)}
 
 
-async def stream() -> dict[str, Any]:
+async def _stream() -> dict[str, Any]:
     async with _both(pieces=50) as (upstream, gateway):
         direct = await _one_at_a_time(upstream, _STREAMS, 0, stream=True)
         through = await _one_at_a_time(gateway.port, _STREAMS, 0, stream=True)
@@ -149,11 +147,16 @@ async def stream() -> dict[str, Any]:
         return {"value": round(1000 * (through - direct), 3), "unit": "ms added to a stream of 52 chunks, p50"}
 
 
-_RUNS = dict(zip(NAMES, (latency, throughput, stream), strict=True))
+def latency(_: Options) -> dict[str, Any]:
+    return asyncio.run(_latency())
 
 
-def run(name: str) -> dict[str, Any]:
-    """One measurement as its line: name, value, unit, versions."""
-    found = asyncio.run(_RUNS[name]())
-    versions = {package: metadata.version(package) for package in ("granian", "litestar", "aiohttp", "msgspec")}
-    return {"name": name, **found, "peers": {}, "versions": {"python": platform.python_version(), **versions}}
+def throughput(_: Options) -> dict[str, Any]:
+    return asyncio.run(_throughput())
+
+
+def stream(_: Options) -> dict[str, Any]:
+    return asyncio.run(_stream())
+
+
+RUNS = {"gateway-latency": latency, "gateway-throughput": throughput, "gateway-stream": stream}

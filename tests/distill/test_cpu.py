@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from distill.mlx import cpu
+from distill.mlx import attend, cpu
 
 _CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -148,9 +148,9 @@ def test_attention_with_values_of_another_width() -> None:
 def test_installed_twice_is_installed_once_and_reaches_every_model() -> None:
     from mlx_lm.models import activations, base, llama
 
-    cpu.install()
+    attend.install()
     first = base.scaled_dot_product_attention
-    cpu.install()
+    attend.install()
     assert base.scaled_dot_product_attention is first
     assert llama.scaled_dot_product_attention is first
     assert llama.swiglu is activations.swiglu
@@ -162,7 +162,7 @@ def test_installed_twice_is_installed_once_and_reaches_every_model() -> None:
 def test_half_precision_is_left_to_mlx() -> None:
     from mlx_lm.models import base
 
-    cpu.install()
+    attend.install()
     q = mx.random.normal((1, 2, 3, 8)).astype(mx.bfloat16)
     out = base.scaled_dot_product_attention(q, q, q, None, scale=1.0, mask=None)
     assert out.dtype == mx.bfloat16

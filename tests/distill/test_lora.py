@@ -89,12 +89,15 @@ def test_a_second_adapter_on_top_is_refused_and_the_first_stays(model: nn.Module
     assert (logits(model) == with_adapter).all()
 
 
-def test_layers_taken_off_can_be_put_back_on(model: nn.Module, folder: Path) -> None:
-    lora.attach(model, lora.read(folder))
-    with_adapter, layers = logits(model), lora.lora_layers(model)
-    lora.detach(model)
-    lora.rewrap(model, layers)
-    assert (logits(model) == with_adapter).all()
+def test_a_fit_is_found_without_touching_the_model(model: nn.Module, folder: Path) -> None:
+    before = logits(model)
+    lora.fit(model, lora.read(folder))
+    assert not lora.lora_layers(model)
+    assert (logits(model) == before).all()
+    other = lora.AdapterWeights("", lora.config_of(rank=3, scale=1.0, layers=2), lora.read(folder).tensors)
+    with pytest.raises(AdapterError, match="shape"):
+        lora.fit(model, other)
+    assert not lora.lora_layers(model)
 
 
 def test_the_digest_covers_weights_and_how_they_are_applied(folder: Path) -> None:

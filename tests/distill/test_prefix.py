@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from distill.mlx import cpu, lora
+from distill.mlx import attend, lora
 from distill.render import Segment
 from distill.train.batches import Batch, Tokens, collate, tokens_of
 from distill.train.prefix import plain_loss, shares, summed_loss
@@ -19,7 +19,7 @@ from distill.train.prefix import plain_loss, shares, summed_loss
 
 @pytest.fixture(autouse=True)
 def installed() -> None:
-    cpu.install()
+    attend.install()
 
 
 def batch(prefix: int, rows: int = 5, turns: int = 2) -> Batch:

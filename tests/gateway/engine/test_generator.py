@@ -1,9 +1,10 @@
-"""The generation thread on a tiny random model: batches, prefixes, adapters, cancellation, death."""
+"""The generation side on tiny random models: batches, prefixes, adapters, memory, cancellation, death."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import mlx.core as mx
@@ -13,13 +14,16 @@ from structlog.testing import capture_logs
 
 from distill.errors import AdapterError, ModelError
 from distill.mlx.load import load
-from gateway.engine.errors import EngineDown
-from gateway.engine.generator import Generator, Job, Started, Token
-from gateway.engine.prefix import PrefixTree
-from gateway.engine.sampling import greedy, sampler
+from gateway.engine.adapters import Adapter
+from gateway.engine.coordinator import Limits
+from gateway.engine.errors import EngineBusy, EngineDown
+from gateway.engine.generator import Generator
+from gateway.engine.job import Job, Sampling, Started, Token
 from gateway.engine.served import ServedModel
 
 PROMPT = [(i * 37) % 256 for i in range(120)]
+GREEDY = Sampling(temperature=0)
+END = 257
 
 
 async def run(generator: Generator, job: Job) -> tuple[list[int], int]:
@@ -33,56 +37,73 @@ async def run(generator: Generator, job: Job) -> tuple[list[int], int]:
     return ids, cached
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what another thread does sets no event here
+            await asyncio.sleep(0.005)
+
+
 def mlx_lm_greedy(folder: Path, prompt: list[int], count: int) -> list[int]:
-    steps = generate_step(mx.array(prompt), load(folder).model, max_tokens=count, sampler=greedy)
+    steps = generate_step(
+        mx.array(prompt), load(folder).model, max_tokens=count, sampler=lambda x: mx.argmax(x, axis=-1)
+    )
     ids = []
     for token, _ in steps:
         ids.append(int(token))
-        if token == 257:
+        if token == END:
             break
     return ids
 
 
-async def test_a_batch_writes_what_mlx_lm_writes_alone(served: ServedModel, tiny: Path) -> None:
+@pytest.fixture(params=[1, 2, 3])
+async def lanes(request: pytest.FixtureRequest, tiny: Path) -> AsyncIterator[ServedModel]:
+    """The tiny model on one worker thread, as on a GPU, and on several, as on a CPU."""
+    served = ServedModel("tiny", tiny, limits=Limits(batch=8, prefill_step=64, lanes=request.param))
+    await served.open()
+    yield served
+    await served.close()
+
+
+async def test_a_batch_writes_what_mlx_lm_writes_alone(lanes: ServedModel, tiny: Path) -> None:
     prompts = [[*PROMPT[: 20 + 9 * i], i] for i in range(6)]
-    together = await asyncio.gather(*(run(served.generator, Job(p, 12, greedy)) for p in prompts))
+    together = await asyncio.gather(*(run(lanes.generator, Job(p, 12, GREEDY)) for p in prompts))
     assert [ids for ids, _ in together] == [mlx_lm_greedy(tiny, p, 12) for p in prompts]
+
+
+async def test_a_prompt_of_one_token_is_answered(served: ServedModel, tiny: Path) -> None:
+    assert (await run(served.generator, Job([9], 5, GREEDY)))[0] == mlx_lm_greedy(tiny, [9], 5)
 
 
 async def test_a_shared_beginning_is_computed_once(served: ServedModel) -> None:
     prompts = [[*PROMPT, i, i + 1, i + 2] for i in range(6)]
-    results = await asyncio.gather(*(run(served.generator, Job(p, 4, greedy)) for p in prompts))
+    jobs = [Job(prompt, 4, GREEDY, shared=len(PROMPT), conversation=str(prompt[-3])) for prompt in prompts]
+    results = await asyncio.gather(*(run(served.generator, job) for job in jobs))
     assert sorted(cached for _, cached in results)[1:] == [len(PROMPT)] * 5
-    assert served.generator.prompt_tokens_computed <= len(PROMPT) + 6 * 3
+    assert served.generator.stats().prompt_tokens_computed == len(PROMPT) + 6 * 3
+    assert served.generator.stats().prompt_tokens_cached == len(PROMPT) * 5
 
 
 async def test_the_next_turn_pays_for_what_is_new_and_says_the_same(served: ServedModel, tiny: Path) -> None:
-    said, _ = await run(served.generator, Job(PROMPT, 6, greedy))
+    said, _ = await run(served.generator, Job(PROMPT, 6, GREEDY))
     longer = [*PROMPT, *said, 5, 6, 7]
-    again, cached = await run(served.generator, Job(longer, 6, greedy))
-    assert cached == len(PROMPT) + len(said)
+    again, cached = await run(served.generator, Job(longer, 6, GREEDY))
+    assert cached >= len(PROMPT) + len(said) - 1  # the last token's keys were never needed
     assert again == mlx_lm_greedy(tiny, longer, 6)
 
 
 async def test_a_seed_gives_the_same_choices_alone_and_in_a_batch(served: ServedModel) -> None:
-    alone, _ = await run(served.generator, Job(PROMPT, 10, sampler(1.0, 0.9, 42)))
-    jobs = [Job(PROMPT, 10, sampler(1.0, 0.9, seed)) for seed in (1, 42, 3)] + [Job(PROMPT, 10, greedy)]
+    def drawn(seed: int) -> Job:
+        return Job(PROMPT, 10, Sampling(temperature=1.0, top_p=0.9, seed=seed))
+
+    alone, _ = await run(served.generator, drawn(42))
+    jobs = [drawn(1), drawn(42), drawn(3), Job(PROMPT, 10, GREEDY)]
     results = await asyncio.gather(*(run(served.generator, job) for job in jobs))
     assert results[1][0] == alone
     assert len({tuple(ids) for ids, _ in results}) == 4
 
 
-def test_samples_follow_the_distribution() -> None:
-    logits = mx.log(mx.array([[0.5, 0.3, 0.15, 0.05]]))
-    choose = sampler(1.0, 1.0, 5)
-    drawn = [int(choose(logits).item()) for _ in range(2000)]
-    assert [drawn.count(i) / 2000 for i in range(4)] == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.04)
-    narrow = sampler(1.0, 0.7, 5)
-    assert {int(narrow(logits).item()) for _ in range(200)} == {0, 1}
-
-
 async def test_log_probabilities_are_those_of_the_chosen_tokens(served: ServedModel, tiny: Path) -> None:
-    events = [event async for event in served.generator.run(Job(PROMPT, 3, greedy))]
+    events = [event async for event in served.generator.run(Job(PROMPT, 3, GREEDY, top_logprobs=2))]
     tokens = [event for event in events if isinstance(event, Token)]
     model = load(tiny).model
     ids = [*PROMPT, *(token.id for token in tokens)]
@@ -90,34 +111,120 @@ async def test_log_probabilities_are_those_of_the_chosen_tokens(served: ServedMo
     for i, token in enumerate(tokens):
         row = logits[len(PROMPT) - 1 + i]
         assert token.logprob == pytest.approx(float(row[token.id] - mx.logsumexp(row)), abs=1e-3)
+        assert token.top[0] == (token.id, pytest.approx(token.logprob))
+        assert len(token.top) == 2
 
 
-async def test_who_leaves_stops_costing(served: ServedModel) -> None:
-    stream = served.generator.run(Job(PROMPT, 300, greedy))
+async def test_who_leaves_stops_costing(lanes: ServedModel) -> None:
+    stream = lanes.generator.run(Job(PROMPT, 300, GREEDY))
     async for event in stream:
         if isinstance(event, Token):
             break
     await stream.aclose()
-    other, _ = await run(served.generator, Job(PROMPT[:9], 2, greedy))
+    other, _ = await run(lanes.generator, Job(PROMPT[:9], 2, GREEDY))
     assert len(other) <= 2
-    assert served.generator.running == 0
+    assert lanes.generator.running == 0
+
+
+async def test_who_leaves_while_the_prompt_is_computed_is_forgotten(lanes: ServedModel) -> None:
+    running = [asyncio.create_task(run(lanes.generator, Job([*PROMPT * 3, i], 50, GREEDY))) for i in range(12)]
+    await asyncio.sleep(0.01)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    began = time.monotonic()
+    await until(lambda: lanes.generator.running == 0)
+    assert time.monotonic() - began < 1
+    assert (await run(lanes.generator, Job(PROMPT[:9], 2, GREEDY)))[0]
+
+
+async def test_a_full_queue_is_said_with_a_time_to_come_back(tiny: Path) -> None:
+    served = ServedModel("tiny", tiny, limits=Limits(batch=2, queue=1))
+    await served.open()
+    running = [asyncio.create_task(run(served.generator, Job([*PROMPT, i], 200, GREEDY))) for i in range(3)]
+    await until(lambda: served.generator.running == 3)
+    with pytest.raises(EngineBusy) as refused:
+        served.generator.check_room()
+    assert refused.value.retry_after is not None
+    assert refused.value.retry_after >= 1
+    await asyncio.gather(*running)
+    served.generator.check_room()
+    await served.close()
+
+
+async def test_when_memory_runs_short_requests_take_turns_and_all_say_what_they_would(tiny: Path) -> None:
+    prompts = [[*PROMPT, i] for i in range(4)]
+    alone = [mlx_lm_greedy(tiny, prompt, 300) for prompt in prompts]
+    served = ServedModel("tiny", tiny, limits=Limits(batch=4, cache_bytes=0))
+    await served.open()
+    room = served.generator._runner.token_bytes * 1400  # enough for four prompts, not for four answers
+    served.generator._coordinator.budget = served.generator.stats().used_bytes + room
+    with capture_logs() as logs:
+        results = await asyncio.gather(*(run(served.generator, Job(p, 300, GREEDY)) for p in prompts))
+    assert [ids for ids, _ in results] == alone
+    assert any(entry["event"] == "request waits for memory" for entry in logs)
+    await served.close()
+
+
+async def test_an_idle_model_leaves_memory_and_comes_back(tiny: Path, make_adapter: Callable[..., Path]) -> None:
+    served = ServedModel("tiny", tiny, limits=Limits(idle_unload_seconds=0.2))
+    await served.open()
+    adapter = await served.load_adapter("one", make_adapter("one", 1))
+    before = [(await run(served.generator, Job(PROMPT, 5, GREEDY, worn)))[0] for worn in (None, adapter)]
+    resident = served.generator.stats().used_bytes
+    await asyncio.sleep(0.8)
+    weights = (tiny / "model.safetensors").stat().st_size
+    assert resident - served.generator.stats().used_bytes > 0.9 * weights
+    after = [(await run(served.generator, Job(PROMPT, 5, GREEDY, worn)))[0] for worn in (None, adapter)]
+    assert after == before
+    await served.close()
+
+
+async def test_a_window_forgets_the_middle_and_keeps_the_beginning(tiny: Path) -> None:
+    served = ServedModel("tiny", tiny, limits=Limits(max_kv_size=64, prefill_step=32))
+    await served.open()
+    short = PROMPT[:30]
+    assert (await run(served.generator, Job(short, 20, GREEDY, shared=10)))[0] == mlx_lm_greedy(tiny, short, 20)
+    said, cached = await run(served.generator, Job(PROMPT * 3, 40, GREEDY, shared=10))
+    assert said
+    assert cached == 0
+    assert served.generator.stats().cache_bytes == 0
+    await served.close()
+
+
+async def test_a_prompt_that_breaks_fails_alone(served: ServedModel, make_adapter: Callable[..., Path]) -> None:
+    whole = await served.load_adapter("whole", make_adapter("whole", 1))
+    torn = Adapter("torn", whole.folder, "torn", {name: (b, a, s) for name, (a, b, s) in whole.deltas.items()})
+    with capture_logs() as logs:
+        results = await asyncio.gather(
+            run(served.generator, Job(PROMPT, 4, GREEDY, torn)),
+            run(served.generator, Job(PROMPT[:5], 40, GREEDY)),
+            return_exceptions=True,
+        )
+    assert isinstance(results[0], EngineDown)
+    assert not isinstance(results[1], BaseException)
+    assert logs[0]["event"] == "a prompt could not be computed"
+    assert served.generator.alive
 
 
 async def test_a_dead_thread_fails_its_jobs_and_says_so(served: ServedModel) -> None:
-    def broken(_: mx.array) -> mx.array:
-        raise RuntimeError("out of order")
+    class Broken:
+        def mask(self) -> None:
+            raise RuntimeError("out of order")
+
+        def accept(self, token: int) -> None: ...
 
     with capture_logs() as logs:
         results = await asyncio.gather(
-            run(served.generator, Job(PROMPT, 4, broken)),
-            run(served.generator, Job(PROMPT[:5], 400, greedy)),
+            run(served.generator, Job(PROMPT, 4, GREEDY, constraint=Broken())),
+            run(served.generator, Job(PROMPT[:5], 400, GREEDY)),
             return_exceptions=True,
         )
     assert all(isinstance(result, EngineDown) for result in results)
     assert not served.generator.alive
     assert logs[0]["event"] == "generation thread died"
     with pytest.raises(EngineDown):
-        await run(served.generator, Job(PROMPT, 4, greedy))
+        await run(served.generator, Job(PROMPT, 4, GREEDY))
 
 
 async def test_a_missing_model_is_told_to_who_waits(tmp_path: Path) -> None:
@@ -126,76 +233,66 @@ async def test_a_missing_model_is_told_to_who_waits(tmp_path: Path) -> None:
         await generator.open()
 
 
-async def test_each_adapter_speaks_for_itself(
-    served: ServedModel, tiny: Path, make_adapter: Callable[..., Path]
+async def test_each_adapter_speaks_for_itself_beside_others(
+    lanes: ServedModel, make_adapter: Callable[..., Path]
 ) -> None:
-    base, _ = await run(served.generator, Job(PROMPT, 8, greedy))
-    one = await served.load_adapter("one", make_adapter("one", 1))
-    two = await served.load_adapter("two", make_adapter("two", 2, rank=2, layers=1))
-    alone = [(await run(served.generator, Job(PROMPT, 8, greedy, adapter)))[0] for adapter in (None, one, two)]
+    base, _ = await run(lanes.generator, Job(PROMPT, 8, GREEDY))
+    one = await lanes.load_adapter("one", make_adapter("one", 1))
+    two = await lanes.load_adapter("two", make_adapter("two", 2, rank=2, layers=1))
+    alone = [(await run(lanes.generator, Job(PROMPT, 8, GREEDY, adapter)))[0] for adapter in (None, one, two)]
     assert alone[0] == base
     assert len({tuple(ids) for ids in alone}) == 3
     order = [None, one, two, one, None, two, two, None]
-    mixed = await asyncio.gather(*(run(served.generator, Job(PROMPT, 8, greedy, adapter)) for adapter in order))
+    mixed = await asyncio.gather(*(run(lanes.generator, Job(PROMPT, 8, GREEDY, adapter)) for adapter in order))
     assert [ids for ids, _ in mixed] == [alone[[None, one, two].index(adapter)] for adapter in order]
+
+
+async def test_different_adapters_share_their_steps(served: ServedModel, make_adapter: Callable[..., Path]) -> None:
+    adapters = [None, *[await served.load_adapter(str(i), make_adapter(str(i), i)) for i in range(3)]]
+    before = served.generator.stats().steps
+    results = await asyncio.gather(*(run(served.generator, Job(PROMPT, 30, GREEDY, adapter)) for adapter in adapters))
+    steps = served.generator.stats().steps - before
+    assert steps < 0.7 * sum(len(ids) for ids, _ in results)
 
 
 async def test_an_adapter_that_replaces_another_finds_no_stale_prefix(
     served: ServedModel, make_adapter: Callable[..., Path]
 ) -> None:
     first = await served.load_adapter("a", make_adapter("a", 1))
-    before, _ = await run(served.generator, Job(PROMPT, 8, greedy, first))
+    before, _ = await run(served.generator, Job(PROMPT, 8, GREEDY, first))
     second = await served.load_adapter("a", make_adapter("a", 2), replace=True)
-    after, cached = await run(served.generator, Job(PROMPT, 8, greedy, second))
+    after, cached = await run(served.generator, Job(PROMPT, 8, GREEDY, second))
     assert cached == 0
     assert before != after
 
 
-async def test_a_load_disturbs_no_request(served: ServedModel, make_adapter: Callable[..., Path]) -> None:
-    alone, _ = await run(served.generator, Job(PROMPT, 100, greedy))
-    running = asyncio.create_task(run(served.generator, Job(PROMPT, 100, greedy)))
+async def test_a_swap_disturbs_no_request(lanes: ServedModel, make_adapter: Callable[..., Path]) -> None:
+    first = await lanes.load_adapter("a", make_adapter("a", 1))
+    alone = [(await run(lanes.generator, Job(PROMPT, 100, GREEDY, worn)))[0] for worn in (None, first)]
+    running = [asyncio.create_task(run(lanes.generator, Job(PROMPT, 100, GREEDY, worn))) for worn in (None, first)]
     await asyncio.sleep(0.02)
-    await served.load_adapter("late", make_adapter("late", 3))
-    assert (await running)[0] == alone
+    await lanes.load_adapter("a", make_adapter("a", 3), replace=True)
+    await lanes.unload_adapter("a")
+    assert [ids for ids, _ in await asyncio.gather(*running)] == alone
 
 
-@pytest.mark.parametrize("fault", ["truncated", "other base", "no config", "not there"])
+@pytest.mark.parametrize("fault", ["truncated", "other base", "no config", "not there", "not a number"])
 async def test_a_bad_adapter_is_refused_with_the_reason(
     served: ServedModel, make_adapter: Callable[..., Path], tmp_path: Path, fault: str
 ) -> None:
     folder = (
         tmp_path / "none" if fault == "not there" else make_adapter("bad", 1, width=32 if fault == "other base" else 64)
     )
+    weights = folder / "adapters.safetensors"
     if fault == "truncated":
-        weights = folder / "adapters.safetensors"
         weights.write_bytes(weights.read_bytes()[:500])
+    if fault == "not a number":
+        tensors = mx.load(str(weights))
+        mx.save_safetensors(str(weights), {name: tensor * float("nan") for name, tensor in tensors.items()})
     if fault == "no config":
         (folder / "adapter_config.json").unlink()
-    base, _ = await run(served.generator, Job(PROMPT, 4, greedy))
-    with pytest.raises(AdapterError, match=r"damaged|shape|holds no"):
+    base, _ = await run(served.generator, Job(PROMPT, 4, GREEDY))
+    with pytest.raises(AdapterError, match=r"damaged|shape|holds no|NaN"):
         await served.load_adapter("bad", folder)
     assert "bad" not in served.adapters
-    assert (await run(served.generator, Job(PROMPT, 4, greedy)))[0] == base
-
-
-def test_the_tree_keeps_within_its_bytes() -> None:
-    def cache(tokens: list[int]) -> list[object]:
-        from mlx_lm.models.cache import KVCache
-
-        layer = KVCache()
-        values = mx.array(tokens, dtype=mx.float32)[None, None, :, None] * mx.ones((1, 1, 1, 8))
-        layer.update_and_fetch(values, values)
-        return [layer]
-
-    tree = PrefixTree(limit=64 * 40)
-    for start in (0, 100, 200):
-        tokens = [1, 2, 3, *range(start, start + 17)]
-        tree.keep(None, tokens, cache(tokens))
-    assert tree.nbytes <= 64 * 40
-    assert tree.match(None, [1, 2, 3, *range(200, 217)]) == 20
-    [layer], length = tree.fetch(None, [1, 2, 3, 200, 201, 99])
-    assert length == 5
-    assert layer.keys[0, 0, :, 0].tolist() == [1, 2, 3, 200, 201]
-    assert tree.match("other", [1, 2, 3]) == 0
-    tree.forget(None)
-    assert tree.nbytes == 0
+    assert (await run(served.generator, Job(PROMPT, 4, GREEDY)))[0] == base

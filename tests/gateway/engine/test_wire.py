@@ -95,8 +95,10 @@ def test_a_stop_string_ends_the_answer_before_it(client: openai.OpenAI) -> None:
         ({"temperature": "hot"}, 400, None, "temperature"),
         ({"max_tokens": 0}, 400, None, "max_tokens"),
         ({"messages": [{"role": "user", "content": "word " * 600}]}, 400, "context_length_exceeded", "messages"),
-        ({"n": 2}, 400, "unsupported_parameter", "n"),
-        ({"tool_choice": "required"}, 400, "unsupported_parameter", "tool_choice"),
+        ({"n": 129}, 400, None, "n"),
+        ({"top_logprobs": 3}, 400, None, "top_logprobs"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, 400, None, "stop"),
+        ({"logit_bias": {"260": 1}}, 400, None, "logit_bias"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]},
             400,

@@ -1,0 +1,122 @@
+"""The conversations that get their next token together.
+
+Owns the rows, their caches while they are in, and the step: one forward pass, one token for each row. Knows nothing of
+who may join, of text or of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from gateway.engine import rows
+from gateway.engine.adapters import Wardrobe
+from gateway.engine.generation import Generation
+from gateway.engine.job import Token
+from gateway.engine.sampling import Chosen, choose
+
+
+class Batch:
+    """Rows of one model. `ahead`: let the device compute the next step while the host still looks at the last one's
+    tokens; worth it where they are two machines, at the price of a step too many at each row's end."""
+
+    def __init__(self, model: nn.Module, wardrobe: Wardrobe, eos_ids: Collection[int], *, ahead: bool) -> None:
+        self._model = model
+        self._wardrobe = wardrobe
+        self._eos_ids = eos_ids
+        self._ahead = ahead
+        self.merged = False  # whether rows are merged, for a model whose attention cannot be done row by row
+        self.rows: list[Generation] = []
+        self._layers: list[object] = []
+        self._unread: tuple[list[Generation], Chosen] | None = None
+
+    def join(self, generation: Generation) -> None:
+        """Take in a row whose tokens are computed up to the last one."""
+        assert generation.caches is not None
+        self._layers = rows.join(self._layers, generation.caches, merged=self.merged)
+        generation.caches = None
+        self.rows.append(generation)
+
+    def leave(self, generation: Generation) -> None:
+        """Let a row go, with its caches."""
+        index = self.rows.index(generation)
+        generation.caches = [layer.extract(index) for layer in self._layers]  # type: ignore[attr-defined]
+        self._keep([i for i in range(len(self.rows)) if i != index])
+
+    def step(self) -> list[tuple[Generation, Token]]:
+        """One forward pass; the tokens that are now known, the rows that ended with one of them being out already."""
+        if not self.rows:
+            return []
+        logits = self._forward()
+        said: list[tuple[Generation, Token]] = []
+        if self._ahead:
+            mx.async_eval(logits)  # type: ignore[no-untyped-call]
+            before = list(self.rows)
+            said = self._read()
+            if len(self.rows) < len(before):
+                logits = logits[mx.array([i for i, row in enumerate(before) if row in self.rows], mx.int32)]
+        if self.rows:
+            chosen = choose(logits, [generation.row for generation in self.rows])
+            self._unread = (list(self.rows), chosen)
+            mx.async_eval(chosen.tokens, chosen.logprobs, chosen.top, self._states())  # type: ignore[no-untyped-call]
+            if not self._ahead:
+                said = self._read()
+                mx.eval(self._states())  # the next step may run on another thread
+        return said
+
+    def _forward(self) -> mx.array:
+        with self._wardrobe.wearing([generation.job.adapter for generation in self.rows]):
+            logits: mx.array = self._model(self._inputs()[:, None], cache=self._layers)[:, -1]
+        for generation in self.rows:
+            generation.done += 1
+        return logits
+
+    def _inputs(self) -> mx.array:
+        """Each row's last token; those that the host has not read yet as the device has them."""
+        asked, chosen = self._unread or ([], None)
+        read = [generation.tokens[-1] for generation in self.rows if generation not in asked]
+        tokens = mx.array(read, mx.uint32)
+        if chosen is None:
+            return tokens
+        unread = mx.array([i for i, generation in enumerate(asked) if generation in self.rows], mx.int32)
+        return mx.concatenate([chosen.tokens[unread].astype(mx.uint32), tokens])  # who joined since stands last
+
+    def _states(self) -> list[object]:
+        return [layer.state for layer in self._layers]  # type: ignore[attr-defined]
+
+    def _read(self) -> list[tuple[Generation, Token]]:
+        """The tokens chosen last, once they are computed. Rows that left in between are passed over."""
+        if self._unread is None:
+            return []
+        (asked, chosen), self._unread = self._unread, None
+        ids, logprobs = np.asarray(chosen.tokens).tolist(), np.asarray(chosen.logprobs).tolist()
+        tops = [np.asarray(array).tolist() for array in chosen.top] if chosen.top else None
+        said = []
+        for i, generation in enumerate(asked):
+            if generation in self.rows:
+                wanted = generation.row.top
+                top = tuple(zip(tops[0][i][:wanted], tops[1][i][:wanted], strict=True)) if tops and wanted else ()
+                said.append((generation, Token(ids[i], logprobs[i], self._take(generation, ids[i]), top)))
+        for generation, token in said:
+            if token.finish is not None:
+                self.leave(generation)
+        return said
+
+    def _take(self, generation: Generation, token: int) -> str | None:
+        """Add a token to its row; why the row ends with it, if it does."""
+        generation.row.accept(token)
+        generation.tokens.append(token)
+        if token in self._eos_ids:
+            return "stop"
+        return "length" if generation.generated >= generation.job.max_tokens else None
+
+    def _keep(self, indices: list[int]) -> None:
+        self.rows = [self.rows[i] for i in indices]
+        if not indices:
+            self._layers = []
+            return
+        for layer in self._layers:
+            layer.filter(indices)  # type: ignore[attr-defined]

@@ -1,0 +1,66 @@
+"""What a benchmark run may be told: words of the form NAME=value, and two paths that may come from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class OptionError(ValueError):
+    """A word on the command line that no benchmark understands."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """`tiny`: the smallest load that still goes through everything, for a look at the benchmark and not at a figure.
+
+    `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many the
+    grammar benchmark samples, `threads` what the engine's BLAS has. `gguf` and `llama_server` are for llama.cpp.
+    """
+
+    only: tuple[str, ...] = ()
+    tiny: bool = False
+    rounds: int = 0
+    seconds: float = 600.0
+    calls: int = 1000
+    threads: int = 1
+    gguf: Path | None = None
+    llama_server: Path | None = None
+
+
+def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
+    """Raises OptionError naming the word that is not understood. A value left empty counts as not given."""
+    environment = os.environ if environment is None else environment
+    found = {
+        "SMOLLM2_GGUF": environment.get("SMOLLM2_GGUF", ""),
+        "LLAMA_SERVER": environment.get("LLAMA_SERVER", ""),
+        "ONLY": "",
+        "SIZE": "full",
+        "ROUNDS": "0",
+        "SECONDS": "600",
+        "CALLS": "1000",
+        "THREADS": "1",
+    }
+    for word in words:
+        name, mark, value = word.lstrip("-").partition("=")
+        name = {"GGUF": "SMOLLM2_GGUF"}.get(name.upper(), name.upper())
+        if not mark or name not in found:
+            raise OptionError(f"{word!r} is not understood; there are {', '.join(f'{known}=' for known in found)}")
+        found[name] = value or found[name]
+    if found["SIZE"] not in ("full", "tiny"):
+        raise OptionError("SIZE is full or tiny")
+    try:
+        return Options(
+            only=tuple(name for name in found["ONLY"].split(",") if name),
+            tiny=found["SIZE"] == "tiny",
+            rounds=int(found["ROUNDS"]),
+            seconds=float(found["SECONDS"]),
+            calls=int(found["CALLS"]),
+            threads=int(found["THREADS"]),
+            gguf=Path(found["SMOLLM2_GGUF"]) if found["SMOLLM2_GGUF"] else None,
+            llama_server=Path(found["LLAMA_SERVER"]) if found["LLAMA_SERVER"] else None,
+        )
+    except ValueError as error:
+        raise OptionError(f"not a number: {error}") from error
