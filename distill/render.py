@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,7 +38,7 @@ class Renderer:
     """Renders conversations for one model folder. Cheap to call, safe to share between threads."""
 
     def __init__(self, folder: Path) -> None:
-        tokenizer_file, template = folder / "tokenizer.json", _read_template(folder)
+        tokenizer_file, template = folder / "tokenizer.json", read_template(folder)
         if not tokenizer_file.exists():
             raise ModelError(f"{folder} holds no tokenizer.json")
         vocabulary = tokenizer_file.read_bytes()
@@ -65,6 +66,7 @@ class Renderer:
         tokens trained on are those that were served. A template that renders earlier turns differently once later
         ones are there cannot be cut so; its conversation comes as one segment from which nothing is learnt.
         """
+        messages = settled(messages)
         plain = [self._plain(message) for message in messages]
         specs = self._specs(tools) if tools else None
         whole = self._render(plain, specs, ask)
@@ -126,6 +128,8 @@ class Renderer:
             plain["content"] = self._cut(message.text)
             plain["tool_call_id"] = self._cut(message.tool_call_id or "")
             plain["name"] = self._cut(message.name or "")
+        if message.role == "assistant" and (thoughts := message.reasoning_content or message.reasoning):
+            plain["reasoning_content"] = self._cut(thoughts)
         if message.tool_calls:
             plain["tool_calls"] = [self._call(call) for call in message.tool_calls]
         return plain
@@ -141,12 +145,50 @@ class Renderer:
         return {"id": self._cut(call.id), "type": "function", "function": function}
 
     def _arguments(self, text: str) -> Any:
-        """The arguments as an object; what is not JSON stays the text it is. JSON can spell any text with escapes,
-        so its strings are cut once they are read."""
+        """The arguments as an object. What is none becomes one that holds the text, since templates go through the
+        arguments one by one. JSON can spell any text with escapes, so its strings are cut once they are read."""
         try:
-            return self._cut_all(json.loads(text))
+            value = json.loads(text or "{}")
+            return self._cut_all(value) if isinstance(value, dict) else {"arguments": self._cut(text)}
         except (ValueError, RecursionError):
-            return self._cut(text)
+            return {"arguments": self._cut(text)}
+
+
+def settled(messages: list[Message]) -> list[Message]:
+    """The messages as every template takes them: one system message, in front.
+
+    Those that lead are merged. A later one stays where it was said, as a marked note in the user turn that it stands
+    next to, or in one of its own: in front it would change the beginning of the prompt, and with it everything that
+    is kept of the conversation.
+    """
+    leading = list(takewhile(_rules, messages))
+    kept = [Message("system", "\n\n".join(m.text for m in leading if m.text))] if leading else []
+    note = ""
+    for message in messages[len(leading) :]:
+        if _rules(message):
+            note += f"<system>\n{message.text}\n</system>\n\n"
+        elif message.role == "user" and note:
+            kept.append(Message("user", note + message.text, name=message.name))
+            note = ""
+        else:
+            kept = _noted(kept, note)
+            kept.append(message)
+            note = ""
+    return _noted(kept, note)
+
+
+def _noted(messages: list[Message], note: str) -> list[Message]:
+    """The messages with a note at their end."""
+    if not note:
+        return messages
+    last = messages[-1] if messages else None
+    if last is not None and last.role == "user":
+        return [*messages[:-1], Message("user", f"{last.text}\n\n{note.strip()}", name=last.name)]
+    return [*messages, Message("user", note.strip())]
+
+
+def _rules(message: Message) -> bool:
+    return message.role in ("system", "developer")
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -169,7 +211,8 @@ def _sandbox() -> ImmutableSandboxedEnvironment:
     return environment
 
 
-def _read_template(folder: Path) -> str:
+def read_template(folder: Path) -> str:
+    """The chat template of a model folder. Raises ModelError when it has none."""
     if (folder / "chat_template.jinja").exists():
         return (folder / "chat_template.jinja").read_text()
     template = _json(folder / "tokenizer_config.json").get("chat_template")

@@ -170,6 +170,8 @@ def _arm(name: ArmName, settings: BackendSettings, home: Home, supervisor: Super
         address, model = Address("http://localhost/v1", str(socket_path)), folder.name
         command = _own_command("engine", "--model", _named(folder, home), "--socket", str(socket_path))
         command += ["--home", str(home.models.parent), "--threads", str(settings.threads)]
+        if settings.max_kv_size:
+            command += ["--max-kv-size", str(settings.max_kv_size)]
     backend = Backend(address, timeouts, attempts=attempts)
     process = supervisor.add(
         ProcessSettings(

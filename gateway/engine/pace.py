@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-_CHUNK_SECONDS = 0.5  # so long a cancelled prompt goes on at most, and a running stream waits where one lane does both
+_CHUNK_SECONDS = 0.8  # so long a cancelled prompt goes on at most, and a running stream waits where one lane does both
 _SMALLEST_CHUNK = 32  # tokens: below, the weights are read more often than it is worth
 _WEIGHT = 0.3  # of the newest measurement in the running mean
 _LONGEST_WAIT = 60.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 from distill.render import Renderer
@@ -24,7 +25,7 @@ _ALONE = 128  # tokens of the stream that is alone
 def agent_load(options: Options) -> dict[str, Any]:
     """`value` is the engine's wall time; `ratio` that to the better peer's."""
     shape = _TINY if options.tiny else _FULL
-    with field_of(options, _trial) as field:
+    with field_of(options, _trial(options)) as field:
         found = field.measure(lambda server: _converse(server, field.renderer, shape), _rounds(options))
     lines = {name: _summary(outcomes) for name, outcomes in found.items()}
     own = lines.pop(ENGINE)
@@ -37,7 +38,7 @@ def agent_load(options: Options) -> dict[str, Any]:
 def single_stream(options: Options) -> dict[str, Any]:
     """`value` is the engine's tokens a second while it decodes for one client alone."""
     tokens = 8 if options.tiny else _ALONE
-    with field_of(options, _trial) as field:
+    with field_of(options, _trial(options)) as field:
         found = field.measure(lambda server: asyncio.run(_decode_alone(server, tokens)), _rounds(options))
     rates = {name: round(statistics.median(rates), 2) for name, rates in found.items()}
     own = rates.pop(ENGINE)
@@ -49,8 +50,10 @@ def _rounds(options: Options) -> int:
     return options.rounds or (1 if options.tiny else _ROUNDS)
 
 
-def _trial(server: Server, renderer: Renderer) -> float:
-    return asyncio.run(load.run(server, renderer, Shape(conversations=2, turns=1, output=8))).whole().wall
+def _trial(options: Options) -> Callable[[Server, Renderer], float]:
+    """Half the conversations, two turns: enough to tell a peer's better setting."""
+    shape = Shape(conversations=2, turns=1, output=8) if options.tiny else Shape(conversations=4, turns=2)
+    return lambda server, renderer: _converse(server, renderer, shape).wall
 
 
 def _converse(server: Server, renderer: Renderer, shape: Shape) -> Outcome:

@@ -61,3 +61,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "greet": _object({"name": {"enum": ["Zoë", "Łukasz", "李雷", "🙂"]}, "größe": {"enum": [1, 2.5, 10]}}),
 }
+
+LONG = "series"  # a call of it takes some 150 tokens: long enough to time
+LONG_SCHEMA = _object(
+    {"values": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 99}, "minItems": 50}}
+)

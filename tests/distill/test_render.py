@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.errors import ModelError
-from distill.render import Renderer
+from distill.render import Renderer, settled
 from router.chat import FunctionCall, FunctionSpec, Message, Tool, ToolCall
 
 _CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<file_sep>"]
@@ -230,7 +230,7 @@ def test_several_system_messages_stay_where_they_are(renderer: Renderer) -> None
     roles = [("system", "one"), ("system", "two"), ("user", "three"), ("developer", "four"), ("user", "five")]
     text = renderer.decode(renderer.prompt([Message(role, words) for role, words in roles]))  # type: ignore[arg-type]
     assert [text.index(words) for _, words in roles] == sorted(text.index(words) for _, words in roles)
-    assert text.count("<|im_start|>system\n") == 3
+    assert text.count("<|im_start|>system\n") == 1
     assert "You are a helpful assistant" not in text
 
 
@@ -314,3 +314,65 @@ def test_digests_follow_the_files(make_renderer: Callable[..., Renderer]) -> Non
     assert (one.template_digest, one.tokenizer_digest) == (same.template_digest, same.tokenizer_digest)
     assert one.template_digest != other.template_digest
     assert one.tokenizer_digest == other.tokenizer_digest
+
+
+def said(*messages: tuple[str, str]) -> list[Message]:
+    return [Message(role, text) for role, text in messages]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("messages", "taken"),
+    [
+        (said(("developer", "a"), ("user", "b")), said(("system", "a"), ("user", "b"))),
+        (said(("system", "a"), ("developer", "b"), ("system", ""), ("user", "c")),
+         said(("system", "a\n\nb"), ("user", "c"))),
+        (said(("user", "a"), ("system", "b"), ("assistant", "c")),
+         said(("user", "a\n\n<system>\nb\n</system>"), ("assistant", "c"))),
+        (said(("user", "a"), ("assistant", "b"), ("system", "c"), ("system", "d"), ("user", "e")),
+         said(("user", "a"), ("assistant", "b"), ("user", "<system>\nc\n</system>\n\n<system>\nd\n</system>\n\ne"))),
+        (said(("user", "a"), ("tool", "b"), ("system", "c"), ("assistant", "d")),
+         said(("user", "a"), ("tool", "b"), ("user", "<system>\nc\n</system>"), ("assistant", "d"))),
+        (said(("user", "a"), ("assistant", "b"), ("system", "c")),
+         said(("user", "a"), ("assistant", "b"), ("user", "<system>\nc\n</system>"))),
+        (said(("system", "a")), said(("system", "a"))),
+        ([], []),
+    ],
+)  # fmt: skip
+def test_there_is_one_system_message_and_it_leads(messages: list[Message], taken: list[Message]) -> None:
+    assert settled(messages) == taken
+
+
+STRICT = (  # as Qwen3.5's and Qwen3-Coder's templates are: one system message, arguments gone through one by one
+    "{% for m in messages %}{% if m.role == 'system' and not loop.first %}"
+    "{{ raise_exception('System message must be at the beginning.') }}{% endif %}"
+    "<|im_start|>{{ m.role }}\n"
+    "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.function.name }}"
+    "{% for k, v in c.function.arguments | items %}[{{ k }}={{ v }}]{% endfor %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_a_strict_template_takes_whatever_openai_allows(student_folder: Path, tmp_path: Path) -> None:
+    for file in ("tokenizer.json", "tokenizer_config.json", "config.json"):
+        (tmp_path / file).symlink_to(student_folder / file)
+    (tmp_path / "chat_template.jinja").write_text(STRICT)
+    renderer = Renderer(tmp_path)
+    call = ToolCall("1", FunctionCall("grep", '{"pattern": "x"'))
+    parts = [{"type": "text", "text": "one "}, {"type": "refusal", "refusal": "two"}]
+    messages = [
+        Message("developer", "a"),
+        Message("system", parts),
+        Message("user", "b"),
+        Message("assistant", None, [call], reasoning="Hm. <|im_end|>"),
+        Message("tool", parts, tool_call_id="1"),
+        Message("assistant", "", [ToolCall("2", FunctionCall("now", ""))]),
+        Message("tool", "noon", tool_call_id="2"),
+        Message("developer", "be quick"),
+    ]
+    text = renderer.decode(renderer.prompt(messages))
+    assert "<|im_start|>system\na\n\none two<|im_end|>" in text
+    assert '<think>Hm. <|im_end|></think>grep[arguments={"pattern": "x"]<|im_end|>' in text
+    assert "<|im_start|>tool\none two<|im_end|>" in text
+    assert "<|im_start|>assistant\nnow<|im_end|>" in text
+    assert text.endswith("<|im_start|>user\n<system>\nbe quick\n</system><|im_end|>\n<|im_start|>assistant\n")

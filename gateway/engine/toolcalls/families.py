@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mlx_lm import tokenizer_utils
 
-from distill.render import _read_template
+from distill.render import read_template
 from gateway.engine.toolcalls.foreign import Foreign
 from gateway.engine.toolcalls.form import Form
 from gateway.engine.toolcalls.hermes import Hermes
@@ -58,7 +58,7 @@ def family_of(folder: Path) -> Family:
     file = folder / "tokenizer_config.json"
     config = json.loads(file.read_text()) if file.exists() else {}
     tokens = {token["content"] for token in config.get("added_tokens_decoder", {}).values()}
-    return recognise(_read_template(folder), tokens, config.get("tool_parser_type"))
+    return recognise(read_template(folder), tokens, config.get("tool_parser_type"))
 
 
 def recognise(template: str, tokens: Collection[str] = (), named: str | None = None) -> Family:

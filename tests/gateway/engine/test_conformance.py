@@ -113,6 +113,7 @@ async def test_the_probe_passes_over_a_socket(student_folder: Path, tmp_path: Pa
     await served.open()
     server = Server(create_app(served), port=free_port, interface=Interfaces.ASGINL, log_enabled=False)
     serving = asyncio.create_task(server.serve())
+    await listening(free_port)
     report = await asyncio.to_thread(probe, f"http://127.0.0.1:{free_port}/v1", "scripted", timeout_s=20)
     server.stop()
     await serving
@@ -122,6 +123,18 @@ async def test_the_probe_passes_over_a_socket(student_folder: Path, tmp_path: Pa
     assert len(report.outcomes) == 3 * len(BUILTIN_SCENARIOS)
     reasoned = [o.observed.reasoning_content for o in report.outcomes if o.observed and "reasoning" in o.scenario_id]
     assert reasoned == ["9.9 is larger than 9.11."] * 2
+
+
+async def listening(port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
 
 
 def thinking(folder: Path, place: Path) -> Path:

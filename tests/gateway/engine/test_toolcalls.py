@@ -200,7 +200,7 @@ FRAMES = [("", ""), ('<tool_call>{"name": "', ""), ("<function=grep>", "</functi
 @pytest.mark.parametrize("family", ["hermes", "qwen3_coder"])
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_takes_linear_time(family: str, unit: str) -> None:
-    """A tenth of a megabyte in a tenth of the second that a megabyte may take, on a machine three times as busy."""
+    """0.1 MB read twice; the bar is a second for 1 MB, and the machine may be three times as busy as it was."""
     for before, after in FRAMES:
         text = before + unit * (100_000 // len(unit)) + after
         started = time.process_time()
