@@ -13,7 +13,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # mallo
 
 
 def keep_memory() -> None:
-    """Let freed blocks be used again. A process that has done so keeps its peak; meant for those that end."""
+    """Let freed blocks be used again. A process that has done so keeps its peak until `give_back`."""
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
@@ -26,3 +26,10 @@ def keep_memory() -> None:
         (_TOP_PAD, 1 << 28),
     ):
         mallopt(setting, value)
+
+
+def give_back() -> None:
+    """Hand what is free to the system after all."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
+    if trim is not None:
+        trim(0)

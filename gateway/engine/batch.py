@@ -17,6 +17,7 @@ from gateway.engine.adapters import Wardrobe
 from gateway.engine.generation import Generation
 from gateway.engine.job import Token
 from gateway.engine.sampling import Chosen, choose
+from gateway.engine.slots import SlotCaches
 
 
 class Batch:
@@ -44,7 +45,12 @@ class Batch:
         """Let a row go, with its caches."""
         index = self.rows.index(generation)
         generation.caches = [layer.extract(index) for layer in self._layers]  # type: ignore[attr-defined]
-        self._keep([i for i in range(len(self.rows)) if i != index])
+        self._drop(index)
+
+    def clear(self) -> None:
+        """Give back the memory that an empty batch holds."""
+        if not self.rows:
+            self._layers = []
 
     def step(self) -> list[tuple[Generation, Token]]:
         """One forward pass; the tokens that are now known, the rows that ended with one of them being out already."""
@@ -57,14 +63,13 @@ class Batch:
             before = list(self.rows)
             said = self._read()
             if len(self.rows) < len(before):
-                logits = logits[mx.array([i for i, row in enumerate(before) if row in self.rows], mx.int32)]
+                logits = logits[mx.array([before.index(row) for row in self.rows], mx.int32)]
         if self.rows:
             chosen = choose(logits, [generation.row for generation in self.rows])
             self._unread = (list(self.rows), chosen)
             mx.async_eval(chosen.tokens, chosen.logprobs, chosen.top, self._states())  # type: ignore[no-untyped-call]
             if not self._ahead:
                 said = self._read()
-                mx.eval(self._states())  # the next step may run on another thread
         return said
 
     def _forward(self) -> mx.array:
@@ -76,13 +81,13 @@ class Batch:
 
     def _inputs(self) -> mx.array:
         """Each row's last token; those that the host has not read yet as the device has them."""
-        asked, chosen = self._unread or ([], None)
-        read = [generation.tokens[-1] for generation in self.rows if generation not in asked]
-        tokens = mx.array(read, mx.uint32)
-        if chosen is None:
-            return tokens
-        unread = mx.array([i for i, generation in enumerate(asked) if generation in self.rows], mx.int32)
-        return mx.concatenate([chosen.tokens[unread].astype(mx.uint32), tokens])  # who joined since stands last
+        if self._unread is None:
+            return mx.array([generation.tokens[-1] for generation in self.rows])
+        asked, chosen = self._unread
+        known = [generation.tokens[-1] for generation in self.rows if generation not in asked]
+        tokens = mx.concatenate([chosen.tokens.astype(mx.int32), mx.array(known, mx.int32)])
+        places = iter(range(len(asked), len(asked) + len(known)))
+        return tokens[mx.array([asked.index(g) if g in asked else next(places) for g in self.rows])]
 
     def _states(self) -> list[object]:
         return [layer.state for layer in self._layers]  # type: ignore[attr-defined]
@@ -100,7 +105,7 @@ class Batch:
                 wanted = generation.row.top
                 top = tuple(zip(tops[0][i][:wanted], tops[1][i][:wanted], strict=True)) if tops and wanted else ()
                 said.append((generation, Token(ids[i], logprobs[i], self._take(generation, ids[i]), top)))
-        for generation, token in said:
+        for generation, token in reversed(said):  # from the end, so that no row has to move up for one that leaves too
             if token.finish is not None:
                 self.leave(generation)
         return said
@@ -113,10 +118,13 @@ class Batch:
             return "stop"
         return "length" if generation.generated >= generation.job.max_tokens else None
 
-    def _keep(self, indices: list[int]) -> None:
-        self.rows = [self.rows[i] for i in indices]
-        if not indices:
+    def _drop(self, index: int) -> None:
+        """Take a row out; the last one takes its place, so that one row at most is moved."""
+        order = list(range(len(self.rows) - 1))
+        if index < len(order):
+            order[index] = len(order)
+        self.rows = [self.rows[i] for i in order]
+        if not order and not all(isinstance(layer, SlotCaches) for layer in self._layers):
             self._layers = []
-            return
         for layer in self._layers:
-            layer.filter(indices)  # type: ignore[attr-defined]
+            layer.filter(order)  # type: ignore[attr-defined]

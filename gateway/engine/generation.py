@@ -23,7 +23,6 @@ class Generation:
     caches: list[Any] | None = None  # one for each layer; while the row is in a batch, the batch has them
     done: int = 0
     cached: int | None = None  # tokens that were found in the prefix cache; None: not looked up yet
-    cancelled: bool = False
     arrived: float = field(default_factory=time.monotonic)
 
     @classmethod

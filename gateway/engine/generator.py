@@ -55,7 +55,9 @@ class Generator:
         shelf: Callable[[ModelFacts], Shelf] | None = None,
     ) -> None:
         self._limits = limits or Limits()
-        self._runner = ModelRunner(load, eos_ids, self._limits.cache_bytes, self._limits.max_kv_size, shelf)
+        self._runner = ModelRunner(
+            load, eos_ids, self._limits.cache_bytes, self._limits.max_kv_size, shelf, self._limits.streams
+        )
         self._coordinator = Coordinator(self._runner, self._limits, self._tell)
         self.on_event: Callable[[Job, Event], None] = lambda job, event: None  # hears every event, on the event loop
         self._thread = threading.Thread(target=self._coordinator.main, name="generation", daemon=True)

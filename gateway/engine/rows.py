@@ -8,13 +8,14 @@ layers) are merged as mlx-lm does. Knows nothing of tokens, jobs or sampling.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models import base
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
+from distill.mlx.cpu import on_cpu
+from gateway.engine.slots import SlotCaches
 from gateway.engine.window import WindowCache
 
 _ROW_BY_ROW = (KVCache, RotatingKVCache, WindowCache)
@@ -23,8 +24,8 @@ _ROW_BY_ROW = (KVCache, RotatingKVCache, WindowCache)
 class RowCaches:
     """One attention layer's caches, one for each row; speaks the protocol of mlx-lm's own batch caches."""
 
-    def __init__(self, caches: Sequence[Any]) -> None:
-        self._caches = list(caches)
+    def __init__(self) -> None:
+        self._caches: list[Any] = []
         self._seen: list[tuple[mx.array, mx.array]] = []
 
     @property
@@ -61,12 +62,9 @@ class RowCaches:
         self._seen = []
         return attended[0] if len(attended) == 1 else mx.concatenate(attended)
 
-    @classmethod
-    def merge(cls, caches: Sequence[Any]) -> RowCaches:
-        return cls(caches)
-
-    def extend(self, other: RowCaches) -> None:
-        self._caches += other._caches
+    def add(self, cache: Any) -> None:
+        """Take in a row with a cache of its own, which is used from now on."""
+        self._caches.append(cache)
 
     def filter(self, keep: list[int]) -> None:
         self._caches = [self._caches[i] for i in keep]
@@ -84,9 +82,18 @@ def join(layers: list[Any], caches: list[Any], *, merged: bool) -> list[Any]:
 
     `merged`: join them all as mlx-lm does, for models whose attention cannot be done row by row.
     """
-    row = [(type(cache) if merged or type(cache) not in _ROW_BY_ROW else RowCaches).merge([cache]) for cache in caches]
     if not layers:
-        return row
-    for layer, new in zip(layers, row, strict=True):
-        layer.extend(new)
-    return layers
+        layers = [_layer(cache, merged=merged) for cache in caches]
+    for layer, cache in zip(layers, caches, strict=True):
+        if isinstance(layer, RowCaches | SlotCaches):
+            layer.add(cache)
+        elif layer is not None:
+            layer.extend(type(cache).merge([cache]))
+    return [layer or type(cache).merge([cache]) for layer, cache in zip(layers, caches, strict=True)]
+
+
+def _layer(cache: Any, *, merged: bool) -> Any:
+    """An empty layer for caches like this one; None where mlx-lm's own is made of the first."""
+    if merged or type(cache) not in _ROW_BY_ROW:
+        return None
+    return SlotCaches() if type(cache) is KVCache and on_cpu() else RowCaches()

@@ -1,13 +1,14 @@
-"""The model at work: loading it, computing prompts, decoding, keeping prefixes. Everything here runs in a lane.
+"""The model at work: loading it, computing prompts, decoding, keeping prefixes.
 
-Owns the model, the batch and what is kept of prompts. Whatever a method leaves behind is evaluated, so the next piece
-of work may run in another lane. Knows nothing of order, fairness or the asyncio side.
+Owns the model, the batch and what is kept of prompts. Everything belongs to one thread, inside `at_work`. Knows nothing
+of order, fairness or the asyncio side.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import structlog
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from distill.errors import ModelError
+from distill.mlx import allocator
 from distill.mlx.cpu import on_cpu
 from distill.mlx.load import LoadedModel, ModelFacts
 from gateway.engine import rows
@@ -33,11 +35,14 @@ _TRIED = 16  # tokens of the trial prompt
 
 @dataclass(frozen=True)
 class Chunk:
-    """What was computed of a prompt; `cached` with the first chunk: tokens that did not need to be."""
+    """What was computed of a prompt; `cached` with the first chunk: tokens that did not need to be.
+
+    `error`: why this prompt cannot be computed.
+    """
 
     tokens: int
-    seconds: float
     cached: int | None
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,10 @@ class ModelRunner:
         cache_bytes: int,
         max_kv_size: int | None,
         shelf: Callable[[ModelFacts], Shelf] | None,
+        abreast: int = 1,
     ) -> None:
+        """`abreast`: prompts computed side by side, more than one on a CPU only."""
+        self._abreast = abreast
         self._load = load
         self._eos_ids = eos_ids
         self._cache_bytes = cache_bytes
@@ -69,6 +77,18 @@ class ModelRunner:
         self.token_bytes = 0  # of keys and values, for each token of a request
         self.row_bytes = 0  # of states that do not grow, for each request
         self.model_bytes = 0
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """The thread's streams: `streams` of them, of which the first is used unless a prompt has its own."""
+        own = mx.new_thread_local_stream(mx.default_device())
+        with mx.stream(own):
+            self._streams: list[Any] = [own, *(mx.new_stream(mx.cpu) for _ in range(self._abreast - 1))]
+            try:
+                yield
+            finally:
+                self.close()
+                mx.clear_streams()  # a thread that leaves streams behind takes the process down at its exit
 
     def open(self) -> ModelFacts:
         """Load the model and try it. Raises ModelError."""
@@ -92,6 +112,7 @@ class ModelRunner:
             vars(self).pop(name, None)  # MLX objects end on the thread that is told to
         self.prefixes = None
         mx.clear_cache()
+        allocator.give_back()
 
     def admit(self, adapter: Adapter) -> None:
         """Let rows wear this adapter from now on."""
@@ -111,18 +132,16 @@ class ModelRunner:
         generation.caches = caches or self._fresh(generation.job.shared)
         generation.done = generation.cached = known
 
-    def fill(self, generation: Generation, most: int) -> Chunk:
-        """Compute the next chunk of the prompt, at most so many tokens."""
-        first = generation.caches is None
-        if first:
-            self._start(generation)
-        began, before = time.perf_counter(), generation.done
-        if generation.to_compute:
-            self._compute(generation, self._end_of_chunk(generation, most))
-        if generation.to_compute == 0:
-            self._tell_of_use(generation.job)
-        seconds = time.perf_counter() - began
-        return Chunk(generation.done - before, seconds, generation.cached if first else None)
+    def fill(self, generations: Sequence[Generation], most: int) -> list[Chunk]:
+        """Compute the next chunk of each prompt, at most so many tokens, side by side on streams of their own."""
+        chunks = []
+        for generation, stream in zip(generations, self._streams, strict=False):
+            with mx.stream(stream):
+                chunks.append(self._begin_chunk(generation, most))
+        mx.eval([cache.state for generation in generations for cache in generation.caches or ()])
+        for generation in generations:
+            self._end_chunk(generation)
+        return chunks
 
     def decode(self, joining: Sequence[Generation], leaving: Sequence[Generation]) -> Step:
         """Change the batch's rows, and give every row its next token."""
@@ -138,16 +157,35 @@ class ModelRunner:
                 self._keep(generation)
         return Step(said, time.perf_counter() - began)
 
-    def _compute(self, generation: Generation, end: int) -> None:
-        job = generation.job
-        tokens = mx.array([generation.tokens[generation.done : end]])
-        with self._wardrobe.wearing([job.adapter]):
-            self._model(tokens, cache=generation.caches)
-        mx.eval([cache.state for cache in generation.caches or ()])
-        generation.done = end
-        shared = min(job.shared, len(generation.tokens) - 1)
-        if self.prefixes is not None and (end == shared or generation.to_compute == 0):
-            self.prefixes.keep(job.key, generation.tokens[:end], generation.caches or [])
+    def rest(self) -> None:
+        """Give back what only the next batch would need."""
+        self._batch.clear()
+
+    def _begin_chunk(self, generation: Generation, most: int) -> Chunk:
+        """Queue the computation of a chunk; an error is this prompt's alone."""
+        first = generation.caches is None
+        try:
+            if first:
+                self._start(generation)
+            end, done = self._end_of_chunk(generation, most), generation.done
+            if end > done:
+                with self._wardrobe.wearing([generation.job.adapter]):
+                    self._model(mx.array([generation.tokens[done:end]]), cache=generation.caches)
+            generation.done = end
+            return Chunk(end - done, generation.cached if first else None)
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+            generation.caches = None
+            return Chunk(0, None, error)
+
+    def _end_chunk(self, generation: Generation) -> None:
+        """Keep what will be asked for again: the shared beginning, and the whole prompt."""
+        if self.prefixes is None or generation.caches is None:
+            return
+        job, done = generation.job, generation.done
+        if done == job.shared or generation.to_compute == 0:
+            self.prefixes.keep(job.key, generation.tokens[:done], generation.caches)
+        if generation.to_compute == 0:
+            self._tell_of_use(job)
 
     def _tell_of_use(self, job: Job) -> None:
         """A prefix that several conversations use is worth more than others."""
@@ -159,7 +197,7 @@ class ModelRunner:
         shared = generation.job.shared
         end = shared if generation.done < shared < len(generation.tokens) else len(generation.tokens) - 1
         left = end - generation.done
-        return generation.done + -(-left // -(-left // most))
+        return generation.done + (-(-left // -(-left // most)) if left else 0)
 
     def _keep(self, generation: Generation) -> None:
         """Keep what a row that is out of the batch has computed: its conversation may go on."""

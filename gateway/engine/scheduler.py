@@ -1,7 +1,7 @@
 """Who is next: the order in which waiting generations are admitted, computed and decoded.
 
-Owns the queue and the rules of fairness. Pure decisions: knows nothing of MLX, threads, memory or clocks; what it must
-know of them it is told.
+Owns the queue and the rules of fairness. Pure decisions: knows nothing of MLX, memory or clocks; what it must know of
+them it is told.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from gateway.engine.generation import Generation
 
 _OLDEST_EVERY = 4  # of so many prompt chunks one goes to who came first, the others to who needs the least
+_SHARE = 0.25  # of the time that prompts take goes to streams that are running already
 
 
 @dataclass(frozen=True)
 class Fill:
-    """Compute a chunk of this generation's prompt."""
+    """Compute a chunk of the prompt of each of these generations, side by side."""
 
-    generation: Generation
+    generations: list[Generation]
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,19 @@ class Decode:
 
 
 class Scheduler:
-    """At most `batch` generations are under way at once; `lanes` pieces of work go on at the same time."""
+    """At most `batch` generations are under way at once, and the prompts of `abreast` are computed side by side."""
 
-    def __init__(self, batch: int, lanes: int) -> None:
+    def __init__(self, batch: int, abreast: int) -> None:
         self._batch = batch
-        self._lanes = lanes
+        self._abreast = abreast
         self.waiting: list[Generation] = []
         self.filling: list[Generation] = []  # admitted, prompt not computed
         self.decoding: list[Generation] = []  # prompt computed; in the batch, or about to join it
         self._joining: list[Generation] = []
         self._leaving: list[Generation] = []
         self._returning: list[Generation] = []  # of those that leave: they come back
-        self._in_lanes: set[Generation] = set()
-        self._decode_under_way = False
         self._chunks = 0
-        self._owed = 0.0  # seconds of decoding before the next chunk, where one lane does both
+        self._owed = 0.0  # seconds of decoding before the next chunk
 
     @property
     def busy(self) -> bool:
@@ -97,51 +96,37 @@ class Scheduler:
             self.filling.append(generation)
 
     def next(self) -> Fill | Decode | None:
-        """What a free lane should do; None: nothing now."""
-        decode_due = (self.decoding or self._leaving) and not self._decode_under_way
-        chunk = self._next_chunk() if self.filling else None
-        if decode_due and (chunk is None or self._lanes > 1 or self._owed > 0):
+        """What to compute now; None: there is nothing."""
+        if (self.decoding or self._leaving) and (self._owed > 0 or not self.filling):
             work = Decode(self._joining, self._leaving)
-            self._joining, self._leaving, self._decode_under_way = [], [], True
+            self._joining, self._leaving = [], []
             return work
-        if chunk is None:
-            return None
-        self._chunks += 1
-        self._in_lanes.add(chunk)
-        return Fill(chunk)
+        return Fill(self._next_chunks()) if self.filling else None
 
-    def filled(self, generation: Generation, seconds: float) -> None:
-        """A chunk is computed; it took so long."""
-        self._in_lanes.discard(generation)
-        if self._lanes == 1 and self.decoding:
-            self._owed = seconds / 2  # running streams get a third of the time while prompts are computed
-        if generation in self.filling and generation.to_compute == 0:
-            self.filling.remove(generation)
-            self.decoding.append(generation)
-            self._joining.append(generation)
+    def filled(self, generations: list[Generation], seconds: float) -> None:
+        """A chunk of each is computed; it took so long."""
+        if self.decoding:
+            self._owed = seconds * _SHARE
+        for generation in generations:
+            if generation in self.filling and generation.to_compute == 0:
+                self.filling.remove(generation)
+                self.decoding.append(generation)
+                self._joining.append(generation)
 
     def decoded(self, step: Decode, ended: list[Generation], seconds: float) -> None:
         """A step is done; these rows ended with it and are out of the batch."""
-        self._decode_under_way = False
         self._owed -= seconds
         for generation in [generation for generation in step.leaving if generation in self._returning]:
             self._returning.remove(generation)
             self.waiting.insert(0, generation)
         for generation in ended:
-            if generation in self.decoding:
-                self.decoding.remove(generation)
-            if generation in self._leaving:
-                self._leaving.remove(generation)
-            if generation in self._returning:
-                self._returning.remove(generation)
+            self.decoding.remove(generation)
 
-    def in_lane(self, generation: Generation) -> bool:
-        return generation in self._in_lanes
-
-    def _next_chunk(self) -> Generation | None:
-        free = [generation for generation in self.filling if generation not in self._in_lanes]
-        if not free:
-            return None
+    def _next_chunks(self) -> list[Generation]:
+        self._chunks += 1
+        order = sorted(self.filling, key=lambda generation: generation.to_compute)
         if self._chunks % _OLDEST_EVERY == 0:
-            return min(free, key=lambda generation: generation.arrived)
-        return min(free, key=lambda generation: generation.to_compute)
+            oldest = min(order, key=lambda generation: generation.arrived)
+            order.remove(oldest)
+            order.insert(0, oldest)
+        return order[: self._abreast]

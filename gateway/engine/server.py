@@ -15,7 +15,7 @@ import structlog
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from distill.mlx import blas
+from distill.mlx import allocator, blas
 from gateway.engine.entrance import check_reach, guarded
 from gateway.errors import StartError
 from gateway.parent import follow
@@ -45,21 +45,21 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1  # of the BLAS, on a CPU
     batch: int = 16  # requests decoded together
     queue: int = 64  # requests that may wait; further ones get 503
-    prefill_step: int = 512  # prompt tokens computed in one piece, at most
+    prefill_step: int = 256  # prompt tokens computed in one piece, at most
     cache_bytes: int = 1 << 30  # keys and values of prompts kept for the next request
     prefix_disk: Path | None = None  # system and tools prefixes are kept in this folder too
     prefix_disk_bytes: int = 1 << 30
     memory_gb: float | None = None  # in all (10^9 bytes); None: what the machine allows
     max_kv_size: int | None = None  # tokens of context kept for each request; None: all
     idle_unload: float = 0.0  # seconds without a request, after which the model leaves memory; 0: never
-    lanes: int | None = None  # threads that compute; None: two on a CPU, one elsewhere
+    abreast: int | None = None  # prompts computed side by side; None: two on a CPU, one elsewhere
     warmup: bool = True  # a first answer is generated before anybody asks
     drain: float = 10.0  # seconds that running requests get when the engine is told to end
     stalled: float = 120.0  # seconds without a step, with work to do, after which /health says 503
 
     def __post_init__(self) -> None:
         least: dict[str, float] = {"batch": 1, "queue": 0, "prefill_step": 1, "cache_bytes": 0, "prefix_disk_bytes": 0}
-        least |= {"memory_gb": 0.1, "max_kv_size": 16, "idle_unload": 0, "lanes": 1, "drain": 0, "stalled": 1e-9}
+        least |= {"memory_gb": 0.1, "max_kv_size": 16, "idle_unload": 0, "abreast": 1, "drain": 0, "stalled": 1e-9}
         for name, lowest in least.items():
             value = getattr(self, name)
             if value is not None and not value >= lowest:  # so put, NaN is refused too
@@ -77,6 +77,7 @@ async def run_engine(settings: EngineSettings) -> None:
         check_reach(settings.host, settings.api_key)
         check_port(settings.host, settings.port)
     blas.prepare(settings.threads)
+    allocator.keep_memory()
     from gateway.engine.app import create_app  # imports MLX, which must find the BLAS loaded
 
     served = _served(settings)
@@ -114,7 +115,7 @@ def _served(settings: EngineSettings) -> ServedModel:
         memory_bytes=round(settings.memory_gb * 1e9) if settings.memory_gb is not None else None,
         max_kv_size=settings.max_kv_size,
         idle_unload_seconds=settings.idle_unload,
-        lanes=settings.lanes,
+        abreast=settings.abreast,
     )
     shelf = (settings.prefix_disk, settings.prefix_disk_bytes) if settings.prefix_disk is not None else None
     return ServedModel(settings.name or settings.model.name, settings.model, settings.adapters_root, limits, shelf)

@@ -55,18 +55,18 @@ def mlx_lm_greedy(folder: Path, prompt: list[int], count: int) -> list[int]:
     return ids
 
 
-@pytest.fixture(params=[1, 2, 3])
-async def lanes(request: pytest.FixtureRequest, tiny: Path) -> AsyncIterator[ServedModel]:
-    """The tiny model on one worker thread, as on a GPU, and on several, as on a CPU."""
-    served = ServedModel("tiny", tiny, limits=Limits(batch=8, prefill_step=64, lanes=request.param))
+@pytest.fixture(params=[1, 2])
+async def either(request: pytest.FixtureRequest, tiny: Path) -> AsyncIterator[ServedModel]:
+    """The tiny model computing one prompt at a time, as on a GPU, and several side by side, as on a CPU."""
+    served = ServedModel("tiny", tiny, limits=Limits(batch=8, prefill_step=64, abreast=request.param))
     await served.open()
     yield served
     await served.close()
 
 
-async def test_a_batch_writes_what_mlx_lm_writes_alone(lanes: ServedModel, tiny: Path) -> None:
+async def test_a_batch_writes_what_mlx_lm_writes_alone(either: ServedModel, tiny: Path) -> None:
     prompts = [[*PROMPT[: 20 + 9 * i], i] for i in range(6)]
-    together = await asyncio.gather(*(run(lanes.generator, Job(p, 12, GREEDY)) for p in prompts))
+    together = await asyncio.gather(*(run(either.generator, Job(p, 12, GREEDY)) for p in prompts))
     assert [ids for ids, _ in together] == [mlx_lm_greedy(tiny, p, 12) for p in prompts]
 
 
@@ -115,27 +115,27 @@ async def test_log_probabilities_are_those_of_the_chosen_tokens(served: ServedMo
         assert len(token.top) == 2
 
 
-async def test_who_leaves_stops_costing(lanes: ServedModel) -> None:
-    stream = lanes.generator.run(Job(PROMPT, 300, GREEDY))
+async def test_who_leaves_stops_costing(either: ServedModel) -> None:
+    stream = either.generator.run(Job(PROMPT, 300, GREEDY))
     async for event in stream:
         if isinstance(event, Token):
             break
     await stream.aclose()
-    other, _ = await run(lanes.generator, Job(PROMPT[:9], 2, GREEDY))
+    other, _ = await run(either.generator, Job(PROMPT[:9], 2, GREEDY))
     assert len(other) <= 2
-    assert lanes.generator.running == 0
+    assert either.generator.running == 0
 
 
-async def test_who_leaves_while_the_prompt_is_computed_is_forgotten(lanes: ServedModel) -> None:
-    running = [asyncio.create_task(run(lanes.generator, Job([*PROMPT * 3, i], 50, GREEDY))) for i in range(12)]
+async def test_who_leaves_while_the_prompt_is_computed_is_forgotten(either: ServedModel) -> None:
+    running = [asyncio.create_task(run(either.generator, Job([*PROMPT * 3, i], 50, GREEDY))) for i in range(12)]
     await asyncio.sleep(0.01)
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     began = time.monotonic()
-    await until(lambda: lanes.generator.running == 0)
+    await until(lambda: either.generator.running == 0)
     assert time.monotonic() - began < 1
-    assert (await run(lanes.generator, Job(PROMPT[:9], 2, GREEDY)))[0]
+    assert (await run(either.generator, Job(PROMPT[:9], 2, GREEDY)))[0]
 
 
 async def test_a_full_queue_is_said_with_a_time_to_come_back(tiny: Path) -> None:
@@ -234,16 +234,16 @@ async def test_a_missing_model_is_told_to_who_waits(tmp_path: Path) -> None:
 
 
 async def test_each_adapter_speaks_for_itself_beside_others(
-    lanes: ServedModel, make_adapter: Callable[..., Path]
+    either: ServedModel, make_adapter: Callable[..., Path]
 ) -> None:
-    base, _ = await run(lanes.generator, Job(PROMPT, 8, GREEDY))
-    one = await lanes.load_adapter("one", make_adapter("one", 1))
-    two = await lanes.load_adapter("two", make_adapter("two", 2, rank=2, layers=1))
-    alone = [(await run(lanes.generator, Job(PROMPT, 8, GREEDY, adapter)))[0] for adapter in (None, one, two)]
+    base, _ = await run(either.generator, Job(PROMPT, 8, GREEDY))
+    one = await either.load_adapter("one", make_adapter("one", 1))
+    two = await either.load_adapter("two", make_adapter("two", 2, rank=2, layers=1))
+    alone = [(await run(either.generator, Job(PROMPT, 8, GREEDY, adapter)))[0] for adapter in (None, one, two)]
     assert alone[0] == base
     assert len({tuple(ids) for ids in alone}) == 3
     order = [None, one, two, one, None, two, two, None]
-    mixed = await asyncio.gather(*(run(lanes.generator, Job(PROMPT, 8, GREEDY, adapter)) for adapter in order))
+    mixed = await asyncio.gather(*(run(either.generator, Job(PROMPT, 8, GREEDY, adapter)) for adapter in order))
     assert [ids for ids, _ in mixed] == [alone[[None, one, two].index(adapter)] for adapter in order]
 
 
@@ -266,13 +266,13 @@ async def test_an_adapter_that_replaces_another_finds_no_stale_prefix(
     assert before != after
 
 
-async def test_a_swap_disturbs_no_request(lanes: ServedModel, make_adapter: Callable[..., Path]) -> None:
-    first = await lanes.load_adapter("a", make_adapter("a", 1))
-    alone = [(await run(lanes.generator, Job(PROMPT, 100, GREEDY, worn)))[0] for worn in (None, first)]
-    running = [asyncio.create_task(run(lanes.generator, Job(PROMPT, 100, GREEDY, worn))) for worn in (None, first)]
+async def test_a_swap_disturbs_no_request(either: ServedModel, make_adapter: Callable[..., Path]) -> None:
+    first = await either.load_adapter("a", make_adapter("a", 1))
+    alone = [(await run(either.generator, Job(PROMPT, 100, GREEDY, worn)))[0] for worn in (None, first)]
+    running = [asyncio.create_task(run(either.generator, Job(PROMPT, 100, GREEDY, worn))) for worn in (None, first)]
     await asyncio.sleep(0.02)
-    await lanes.load_adapter("a", make_adapter("a", 3), replace=True)
-    await lanes.unload_adapter("a")
+    await either.load_adapter("a", make_adapter("a", 3), replace=True)
+    await either.unload_adapter("a")
     assert [ids for ids, _ in await asyncio.gather(*running)] == alone
 
 

@@ -18,13 +18,14 @@ def generation(length: int = 10, conversation: str = "", arrived: float = 0.0) -
 def fill(scheduler: Scheduler, work: object) -> Generation:
     """Carry a Fill out: the whole prompt at once."""
     assert isinstance(work, Fill)
-    work.generation.done = len(work.generation.tokens) - 1
-    scheduler.filled(work.generation, 1.0)
-    return work.generation
+    [one] = work.generations
+    one.done = len(one.tokens) - 1
+    scheduler.filled([one], 0.1)
+    return one
 
 
 def test_a_conversation_with_nothing_under_way_goes_before_one_that_has() -> None:
-    scheduler = Scheduler(batch=2, lanes=1)
+    scheduler = Scheduler(batch=2, abreast=1)
     greedy = [generation(conversation="greedy", arrived=i) for i in range(3)]
     modest = generation(conversation="modest", arrived=9)
     scheduler.add(greedy[0])
@@ -36,7 +37,7 @@ def test_a_conversation_with_nothing_under_way_goes_before_one_that_has() -> Non
 
 
 def test_who_waits_for_a_prefix_is_passed_over_and_who_does_not_fit_is_not() -> None:
-    scheduler = Scheduler(batch=8, lanes=1)
+    scheduler = Scheduler(batch=8, abreast=1)
     first, second, third = (generation(arrived=i) for i in range(3))
     for one in (first, second, third):
         scheduler.add(one)
@@ -47,7 +48,7 @@ def test_who_waits_for_a_prefix_is_passed_over_and_who_does_not_fit_is_not() -> 
 
 
 def test_short_prompts_go_first_and_the_oldest_is_not_forgotten() -> None:
-    scheduler = Scheduler(batch=8, lanes=1)
+    scheduler = Scheduler(batch=8, abreast=1)
     long = generation(1000, arrived=0)
     shorts = [generation(10 + i, arrived=1 + i) for i in range(6)]
     for one in (long, *shorts):
@@ -57,28 +58,23 @@ def test_short_prompts_go_first_and_the_oldest_is_not_forgotten() -> None:
     for _ in range(6):
         work = scheduler.next()
         assert isinstance(work, Fill)
-        order.append(work.generation)
-        scheduler.filled(work.generation, 0.0)  # a chunk that computed nothing yet
-    assert order.count(long) == 2
-    assert order[1] is shorts[0]
+        order += work.generations
+        scheduler.filled(work.generations, 0.0)  # a chunk that computed nothing yet
+    assert order.count(long) == 1
+    assert order[0] is shorts[0]
 
 
-def test_two_lanes_compute_and_decode_at_once() -> None:
-    scheduler = Scheduler(batch=8, lanes=2)
-    one, other = generation(), generation(20)
-    scheduler.add(one)
+def test_several_prompts_go_side_by_side() -> None:
+    scheduler = Scheduler(batch=8, abreast=2)
+    three = [generation(10 + i) for i in range(3)]
+    for one in three:
+        scheduler.add(one)
     scheduler.admit(**ALWAYS)
-    fill(scheduler, scheduler.next())
-    scheduler.add(other)
-    scheduler.admit(**ALWAYS)
-    decode, chunk = scheduler.next(), scheduler.next()
-    assert decode == Decode([one], [])
-    assert chunk == Fill(other)
-    assert scheduler.next() is None
+    assert scheduler.next() == Fill(three[:2])
 
 
-def test_on_one_lane_running_streams_go_on_between_chunks() -> None:
-    scheduler = Scheduler(batch=8, lanes=1)
+def test_running_streams_go_on_between_chunks() -> None:
+    scheduler = Scheduler(batch=8, abreast=1)
     running, long = generation(), generation(1000)
     scheduler.add(running)
     scheduler.admit(**ALWAYS)
@@ -91,20 +87,20 @@ def test_on_one_lane_running_streams_go_on_between_chunks() -> None:
         work = scheduler.next()
         kinds.append(type(work))
         if isinstance(work, Fill):
-            scheduler.filled(work.generation, 0.4)
+            scheduler.filled(work.generations, 0.8)
         elif isinstance(work, Decode):
             scheduler.decoded(work, [], 0.1)
-    assert kinds == [Fill, Decode, Decode] * 4
+    assert kinds == [Fill, Decode, Decode] * 4  # a quarter of the chunk's time
 
 
 def test_a_row_that_gives_way_comes_back_first() -> None:
-    scheduler = Scheduler(batch=2, lanes=1)
+    scheduler = Scheduler(batch=2, abreast=1)
     one, other, late = (generation(arrived=i) for i in range(3))
     for row in (one, other):
         scheduler.add(row)
     scheduler.admit(**ALWAYS)
-    fill(scheduler, scheduler.next())
-    fill(scheduler, scheduler.next())
+    fill(scheduler, Fill([one]))
+    fill(scheduler, Fill([other]))
     scheduler.decoded(scheduler.next(), [], 0.1)
     scheduler.add(late)
     scheduler.again(other)
@@ -117,7 +113,7 @@ def test_a_row_that_gives_way_comes_back_first() -> None:
 
 
 def test_a_row_that_gives_way_before_it_joined_starts_again() -> None:
-    scheduler = Scheduler(batch=2, lanes=1)
+    scheduler = Scheduler(batch=2, abreast=1)
     row = generation()
     scheduler.add(row)
     scheduler.admit(**ALWAYS)
@@ -128,7 +124,7 @@ def test_a_row_that_gives_way_before_it_joined_starts_again() -> None:
 
 
 def test_what_is_cancelled_is_over_wherever_it_is() -> None:
-    scheduler = Scheduler(batch=4, lanes=1)
+    scheduler = Scheduler(batch=4, abreast=1)
     waiting, filling, joining, decoding = (generation(10 + i) for i in range(4))
     scheduler.add(decoding)
     scheduler.admit(**ALWAYS)
@@ -136,7 +132,7 @@ def test_what_is_cancelled_is_over_wherever_it_is() -> None:
     scheduler.decoded(scheduler.next(), [], 0.1)
     scheduler.add(joining)
     scheduler.admit(**ALWAYS)
-    fill(scheduler, Fill(joining))
+    fill(scheduler, Fill([joining]))
     scheduler.add(filling)
     scheduler.admit(**ALWAYS)
     scheduler.add(waiting)
