@@ -8,7 +8,7 @@ export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-all check fix bench
+.PHONY: help install demo serve test test-all check fix bench soak
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,7 +39,10 @@ fix: $(READY) ## Format, and mend what ruff can mend
 	$(BIN)/ruff format .
 
 bench: $(READY) ## The benchmarks as JSON lines; one of them with ONLY=name
-	$(BIN)/python -m tests.bench $(if $(ONLY),ONLY=$(ONLY))
+	$(BIN)/python -m tests.bench $(if $(ONLY),ONLY=$(ONLY)) $(if $(SIZE),SIZE=$(SIZE)) $(if $(CALLS),CALLS=$(CALLS))
+
+soak: $(READY) ## Ten minutes of everything at once; another length with SECONDS=n
+	$(BIN)/python -m tests.bench ONLY=soak $(if $(SECONDS),SECONDS=$(SECONDS))
 
 $(READY): pyproject.toml uv.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

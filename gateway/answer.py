@@ -111,7 +111,7 @@ class Cascade:
         arm = self._arms[turn.decision.arm]
         since = turn.elapsed
         await arm.ready()
-        body = {**turn.ask.body, "model": turn.ask.model or arm.model}
+        body = {**turn.ask.body, "model": turn.ask.model or arm.model, **_between_us(turn, arm)}
         if not turn.ask.streamed:
             raw = await arm.backend.complete(msgspec.json.encode(body))
             turn.mark("first_byte")
@@ -126,13 +126,20 @@ class Cascade:
 
 
 def _draft_body(turn: Turn, student: Arm) -> bytes:
-    body = {**turn.ask.body, "model": student.model, "stream": False}
+    body = {**turn.ask.body, "model": student.model, "stream": False, **_between_us(turn, student)}
     body.pop("stream_options", None)
     if student.capabilities is not None and student.capabilities.logprobs:
         body["logprobs"] = True
     if student.capabilities is not None and student.capabilities.token_ids:
         body["return_token_ids"] = True
     return msgspec.json.encode(body)
+
+
+def _between_us(turn: Turn, arm: Arm) -> dict[str, Any]:
+    """What an engine of ours is told besides: whose turn it is, and whether anything of it may be written to disk."""
+    if not arm.local:
+        return {}
+    return {"nightschool": {"conversation": turn.ask.conversation, "private": not turn.ask.traced}}
 
 
 def _student_failed(error: BackendError) -> Decision:

@@ -38,6 +38,13 @@ _PROBE = "\ue000"  # what no message begins with
 _PROMPT_TAIL = 16  # tokens in which a template opens the model's thoughts
 
 
+class _Told(msgspec.Struct):
+    """What the gateway says besides."""
+
+    conversation: str = ""
+    private: bool = False
+
+
 class _Extra(msgspec.Struct):
     """What is understood beyond the fields of a ChatRequest."""
 
@@ -48,6 +55,7 @@ class _Extra(msgspec.Struct):
     min_p: float | None = None
     logit_bias: dict[int, float] | None = None
     return_token_ids: bool | None = None
+    nightschool: _Told | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ async def prepare(served: ServedModel, request: ChatRequest, *, conversation: st
     """
     adapter = served.adapter(request.model)
     extra = _extra(request)
+    told = extra.nightschool or _Told()
     _check(request, extra)
     sampling = _sampling(served, request, extra)
     rendered = await asyncio.to_thread(_render, served, request)
@@ -75,6 +84,7 @@ async def prepare(served: ServedModel, request: ChatRequest, *, conversation: st
             f"{len(rendered.prompt)} tokens. Please reduce the length of the messages.",
             param="messages",
         )
+    served.check_window(rendered.shared)
     jobs = [
         Job(
             rendered.prompt,
@@ -83,9 +93,9 @@ async def prepare(served: ServedModel, request: ChatRequest, *, conversation: st
             adapter=adapter,
             constraint=constraint,
             top_logprobs=request.top_logprobs or 0,
-            conversation=conversation or _conversation(request.messages),
+            conversation=conversation or told.conversation or _conversation(request.messages),
             shared=rendered.shared,
-            private=private,
+            private=private or told.private,
         )
         for index, constraint in enumerate(rendered.constraints)
     ]

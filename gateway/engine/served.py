@@ -17,7 +17,7 @@ from distill.render import Renderer
 from gateway.engine import memory
 from gateway.engine.adapters import Adapter, Fitting
 from gateway.engine.coordinator import Limits
-from gateway.engine.errors import AdapterRefused, NoSuchAdapter
+from gateway.engine.errors import AdapterRefused, ContextExceeded, NoSuchAdapter
 from gateway.engine.generator import Generator
 from gateway.engine.grammar import Grammars
 from gateway.engine.shelf import Shelf
@@ -69,6 +69,16 @@ class ServedModel:
     def context(self) -> int:
         """Tokens, prompt and answer together, that a request may have: what the model allows and memory holds."""
         return min(self.info.context, self.generator.longest)
+
+    def check_window(self, shared: int) -> None:
+        """Whether a system prompt and tools of so many tokens leave room in the window. Raises ContextExceeded."""
+        size = self.limits.max_kv_size
+        if size is not None and shared > size // 2:
+            raise ContextExceeded(
+                f"The system prompt and the tools take {shared} tokens. This engine keeps {size} of context, and half "
+                "of them must be left for the conversation: start it with a larger --max-kv-size.",
+                param="messages",
+            )
 
     def adapter(self, model: str) -> Adapter | None:
         """The adapter that a model name stands for; None for the base. Raises UnknownModel."""

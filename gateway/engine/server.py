@@ -115,7 +115,7 @@ def _served(settings: EngineSettings) -> ServedModel:
         memory_bytes=round(settings.memory_gb * 1e9) if settings.memory_gb is not None else None,
         max_kv_size=settings.max_kv_size,
         idle_unload_seconds=settings.idle_unload,
-        abreast=settings.abreast,
+        abreast=settings.abreast or (1 if settings.threads > 1 else None),  # streams and threads fight for the cores
     )
     shelf = (settings.prefix_disk, settings.prefix_disk_bytes) if settings.prefix_disk is not None else None
     return ServedModel(settings.name or settings.model.name, settings.model, settings.adapters_root, limits, shelf)

@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
-_GROWTH = 256  # tokens: an array grows by so many at a time, or by a quarter
+_ROUND = 256  # tokens: what an array's length is a multiple of; it is half as long again as was needed when it was made
 
 
 class SlotCaches:
@@ -93,15 +93,18 @@ class SlotCaches:
 
 def _grown(old: mx.array | None, slots: int, tokens: int, like: mx.array) -> mx.array:
     had_slots, had_tokens = (old.shape[0], old.shape[2]) if old is not None else (0, 0)
-    if old is not None and slots <= had_slots and tokens <= had_tokens:
+    if slots <= had_slots and tokens <= had_tokens and old is not None:
         return old
     wanted_slots = max(had_slots, 1 << (slots - 1).bit_length())
-    grown = max(tokens, had_tokens + had_tokens // 4) if tokens > had_tokens else had_tokens
-    wanted_tokens = -(-grown // _GROWTH) * _GROWTH
-    new = mx.zeros((wanted_slots, like.shape[1], wanted_tokens, like.shape[3]), like.dtype)
-    if old is not None:
-        new[:had_slots, :, :had_tokens] = old
-    return new
+    wanted_tokens = had_tokens if tokens <= had_tokens else -(-tokens * 3 // 2 // _ROUND) * _ROUND
+    heads, width = like.shape[1], like.shape[3]
+    if old is None:
+        return mx.zeros((wanted_slots, heads, wanted_tokens, width), like.dtype)
+    if wanted_tokens > had_tokens:
+        old = mx.concatenate([old, mx.zeros((had_slots, heads, wanted_tokens - had_tokens, width), like.dtype)], axis=2)
+    if wanted_slots > had_slots:
+        old = mx.concatenate([old, mx.zeros((wanted_slots - had_slots, heads, wanted_tokens, width), like.dtype)])
+    return old
 
 
 def _put(old: mx.array, places: mx.array, new: mx.array, unused: int) -> mx.array:
