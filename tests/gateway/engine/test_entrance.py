@@ -76,7 +76,7 @@ def test_an_address_that_others_can_reach_wants_a_key(tmp_path: Path, tiny: Path
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch": 0}, {"queue": -1}, {"memory_gb": math.nan}, {"lanes": 0}, {"max_kv_size": 1}, {"stalled": 0}]
+    "wrong", [{"batch": 0}, {"queue": -1}, {"memory_gb": math.nan}, {"abreast": 0}, {"max_kv_size": 1}, {"stalled": 0}]
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     [name] = wrong
