@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-_CHUNK_SECONDS = 0.8  # so long a cancelled prompt goes on at most, and a running stream waits where one lane does both
+_CHUNK_SECONDS = 0.8  # so long a cancelled prompt goes on at most, and a running stream waits between two of its tokens
 _SMALLEST_CHUNK = 32  # tokens: below, the weights are read more often than it is worth
 _WEIGHT = 0.3  # of the newest measurement in the running mean
 _LONGEST_WAIT = 60.0
@@ -46,7 +46,7 @@ class Pace:
         self._job_seconds = _mean(self._job_seconds, seconds)
 
     def silence(self) -> float:
-        """Seconds since anything was heard of the lanes."""
+        """Seconds since anything was computed."""
         return time.monotonic() - self._last
 
     def wait(self, rounds: float) -> float:
