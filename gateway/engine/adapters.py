@@ -1,15 +1,14 @@
-"""The adapters of one base, several at work in one forward pass, each row of a batch wearing its own.
+"""The adapters of one base, several at work in one forward pass, each row of a batch with its own.
 
 Owns the wrapped layers: every linear layer that some adapter changes adds, row by row, what that row's adapter says;
-the base's weights are shared and never touched, and a row that wears none gets the base's result to the bit. Which
-row wears what is told by `wearing` around a forward pass and holds for the thread that says it. Source of the
-arithmetic: LoRA (Hu et al. 2021), y = Wx + scale · B(Ax); of grouping rows by adapter: Punica (Chen et al. 2023).
+the base's weights are shared and never touched, and a row without one gets the base's result to the bit. Which adapter
+applies to which row is told by `applied` around a forward pass. Source of the arithmetic: LoRA (Hu et al. 2021),
+y = Wx + scale · B(Ax); of grouping rows by adapter: Punica (Chen et al. 2023).
 Knows nothing of jobs or of where adapters come from.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,8 +36,8 @@ class Adapter:
     deltas: dict[str, Delta]
 
 
-class _Worn(threading.local):
-    """What the rows of this thread's forward pass wear."""
+class _Applied:
+    """What applies to the rows of the forward pass under way."""
 
     groups: Sequence[tuple[Adapter | None, mx.array | None]] = ()  # each adapter and its rows; None: all of them
     back: mx.array | None = None  # puts the rows of all groups, one after the other, in order again
@@ -47,19 +46,19 @@ class _Worn(threading.local):
 class AdapterLinear(nn.Module):  # type: ignore[misc]  # MLX's modules are untyped
     """A linear layer of the base and what adapters add to it."""
 
-    def __init__(self, base: nn.Module, name: str, worn: _Worn) -> None:
+    def __init__(self, base: nn.Module, name: str, applied: _Applied) -> None:
         super().__init__()
         self.base = base
         self._name = name
-        self._worn = worn
+        self._applied = applied
 
     def __call__(self, x: mx.array) -> mx.array:
         y: mx.array = self.base(x)
-        groups = self._worn.groups
+        groups = self._applied.groups
         if not any(adapter and self._name in adapter.deltas for adapter, _ in groups):
             return y
         added = [self._added(x, y, adapter, rows) for adapter, rows in groups]
-        return added[0] if self._worn.back is None else mx.concatenate(added)[self._worn.back]
+        return added[0] if self._applied.back is None else mx.concatenate(added)[self._applied.back]
 
     def _added(self, x: mx.array, y: mx.array, adapter: Adapter | None, rows: mx.array | None) -> mx.array:
         if rows is not None:
@@ -71,34 +70,30 @@ class AdapterLinear(nn.Module):  # type: ignore[misc]  # MLX's modules are untyp
         return y + (scale * ((x @ a) @ b)).astype(y.dtype)
 
 
-class Wardrobe:
-    """The adapters that rows of one model may wear."""
+class AdapterLayers:
+    """The layers of one model that adapters change. Belongs to the generation thread."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._worn = _Worn()
+        self._applied = _Applied()
         self._wrapped: set[str] = set()
-        self._changing = threading.Lock()
 
-    def admit(self, adapter: Adapter) -> None:
-        """Make the layers that the adapter changes ready for it. Passes under way are not disturbed: a layer that
-        is wrapped while nobody wears anything computes what it did before."""
-        with self._changing:
-            modules = dict(self._model.named_modules())
-            new = {name: modules[name] for name in adapter.deltas.keys() - self._wrapped}
-            wrapped = [(name, AdapterLinear(module, name, self._worn)) for name, module in new.items()]
-            self._model.update_modules(tree_unflatten(wrapped))
-            self._wrapped |= new.keys()
+    def wrap(self, adapter: Adapter) -> None:
+        """Make the layers that the adapter changes ready for it."""
+        modules = dict(self._model.named_modules())
+        new = {name: modules[name] for name in adapter.deltas.keys() - self._wrapped}
+        wrapped = [(name, AdapterLinear(module, name, self._applied)) for name, module in new.items()]
+        self._model.update_modules(tree_unflatten(wrapped))
+        self._wrapped |= new.keys()
 
     @contextmanager
-    def wearing(self, rows: Sequence[Adapter | None]) -> Iterator[None]:
-        """While this holds, row i of this thread's forward passes wears `rows[i]`."""
-        worn = self._worn
-        worn.groups, worn.back = _grouped(rows)
+    def applied(self, rows: Sequence[Adapter | None]) -> Iterator[None]:
+        """While this holds, adapter `rows[i]` applies to row i of each forward pass; None: the bare base."""
+        self._applied.groups, self._applied.back = _grouped(rows)
         try:
             yield
         finally:
-            worn.groups, worn.back = (), None
+            self._applied.groups, self._applied.back = (), None
 
 
 def _grouped(
@@ -118,16 +113,16 @@ def _grouped(
 class Fitting:
     """Reads adapters and tries them on a copy of the model that has shapes but no weights in memory.
 
-    Nothing that runs is touched, so an adapter is read, checked and refused beside requests under way. One at a time.
+    Nothing that runs is touched, so an adapter is read, checked and refused beside requests under way. One at a time,
+    which is the caller's to see to.
     """
 
     def __init__(self, skeleton: nn.Module) -> None:
         self._skeleton = skeleton
-        self._one = threading.Lock()
 
     def read(self, name: str, folder: Path) -> Adapter:
         """An adapter with its weights in memory. Raises AdapterError with the reason why it does not fit."""
-        with self._one, mx.stream(mx.new_thread_local_stream(mx.cpu)):
+        with mx.stream(mx.new_thread_local_stream(mx.cpu)):
             try:
                 weights = lora.read(folder)
                 lora.fit(self._skeleton, weights)

@@ -13,7 +13,7 @@ import mlx.nn as nn
 import numpy as np
 
 from gateway.engine import rows
-from gateway.engine.adapters import Wardrobe
+from gateway.engine.adapters import AdapterLayers
 from gateway.engine.generation import Generation
 from gateway.engine.job import Token
 from gateway.engine.sampling import Chosen, choose
@@ -22,14 +22,17 @@ from gateway.engine.slots import SlotCaches
 
 class Batch:
     """Rows of one model. `ahead`: let the device compute the next step while the host still looks at the last one's
-    tokens; worth it where they are two machines, at the price of a step too many at each row's end."""
+    tokens; worth it where they are two machines, at the price of a step too many at each row's end. `merged`: join the
+    rows' caches as mlx-lm does, for a model whose attention cannot be done row by row."""
 
-    def __init__(self, model: nn.Module, wardrobe: Wardrobe, eos_ids: Collection[int], *, ahead: bool) -> None:
+    def __init__(
+        self, model: nn.Module, adapters: AdapterLayers, eos_ids: Collection[int], *, ahead: bool, merged: bool = False
+    ) -> None:
         self._model = model
-        self._wardrobe = wardrobe
+        self._adapters = adapters
         self._eos_ids = eos_ids
         self._ahead = ahead
-        self.merged = False  # whether rows are merged, for a model whose attention cannot be done row by row
+        self._merged = merged
         self.rows: list[Generation] = []
         self._layers: list[object] = []
         self._unread: tuple[list[Generation], Chosen] | None = None
@@ -37,7 +40,7 @@ class Batch:
     def join(self, generation: Generation) -> None:
         """Take in a row whose tokens are computed up to the last one."""
         assert generation.caches is not None
-        self._layers = rows.join(self._layers, generation.caches, merged=self.merged)
+        self._layers = rows.join(self._layers, generation.caches, merged=self._merged)
         generation.caches = None
         self.rows.append(generation)
 
@@ -73,7 +76,7 @@ class Batch:
         return said
 
     def _forward(self) -> mx.array:
-        with self._wardrobe.wearing([generation.job.adapter for generation in self.rows]):
+        with self._adapters.applied([generation.job.adapter for generation in self.rows]):
             logits: mx.array = self._model(self._inputs()[:, None], cache=self._layers)[:, -1]
         for generation in self.rows:
             generation.done += 1

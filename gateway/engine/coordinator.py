@@ -18,6 +18,7 @@ import structlog
 from distill.mlx.cpu import on_cpu
 from distill.mlx.load import ModelFacts
 from gateway.engine import memory
+from gateway.engine.adapters import Adapter
 from gateway.engine.errors import EngineDown
 from gateway.engine.generation import Generation
 from gateway.engine.job import Event, Job, Started
@@ -37,8 +38,8 @@ class Limits:
 
     `batch` requests are under way and `queue` wait, further ones are refused; `prefill_step` prompt tokens at most are
     computed in one piece; `cache_bytes` of prefixes are kept; `memory_bytes` in all (None: what the machine allows);
-    a model idle for `idle_unload_seconds` leaves memory (0: never). `abreast` prompts
-    are computed side by side; None: two on a CPU, which has the cores, and one elsewhere.
+    a model idle for `idle_unload_seconds` leaves memory (0: never); `abreast` prompts are computed side by side (None:
+    two on a CPU, which has the cores, and one elsewhere).
     """
 
     batch: int = 16
@@ -65,11 +66,21 @@ class Cancel:
     job: Job
 
 
+@dataclass(frozen=True)
+class Admit:
+    adapter: Adapter
+
+
+@dataclass(frozen=True)
+class Dismiss:
+    adapter: Adapter
+
+
 class Stop:
     pass
 
 
-Message = Submit | Cancel | Stop
+Message = Submit | Cancel | Admit | Dismiss | Stop
 
 
 @dataclass
@@ -96,7 +107,6 @@ class Coordinator:
         self.pace = Pace(limits.prefill_step)
         self.budget = 0
         self._outbox: list[tuple[Job, Event]] = []
-        self._resident = False  # whether the model is in memory
         self.stopped = False
         self.schedule = Scheduler(limits.batch, limits.streams)
 
@@ -123,14 +133,13 @@ class Coordinator:
                 raise
             self.opened.set_exception(error)
             return False
-        self._resident = True
         return True
 
     def _serve(self) -> None:
         while self._hear():
             if not self.schedule.busy:
                 continue
-            if not self._resident:
+            if not self._runner.resident:
                 self._load()
             self.schedule.admit(self._fits, self._prefix_is_coming)
             match self.schedule.next():
@@ -154,13 +163,12 @@ class Coordinator:
 
     def _wait(self) -> Message | None:
         """The next message; None: there was none for so long that the model has left memory."""
-        timeout = self._limits.idle_unload_seconds if self._resident else 0
+        timeout = self._limits.idle_unload_seconds if self._runner.resident else 0
         try:
             return self.messages.get(timeout=timeout or None)
         except queue.Empty:
             _log.info("model leaves memory", idle_seconds=timeout)
             self._runner.close()
-            self._resident = False
             return None
 
     def _take(self, message: Message) -> bool:
@@ -171,6 +179,10 @@ class Coordinator:
                 self.schedule.add(self.generations[job])
             case Cancel(job):
                 self._cancel(job)
+            case Admit(adapter):
+                self._runner.admit(adapter)
+            case Dismiss(adapter):
+                self._runner.dismiss(adapter)
             case Stop():
                 return False
         return True

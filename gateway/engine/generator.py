@@ -1,6 +1,6 @@
 """The generation side's front: jobs in, events out.
 
-Owns the way from the event loop to the coordinating thread and back. Knows nothing of text, HTTP, or how anything is
+Owns the way from the event loop to the generation thread and back. Knows nothing of text, HTTP, or how anything is
 computed or ordered.
 """
 
@@ -16,7 +16,7 @@ import structlog
 from distill.mlx.load import LoadedModel, ModelFacts
 from gateway.engine import memory
 from gateway.engine.adapters import Adapter
-from gateway.engine.coordinator import Cancel, Coordinator, Limits, Stop, Submit
+from gateway.engine.coordinator import Admit, Cancel, Coordinator, Dismiss, Limits, Stop, Submit
 from gateway.engine.errors import EngineBusy, EngineDown
 from gateway.engine.job import Event, Job, Started, Token
 from gateway.engine.runner import ModelRunner
@@ -63,13 +63,13 @@ class Generator:
         self._thread = threading.Thread(target=self._coordinator.main, name="generation", daemon=True)
 
     async def open(self) -> ModelFacts:
-        """Start the threads and load the model. Raises what loading raises."""
+        """Start the thread and load the model. Raises what loading raises."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
         return await asyncio.wrap_future(self._coordinator.opened)
 
     async def close(self) -> None:
-        """Fail what is running and end the threads after the step they are in."""
+        """Fail what is running and end the thread after the step it is in."""
         self._coordinator.messages.put(Stop())
         await asyncio.to_thread(self._thread.join, 10.0)
 
@@ -114,12 +114,12 @@ class Generator:
                 self._coordinator.messages.put(Cancel(job))
 
     def admit(self, adapter: Adapter) -> None:
-        """Let jobs wear this adapter from now on."""
-        self._runner.admit(adapter)
+        """Let jobs use this adapter from now on."""
+        self._coordinator.messages.put(Admit(adapter))
 
     def dismiss(self, adapter: Adapter) -> None:
-        """Forget an adapter, once the jobs that wear it are over."""
-        self._runner.dismiss(adapter)
+        """Forget an adapter; jobs that were given it before go on with it."""
+        self._coordinator.messages.put(Dismiss(adapter))
 
     def stats(self) -> Stats:
         schedule, counters, prefixes = self._coordinator.schedule, self._coordinator.counters, self._runner.prefixes
@@ -142,7 +142,7 @@ class Generator:
         )
 
     def _tell(self, events: list[tuple[Job, Event]]) -> None:
-        """Called on the coordinating thread."""
+        """Called on the generation thread."""
         try:
             self._loop.call_soon_threadsafe(self._hand_out, events)
         except RuntimeError:  # the event loop is closed: nobody is left to hear it

@@ -23,7 +23,7 @@ class Pace:
         self._last = time.monotonic()
 
     def chunk(self) -> int:
-        """How many prompt tokens to compute in one piece, so that it takes half a second."""
+        """How many prompt tokens to compute in one piece, so that it takes _CHUNK_SECONDS."""
         if self._rate is None:
             return min(self._most, 2 * _SMALLEST_CHUNK)
         return max(_SMALLEST_CHUNK, min(self._most, int(self._rate * _CHUNK_SECONDS)))

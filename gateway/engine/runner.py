@@ -21,7 +21,7 @@ from distill.mlx import allocator
 from distill.mlx.cpu import on_cpu
 from distill.mlx.load import LoadedModel, ModelFacts
 from gateway.engine import rows
-from gateway.engine.adapters import Adapter, Wardrobe
+from gateway.engine.adapters import Adapter, AdapterLayers
 from gateway.engine.batch import Batch
 from gateway.engine.generation import Generation
 from gateway.engine.job import Job, Token
@@ -80,7 +80,7 @@ class ModelRunner:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """The thread's streams: `streams` of them, of which the first is used unless a prompt has its own."""
+        """The thread's streams, one for each prompt of those abreast; all else uses the first."""
         own = mx.new_thread_local_stream(mx.default_device())
         with mx.stream(own):
             self._streams: list[Any] = [own, *(mx.new_stream(mx.cpu) for _ in range(self._abreast - 1))]
@@ -90,16 +90,21 @@ class ModelRunner:
                 self.close()
                 mx.clear_streams()  # a thread that leaves streams behind takes the process down at its exit
 
+    @property
+    def resident(self) -> bool:
+        """Whether the model is in memory."""
+        return hasattr(self, "_model")
+
     def open(self) -> ModelFacts:
         """Load the model and try it. Raises ModelError."""
         loaded = self._load()
         self._model = loaded.model
-        self._wardrobe = Wardrobe(loaded.model)
+        self._adapters = AdapterLayers(loaded.model)
         for adapter in self._admitted:
-            self._wardrobe.admit(adapter)
-        self._batch = Batch(loaded.model, self._wardrobe, self._eos_ids, ahead=not on_cpu())
+            self._adapters.wrap(adapter)
         self.model_bytes = mx.get_active_memory()
-        caches = self._try_out()
+        caches, merged = self._try_out()
+        self._batch = Batch(loaded.model, self._adapters, self._eos_ids, ahead=not on_cpu(), merged=merged)
         if self._max_kv_size is None:
             self.prefixes = prefix_cache(caches, self._cache_bytes, self._shelf(loaded) if self._shelf else None)
         return loaded.facts
@@ -108,19 +113,20 @@ class ModelRunner:
         """Give the memory back. What was kept on disk stays there."""
         if self.prefixes is not None:
             self.prefixes.close()
-        for name in ("_model", "_wardrobe", "_batch"):
+        for name in ("_model", "_adapters", "_batch"):
             vars(self).pop(name, None)  # MLX objects end on the thread that is told to
         self.prefixes = None
         mx.clear_cache()
         allocator.give_back()
 
     def admit(self, adapter: Adapter) -> None:
-        """Let rows wear this adapter from now on."""
+        """Let jobs use this adapter from now on; if the model is not in memory, once it is."""
         self._admitted.append(adapter)
-        self._wardrobe.admit(adapter)
+        if self.resident:
+            self._adapters.wrap(adapter)
 
     def dismiss(self, adapter: Adapter) -> None:
-        """Nobody will wear it any more, unless it is admitted again."""
+        """No further job will use it, unless it is admitted again."""
         self._admitted.remove(adapter)
         if self.prefixes is not None and all(other.digest != adapter.digest for other in self._admitted):
             self.prefixes.forget(adapter.digest)
@@ -169,7 +175,7 @@ class ModelRunner:
                 self._start(generation)
             end, done = self._end_of_chunk(generation, most), generation.done
             if end > done:
-                with self._wardrobe.wearing([generation.job.adapter]):
+                with self._adapters.applied([generation.job.adapter]):
                     self._model(mx.array([generation.tokens[done:end]]), cache=generation.caches)
             generation.done = end
             return Chunk(end - done, generation.cached if first else None)
@@ -211,10 +217,9 @@ class ModelRunner:
             return list(caches)
         return [WindowCache(self._max_kv_size, keep) if type(cache) is KVCache else cache for cache in caches]
 
-    def _try_out(self) -> list[Any]:
-        """A short prompt through the model, then two rows of different lengths: compiles what there is to compile,
-        shows what a request costs in memory, and whether rows can be decoded side by side without being merged.
-        Caches that have run.
+    def _try_out(self) -> tuple[list[Any], bool]:
+        """A short prompt through the model, then two rows of different lengths: compiles what there is to compile and
+        shows what a request costs in memory. Caches that have run, and whether rows have to be merged for decoding.
         """
         prompts = [list(range(1, _TRIED)), list(range(2, _TRIED // 2))]
         caches = [self._prefilled(prompt) for prompt in prompts]
@@ -230,8 +235,7 @@ class ModelRunner:
             if self._max_kv_size is not None:
                 raise ModelError("this model's attention does not allow max_kv_size; start it without")
             _log.info("rows are merged", reason="this model does attention in a way of its own")
-            self._batch.merged = True
-        return self._prefilled(prompts[0])
+        return self._prefilled(prompts[0]), not agree
 
     def _prefilled(self, prompt: list[int]) -> list[Any]:
         caches = make_prompt_cache(self._model)

@@ -4,10 +4,9 @@ Owns a tree over tokens per key (an adapter's content digest; None: the base): a
 keys and values of every layer, so what two prompts share is kept once. A match is exact, token by token. Knows nothing
 of requests or models; works for plain KV caches only.
 
-Safe for threads that each have an MLX stream of their own. The lock guards the tree alone: arrays are cut, joined and
-computed outside of it, as computing waits for whatever the thread's stream has queued before. No lazy array is kept or
-handed out. An array in a node never changes; a caller may write into what it was handed, as MLX then copies whatever
-somebody else still holds.
+Safe for threads that each have an MLX stream of their own: one at a time, and no lazy array is kept or handed out.
+An array in a node never changes; a caller may write into what it was handed, as MLX then copies whatever somebody else
+still holds.
 """
 
 from __future__ import annotations
@@ -48,29 +47,6 @@ class _Node:
 _Path = list[tuple[_Node, int]]  # the nodes that tokens run through, each with how many of its tokens agree
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where new tokens would be hung up: `known` tokens are kept, the last `at` of them in `node`.
-
-    Two places are the same if no split has come between: a split makes another node, or moves `at`. `split` are the
-    node's arrays if it does not end there.
-    """
-
-    known: int
-    node: _Node | None
-    at: int
-    split: Layers | None = field(compare=False)
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """The arrays for a place: the new tokens', and the two halves of the node there if it has to be split."""
-
-    place: _Place
-    fresh: Layers
-    halves: tuple[Layers, Layers] | None
-
-
 class PrefixTree:
     """Prompt prefixes by key, at most `limit` bytes of them: the least recently used end first.
 
@@ -104,18 +80,16 @@ class PrefixTree:
             path = self._walk(key, tokens)
             self._touch(path)
             self._count(_known(path))
-            runs = _runs(path)
-        if not runs:
-            return None, 0
-        step = KVCache.step
-        return _caches(runs, (len(tokens) // step + 1) * step), _known(path)
+            if not path:
+                return None, 0
+            step = KVCache.step
+            return _caches(path, (len(tokens) // step + 1) * step), _known(path)
 
     def whole(self, key: str | None, tokens: list[int]) -> list[Any] | None:
         """KV caches of exactly these tokens, or None if not all are kept. Does not count as a use."""
         with self._lock:
             path = self._walk(key, tokens)
-            runs = _runs(path)
-        return _caches(runs, 0) if runs and _known(path) == len(tokens) else None
+            return _caches(path, 0) if path and _known(path) == len(tokens) else None
 
     def keep(self, key: str | None, tokens: list[int], caches: list[Any]) -> None:
         """Remember the keys and values of those of `tokens` that the caches hold; only what is new is copied.
@@ -125,11 +99,12 @@ class PrefixTree:
         tokens = tokens[: caches[0].offset]
         if not tokens or len(tokens) * _token_bytes(caches) > self._limit:
             return
-        cut: _Cut | None = None
-        while not self._hung_up(key, tokens, cut):
-            with self._lock:
-                place = _place(self._walk(key, tokens))
-            cut = _cut(place, caches, len(tokens))
+        with self._lock:
+            path = self._walk(key, tokens)
+            if _known(path) < len(tokens):
+                path = self._hang_up(key, path, tokens, caches)
+            self._touch(path)
+            self._evict(self._limit)
 
     def protect(self, key: str | None, tokens: list[int]) -> None:
         """Let the nodes of this prefix go last; the one it ends in only if most of it belongs to the prefix."""
@@ -153,38 +128,31 @@ class PrefixTree:
             return before - self._order.nbytes
 
     def stats(self) -> Stats:
-        with self._lock:
-            counts = (self._hits, self._misses, self._hit_tokens, self._evictions)
-            return Stats(*counts, len(self._order), self._order.nbytes)
+        """Does not wait for whoever computes."""
+        counts = (self._hits, self._misses, self._hit_tokens, self._evictions)
+        return Stats(*counts, len(self._order), self._order.nbytes)
 
-    # From here on the caller holds the lock, but for _hung_up, which takes it.
+    # From here on the caller holds the lock.
 
-    def _hung_up(self, key: str | None, tokens: list[int], cut: _Cut | None) -> bool:
-        """Put the cut in its place. False: there is none yet, or another thread has changed the tree there since."""
-        with self._lock:
-            path = self._walk(key, tokens)
-            place = _place(path)
-            if place.known < len(tokens):
-                if cut is None or cut.place != place:
-                    return False
-                path = self._hang_up(key, path, tokens, cut)
-            self._touch(path)
-            self._evict(self._limit)
-            return True
-
-    def _hang_up(self, key: str | None, path: _Path, tokens: list[int], cut: _Cut) -> _Path:
+    def _hang_up(self, key: str | None, path: _Path, tokens: list[int], caches: list[Any]) -> _Path:
         """Add a node for what is new; the path that `tokens` take from now on."""
-        if cut.halves is not None:
-            path[-1] = (self._split(*path[-1], *cut.halves), path[-1][1])
+        known = _known(path)
+        if path:
+            path[-1] = (self._split(*path[-1]), path[-1][1])
         parent = path[-1][0] if path else self._roots.setdefault(key, _Node([], []))
-        node = _Node(tokens[cut.place.known :], cut.fresh, parent)
+        fresh = _part([(cache.keys, cache.values) for cache in caches], known, len(tokens))
+        node = _Node(tokens[known:], fresh, parent)
         parent.children[node.tokens[0]] = node
-        self._order.add(node, _nbytes(node.layers))
+        self._order.add(node, _nbytes(fresh))
         return [*path, (node, len(node.tokens))]
 
-    def _split(self, node: _Node, at: int, first: Layers, rest: Layers) -> _Node:
+    def _split(self, node: _Node, at: int) -> _Node:
         """A node of the first `at` tokens of `node`, which keeps the others and becomes its child."""
+        if at == len(node.tokens):
+            return node
         assert node.parent is not None
+        # Copies of both, as a view would keep the whole of the old arrays alive after the other half is evicted.
+        first, rest = _part(node.layers, 0, at), _part(node.layers, at, None)
         head = _Node(node.tokens[:at], first, node.parent, {node.tokens[at]: node})
         node.parent.children[node.tokens[0]] = head
         node.tokens, node.layers, node.parent = node.tokens[at:], rest, head
@@ -237,18 +205,6 @@ def _known(path: _Path) -> int:
     return sum(length for _, length in path)
 
 
-def _place(path: _Path) -> _Place:
-    if not path:
-        return _Place(0, None, 0, None)
-    node, at = path[-1]
-    return _Place(_known(path), node, at, node.layers if at < len(node.tokens) else None)
-
-
-def _runs(path: _Path) -> list[tuple[Layers, int]]:
-    """The arrays of a path as they are now: a later split gives its node other ones."""
-    return [(node.layers, length) for node, length in path]
-
-
 def _below(node: _Node) -> Iterator[_Node]:
     """Every node that holds tokens, in no order that matters."""
     todo = list(node.children.values())
@@ -267,29 +223,21 @@ def _token_bytes(caches: list[Any]) -> int:
     return sum(array.nbytes // array.shape[2] for cache in caches for array in (cache.keys, cache.values))
 
 
-def _cut(place: _Place, caches: list[Any], end: int) -> _Cut:
-    fresh = _part([(cache.keys, cache.values) for cache in caches], place.known, end)
-    halves = None
-    if place.split is not None:
-        # Copies of both, as a view would keep the whole of the old arrays alive after the other half is evicted.
-        halves = (_part(place.split, 0, place.at), _part(place.split, place.at, None))
-    mx.eval(fresh, halves)
-    return _Cut(place, fresh, halves)
-
-
 def _part(layers: Layers, start: int, end: int | None) -> Layers:
     """Copies of some tokens' keys and values that do not keep the arrays they were cut from alive."""
-    return [(mx.contiguous(k[..., start:end, :]), mx.contiguous(v[..., start:end, :])) for k, v in layers]
+    part = [(mx.contiguous(k[..., start:end, :]), mx.contiguous(v[..., start:end, :])) for k, v in layers]
+    mx.eval(part)
+    return part
 
 
-def _caches(runs: list[tuple[Layers, int]], room: int) -> list[Any]:
-    """A KV cache per layer of the runs joined, with space for `room` tokens in all."""
+def _caches(path: _Path, room: int) -> list[Any]:
+    """A KV cache per layer of what a path holds, with space for `room` tokens in all."""
     caches = []
-    for layer in range(len(runs[0][0])):
+    for layer in range(len(path[0][0].layers)):
         cache = KVCache()
-        cache.offset = sum(length for _, length in runs)
+        cache.offset = _known(path)
         cache.keys, cache.values = (
-            _joined([layers[layer][which][..., :length, :] for layers, length in runs], room - cache.offset)
+            _joined([node.layers[layer][which][..., :length, :] for node, length in path], room - cache.offset)
             for which in (0, 1)
         )
         caches.append(cache)

@@ -10,7 +10,7 @@ from mlx_lm.models import falcon_h1, gemma3_text, llama
 from mlx_lm.models.cache import make_prompt_cache
 
 from distill.mlx import attend
-from gateway.engine.adapters import Wardrobe
+from gateway.engine.adapters import AdapterLayers
 from gateway.engine.batch import Batch
 from gateway.engine.generation import Generation
 from gateway.engine.job import Job, Sampling, Token
@@ -79,8 +79,7 @@ def filled(model: nn.Module, tokens: list[int], count: int) -> Generation:
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("merged", [False, True])
 def test_rows_that_come_and_go_say_what_they_say_alone(model: nn.Module, ahead: bool, merged: bool) -> None:
-    batch = Batch(model, Wardrobe(model), {98}, ahead=ahead)
-    batch.merged = merged
+    batch = Batch(model, AdapterLayers(model), {98}, ahead=ahead, merged=merged)
     counts = [6, 14, 3, 9, 11]
     generations = [filled(model, prompt(i), count) for i, count in enumerate(counts)]
     said: list[tuple[Generation, Token]] = []
@@ -101,7 +100,7 @@ def test_rows_that_come_and_go_say_what_they_say_alone(model: nn.Module, ahead: 
 
 
 def test_a_row_that_left_goes_on_from_its_caches(model: nn.Module) -> None:
-    batch = Batch(model, Wardrobe(model), {98}, ahead=False)
+    batch = Batch(model, AdapterLayers(model), {98}, ahead=False)
     one, other = filled(model, prompt(1), 12), filled(model, prompt(2), 30)
     batch.join(one)
     batch.join(other)

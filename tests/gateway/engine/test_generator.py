@@ -180,6 +180,20 @@ async def test_an_idle_model_leaves_memory_and_comes_back(tiny: Path, make_adapt
     await served.close()
 
 
+async def test_an_adapter_can_be_loaded_while_the_model_is_not_in_memory(
+    tiny: Path, make_adapter: Callable[..., Path]
+) -> None:
+    served = ServedModel("tiny", tiny, limits=Limits(idle_unload_seconds=0.1))
+    await served.open()
+    base, _ = await run(served.generator, Job(PROMPT, 5, GREEDY))
+    with capture_logs() as logs:
+        await until(lambda: any(entry["event"] == "model leaves memory" for entry in logs))
+    adapter = await served.load_adapter("late", make_adapter("late", 1))
+    late, _ = await run(served.generator, Job(PROMPT, 5, GREEDY, adapter))
+    assert late != base
+    await served.close()
+
+
 async def test_a_window_forgets_the_middle_and_keeps_the_beginning(tiny: Path) -> None:
     served = ServedModel("tiny", tiny, limits=Limits(max_kv_size=64, prefill_step=32))
     await served.open()
