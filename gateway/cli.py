@@ -62,8 +62,10 @@ def engine(
     port: Annotated[int, typer.Option(help="Listen on this port.")] = 8901,
     api_key_env: Annotated[str, typer.Option(help="The environment variable with the key that callers send.")] = "",
     home: Annotated[Path | None, typer.Option(help="Where data/ and models/ are; default as for serve.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the BLAS on a CPU; more is rarely faster.")] = 1,
-    abreast: Annotated[int | None, typer.Option(help="Prompts computed side by side; default: two on a CPU.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the BLAS on a CPU; 0: one for each core.")] = 0,
+    speculate: Annotated[
+        bool, typer.Option(help="On a CPU, guess tokens from the text so far and check them together.")
+    ] = True,
     batch: Annotated[int, typer.Option(help="Requests decoded together; the weights are read once for all.")] = 16,
     queue: Annotated[int, typer.Option(help="Requests that may wait; further ones get 503 and Retry-After.")] = 64,
     prefill_step: Annotated[int, typer.Option(help="Prompt tokens computed in one piece at most.")] = 256,
@@ -87,7 +89,7 @@ def engine(
     from distill.mlx import blas
     from gateway import settings
 
-    blas.prepare(threads)  # before anything imports MLX
+    blas.prepare(threads or 1)  # before anything imports MLX
     given = {"gateway": {"home": str(home)}} if home else None
     folders = settings.make_home(settings.home(settings.load(overrides=given)))
     folder = settings.require_model(model, folders)
@@ -107,7 +109,7 @@ def engine(
         port=port,
         api_key=settings.api_key(api_key_env),
         threads=threads,
-        abreast=abreast,
+        speculate=speculate,
         batch=batch,
         queue=queue,
         prefill_step=prefill_step,
@@ -200,7 +202,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
     measure: Annotated[bool, typer.Option("--measure", help="Time loading, prompts and answers of a model.")] = False,
     model: Annotated[str, typer.Option(help="What to measure: a name of the catalogue or a folder.")] = "embedded",
-    threads: Annotated[int, typer.Option(help="Threads of the BLAS while measuring.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of the BLAS while measuring; 0: one for each core.")] = 0,
 ) -> None:
     """Say what this machine has, which models fit, and what to install. Exit code 1 if none can serve here."""
     from rich.console import Console

@@ -51,7 +51,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 async def examine(
-    home: Home, console: Console, *, as_json: bool = False, measured: Path | None = None, threads: int = 1
+    home: Home, console: Console, *, as_json: bool = False, measured: Path | None = None, threads: int = 0
 ) -> bool:
     """Look, measure the model folder `measured` if one is given, and tell; whether a model can serve here."""
     machine = inspect(home.models)

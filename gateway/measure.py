@@ -41,7 +41,7 @@ class Measured(msgspec.Struct, frozen=True):
     unix_time: int
 
 
-async def measure(model: str, home: Home, threads: int = 1) -> Measured:
+async def measure(model: str, home: Home, threads: int = 0) -> Measured:
     """Start an engine for `model`, time it and end it. Raises StartError with the engine's last words."""
     with tempfile.TemporaryDirectory(prefix="nightschool-") as work:
         begun = time.perf_counter()

@@ -58,7 +58,7 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: float = 120.0  # seconds a local engine may take to load
     idle_stop: float = 0.0  # seconds without a request before a local engine is stopped; 0: never
     memory_bytes: int = 0  # what a local engine takes, where gateway.memory_bytes is set
-    threads: int = 1
+    threads: int = 0  # of a local engine's BLAS, on a CPU; 0: one for each core
     max_kv_size: int = 0  # tokens of context that a local engine keeps for each request; 0: all
 
 

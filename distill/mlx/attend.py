@@ -8,12 +8,19 @@ the caches do.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models import activations, base
 
 from distill.mlx import cpu
+
+Swiglu = Callable[[mx.array, mx.array], mx.array]
+
+_swiglu: ContextVar[Swiglu] = ContextVar("swiglu", default=cpu.swiglu)
 
 
 def install() -> None:
@@ -40,12 +47,22 @@ def install() -> None:
         _install_swiglu()
 
 
+@contextmanager
+def swiglu_by(function: Swiglu) -> Iterator[None]:
+    """While this holds, silu(gate) · x in float32 on the CPU is computed so."""
+    before = _swiglu.set(function)
+    try:
+        yield
+    finally:
+        _swiglu.reset(before)
+
+
 def _install_swiglu() -> None:
     theirs = activations.swiglu
 
     def ours(gate: mx.array, x: mx.array) -> mx.array:
         if gate.dtype == mx.float32:
-            return cpu.swiglu(gate, x)
+            return _swiglu.get()(gate, x)
         result: mx.array = theirs(gate, x)
         return result
 

@@ -1,4 +1,4 @@
-"""OpenBLAS before MLX. Owns the one step that must come before the first `import mlx.core` in a process.
+"""OpenBLAS before MLX. Owns the one step that must come before the first `import mlx.core`, and its threads.
 
 MLX's Linux CPU wheel carries a reference BLAS (2.4 GFLOP/s in float32 on two cores). Symbols of an OpenBLAS that was
 loaded globally beforehand win over it (180 GFLOP/s). On macOS MLX brings its own, and nothing is done.
@@ -12,7 +12,11 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from threadpoolctl import ThreadpoolController
 
 from distill.errors import DistillError
 
@@ -21,6 +25,8 @@ class BlasTooLate(DistillError):
     """MLX was imported before OpenBLAS: call distill.mlx.blas.prepare() first in the process."""
 
 
+_PACKAGE = "cmeel.prefix"  # where the package cmeel-openblas keeps its library
+_PATIENCE = "12"  # a thread out of work spins for 2^12 cycles, not 2^26, before it lets somebody else have the core
 _prepared: list[str] = []  # what the first call found; a process has one BLAS
 
 
@@ -34,16 +40,33 @@ def prepare(threads: int = 1) -> str:
     return _prepared[0]
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """While this holds, MLX's matrix products are computed by so many threads each, and numpy's by one: who uses numpy
+    beside MLX shares its work out himself. Neither may compute while it begins or ends.
+    """
+    libraries = ThreadpoolController().select(internal_api="openblas").lib_controllers
+    before = [library.get_num_threads() for library in libraries]
+    try:
+        for library in libraries:
+            library.set_num_threads(count if _PACKAGE in library.filepath else 1)
+        yield
+    finally:
+        for library, number in zip(libraries, before, strict=True):
+            library.set_num_threads(number)
+
+
 def _prepare_linux(threads: int) -> str:
     if "mlx.core" in sys.modules:
         raise BlasTooLate
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         os.environ.setdefault("MLX_DISABLE_COMPILE", "1")  # its kernels are compiled at run time
     site = Path(sysconfig.get_path("platlib"))
-    library = site / "cmeel.prefix/lib/libopenblas.so.0"
+    library = site / _PACKAGE / "lib/libopenblas.so.0"
     if not library.exists():
         return "builtin"
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _PATIENCE)
     try:
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     except OSError:  # no Fortran runtime on this machine: lend it the one in MLX's own wheel

@@ -14,7 +14,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
-from distill.mlx import cpu
+from distill.mlx import cpu, head
 from distill.train.batches import Batch
 
 _AGREED = 0.02  # relative; half-precision weights differ by less, another head by far more
@@ -106,9 +106,7 @@ def _apart(joined: mx.array, batch: int) -> mx.array:
 def shares(model: nn.Module) -> bool:
     """Whether a prefix can be shared on this model: plain key-value caches and a head we know how to apply."""
     plain = all(type(cache) is KVCache for cache in make_prompt_cache(model))
-    body = getattr(model, "model", None)
-    known = hasattr(body, "embed_tokens") and (hasattr(model, "lm_head") or _tied(model))
-    return plain and known and _agrees(model)
+    return plain and head.is_known(model) and _agrees(model)
 
 
 def _agrees(model: nn.Module) -> bool:
@@ -130,13 +128,13 @@ def summed_loss(model: nn.Module, batch: Batch, streams: list[mx.Stream]) -> mx.
     """
     prefix = [PrefixKeys() for _ in model.layers]
     if len(batch.prefix):
-        model.model(mx.array(batch.prefix)[None], cache=prefix)
+        head.hidden_states(model, mx.array(batch.prefix)[None], prefix)
     total = mx.array(0.0)
     for stream, part in zip(streams, batch.halves(len(streams)), strict=False):
         with mx.stream(stream):
             caches = [SharedKeys(layer) for layer in prefix] if len(batch.prefix) else None
-            hidden = model.model(mx.array(part.suffixes), cache=caches)
-            logits = _head(model, hidden[mx.array(part.rows), mx.array(part.columns)])
+            hidden = head.hidden_states(model, mx.array(part.suffixes), caches)
+            logits = head.logits(model, hidden[mx.array(part.rows), mx.array(part.columns)])
             total = total + _cross_entropy(logits, mx.array(part.targets)).sum()
     return total
 
@@ -160,12 +158,3 @@ def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
     on_cpu = cpu.on_cpu()
     total: mx.array = cpu.logsumexp(logits) if on_cpu else mx.logsumexp(logits, axis=-1)
     return total - chosen
-
-
-def _head(model: nn.Module, hidden: mx.array) -> mx.array:
-    tied: mx.array = model.model.embed_tokens.as_linear(hidden) if _tied(model) else model.lm_head(hidden)
-    return tied
-
-
-def _tied(model: nn.Module) -> bool:
-    return bool(getattr(getattr(model, "args", None), "tie_word_embeddings", False))

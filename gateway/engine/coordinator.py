@@ -6,7 +6,6 @@ of text, HTTP or how anything is computed.
 
 from __future__ import annotations
 
-import os
 import queue
 import time
 from collections.abc import Callable
@@ -15,45 +14,21 @@ from dataclasses import dataclass
 
 import structlog
 
-from distill.mlx.cpu import on_cpu
 from distill.mlx.load import ModelFacts
 from gateway.engine import memory
 from gateway.engine.adapters import Adapter
 from gateway.engine.errors import EngineDown
 from gateway.engine.generation import Generation
 from gateway.engine.job import Event, Job, Started
+from gateway.engine.limits import Limits
 from gateway.engine.pace import Pace
-from gateway.engine.runner import ModelRunner
-from gateway.engine.scheduler import Decode, Fill, Scheduler
+from gateway.engine.runner import Chunk, ModelRunner
+from gateway.engine.scheduler import Scheduler, Step
 from gateway.engine.tree import common
 
 _log = structlog.get_logger()
 _WORTH_WAITING = 32  # tokens: a shared prefix shorter than this is computed twice rather than waited for
 _ROOM = 256  # tokens that a request must have room for beyond its prompt before it is let in
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the engine may use.
-
-    `batch` requests are under way and `queue` wait, further ones are refused; `prefill_step` prompt tokens at most are
-    computed in one piece; `cache_bytes` of prefixes are kept; `memory_bytes` in all (None: what the machine allows);
-    a model idle for `idle_unload_seconds` leaves memory (0: never); `abreast` prompts are computed side by side (None:
-    two on a CPU, which has the cores, and one elsewhere).
-    """
-
-    batch: int = 16
-    queue: int = 64
-    prefill_step: int = 256
-    cache_bytes: int = 1 << 30
-    memory_bytes: int | None = None
-    max_kv_size: int | None = None
-    idle_unload_seconds: float = 0.0
-    abreast: int | None = None
-
-    @property
-    def streams(self) -> int:
-        return (self.abreast or min(2, os.cpu_count() or 1)) if on_cpu() else 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +83,7 @@ class Coordinator:
         self.budget = 0
         self._outbox: list[tuple[Job, Event]] = []
         self.stopped = False
-        self.schedule = Scheduler(limits.batch, limits.streams)
+        self.schedule = Scheduler(limits.batch)
 
     def main(self) -> None:
         """The thread."""
@@ -133,6 +108,7 @@ class Coordinator:
                 raise
             self.opened.set_exception(error)
             return False
+        self.schedule.share = self._runner.share
         return True
 
     def _serve(self) -> None:
@@ -142,11 +118,8 @@ class Coordinator:
             if not self._runner.resident:
                 self._load()
             self.schedule.admit(self._fits, self._prefix_is_coming)
-            match self.schedule.next():
-                case Fill() as fill:
-                    self._fill(fill)
-                case Decode() as step:
-                    self._decode(step)
+            if (step := self.schedule.next()) is not None:
+                self._compute(step)
             self._deliver()
 
     def _hear(self) -> bool:
@@ -191,35 +164,34 @@ class Coordinator:
         if (generation := self.generations.pop(job, None)) is not None:
             self.schedule.remove(generation)
 
-    def _fill(self, work: Fill) -> None:
+    def _compute(self, step: Step) -> None:
         began = time.monotonic()
-        chunks = self._runner.fill(work.generations, self.pace.chunk())
+        chunks, said = self._runner.step(step, self.pace.chunk())
         seconds = time.monotonic() - began
-        self.pace.filled(max(chunk.tokens for chunk in chunks), seconds)
-        for generation, chunk in zip(work.generations, chunks, strict=True):
-            self.counters.computed += chunk.tokens
-            if chunk.error is not None:
-                _log.error("a prompt could not be computed", exc_info=chunk.error)
-                self._outbox.append((generation.job, EngineDown()))
-                self._cancel(generation.job)
-            elif chunk.cached is not None and generation.generated == 0:
-                self.counters.cached += chunk.cached
-                self._outbox.append((generation.job, Started(chunk.cached)))
-        self.schedule.filled(work.generations, seconds)
-
-    def _decode(self, work: Decode) -> None:
-        step = self._runner.decode(work.joining, work.leaving)
-        self.pace.decoded()
+        self.pace.stepped(sum(chunk.tokens for chunk in chunks), seconds)
+        for chunk in chunks:
+            self._tell_of_chunk(chunk)
         self.counters.steps += 1
-        self.counters.generated += len(step.said)
-        self.counters.computed += len(work.joining)
-        ended = [generation for generation, token in step.said if token.finish is not None]
-        self.schedule.decoded(work, ended, step.seconds)
-        self._outbox += [(generation.job, token) for generation, token in step.said]
+        self.counters.generated += len(said)
+        self.counters.computed += len(step.joining)  # each row's last prompt token
+        ended = [generation for generation, token in said if token.finish is not None]
+        self.schedule.computed(step, ended, seconds)
+        self._outbox += [(generation.job, token) for generation, token in said]
         for generation in ended:
             self.pace.ended(time.monotonic() - generation.arrived)
             del self.generations[generation.job]
         self._keep_within_budget()
+
+    def _tell_of_chunk(self, chunk: Chunk) -> None:
+        generation = chunk.generation
+        self.counters.computed += chunk.tokens
+        if chunk.error is not None:
+            _log.error("a prompt could not be computed", exc_info=chunk.error)
+            self._outbox.append((generation.job, EngineDown()))
+            self._cancel(generation.job)
+        elif chunk.cached is not None and generation.generated == 0:
+            self.counters.cached += chunk.cached
+            self._outbox.append((generation.job, Started(chunk.cached)))
 
     def _fits(self, generation: Generation) -> bool:
         """Whether there is memory for it; kept prefixes make room."""
@@ -229,9 +201,6 @@ class Coordinator:
 
     def _make_room(self, needed: int) -> bool:
         over = memory.used() + needed - self.budget
-        if over > 0 and not self.schedule.decoding:
-            self._runner.rest()
-            over = memory.used() + needed - self.budget
         if over > 0 and self._runner.prefixes is not None:
             over -= self._runner.prefixes.trim_to(self._runner.prefixes.nbytes - over)
         return over <= 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.engine.job import Job
+from gateway.engine.lookup import Lookup, Trust
 from gateway.engine.sampling import Row
 
 
@@ -24,6 +25,8 @@ class Generation:
     done: int = 0
     cached: int | None = None  # tokens that were found in the prefix cache; None: not looked up yet
     arrived: float = field(default_factory=time.monotonic)
+    lookup: Lookup = field(default_factory=Lookup)
+    forced: Trust = field(default_factory=lambda: Trust(19.0, 20.0))  # in what a grammar leaves no choice about
 
     @classmethod
     def of(cls, job: Job) -> Generation:

@@ -16,9 +16,10 @@ import structlog
 from distill.mlx.load import LoadedModel, ModelFacts
 from gateway.engine import memory
 from gateway.engine.adapters import Adapter
-from gateway.engine.coordinator import Admit, Cancel, Coordinator, Dismiss, Limits, Stop, Submit
+from gateway.engine.coordinator import Admit, Cancel, Coordinator, Dismiss, Stop, Submit
 from gateway.engine.errors import EngineBusy, EngineDown
 from gateway.engine.job import Event, Job, Started, Token
+from gateway.engine.limits import Limits
 from gateway.engine.runner import ModelRunner
 from gateway.engine.shelf import Shelf
 
@@ -36,6 +37,8 @@ class Stats:
     prompt_tokens_cached: int
     generated: int
     steps: int
+    guessed: int
+    guessed_right: int
     last_step_age: float  # seconds since anything was computed while there is something to compute; else 0
     cache_bytes: int
     cache_hits: int
@@ -55,9 +58,7 @@ class Generator:
         shelf: Callable[[ModelFacts], Shelf] | None = None,
     ) -> None:
         self._limits = limits or Limits()
-        self._runner = ModelRunner(
-            load, eos_ids, self._limits.cache_bytes, self._limits.max_kv_size, shelf, self._limits.streams
-        )
+        self._runner = ModelRunner(load, eos_ids, self._limits, shelf)
         self._coordinator = Coordinator(self._runner, self._limits, self._tell)
         self.on_event: Callable[[Job, Event], None] = lambda job, event: None  # hears every event, on the event loop
         self._thread = threading.Thread(target=self._coordinator.main, name="generation", daemon=True)
@@ -124,6 +125,7 @@ class Generator:
     def stats(self) -> Stats:
         schedule, counters, prefixes = self._coordinator.schedule, self._coordinator.counters, self._runner.prefixes
         kept = prefixes.stats().kept if prefixes is not None else None
+        guesses = self._runner.speculation
         waiting = len(schedule.waiting)
         return Stats(
             running=len(self._coordinator.generations) - waiting,
@@ -133,6 +135,8 @@ class Generator:
             prompt_tokens_cached=counters.cached,
             generated=counters.generated,
             steps=counters.steps,
+            guessed=guesses.guessed if guesses else 0,
+            guessed_right=guesses.right if guesses else 0,
             last_step_age=self._coordinator.pace.silence() if self._coordinator.generations else 0.0,
             cache_bytes=kept.nbytes if kept else 0,
             cache_hits=kept.hits if kept else 0,

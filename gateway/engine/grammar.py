@@ -57,8 +57,16 @@ class Guide:
         return _one_line(self._matcher.get_error()) if self._matcher.is_error() else None
 
     def copy(self) -> Guide:
-        """Another one in the same state, for another answer to the same request."""
+        """Another one in the same state."""
         return Guide(self._matcher.deep_copy())
+
+    def allows(self, tokens: Sequence[int]) -> int:
+        """How many of these tokens, from the first on, may come next one after the other."""
+        return int(self._matcher.validate_tokens(list(tokens)))
+
+    def forced(self) -> list[int]:
+        """Tokens that spell what must come next; empty where there is a choice."""
+        return list(self._matcher.compute_ff_tokens())
 
 
 class Grammars:

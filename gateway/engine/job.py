@@ -7,7 +7,7 @@ uses) computes them. Knows nothing of MLX, text, HTTP or how anything is compute
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -42,6 +42,18 @@ class Constraint(Protocol):
 
     def accept(self, token: int) -> None:
         """Take the token that was chosen."""
+        ...
+
+    def copy(self) -> Constraint:
+        """Another one in the same state."""
+        ...
+
+    def allows(self, tokens: Sequence[int]) -> int:
+        """How many of these tokens, from the first on, may come next one after the other."""
+        ...
+
+    def forced(self) -> list[int]:
+        """Tokens that spell what must come next; empty where there is a choice."""
         ...
 
 

@@ -107,7 +107,9 @@ class _Figures(Collector):
             "prompt_tokens_computed": ("Prompt tokens computed.", stats.prompt_tokens_computed),
             "prompt_tokens_cached": ("Prompt tokens found in the prefix cache.", stats.prompt_tokens_cached),
             "generated_tokens": ("Tokens generated.", stats.generated),
-            "steps": ("Decoding steps.", stats.steps),
+            "steps": ("Forward passes.", stats.steps),
+            "guessed_tokens": ("Tokens guessed and checked.", stats.guessed),
+            "guessed_tokens_right": ("Of those, tokens that came true.", stats.guessed_right),
             "prefix_cache_hits": ("Prompts that began with a kept prefix.", stats.cache_hits),
             "prefix_cache_evictions": ("Prefixes given up to make room.", stats.cache_evictions),
         }

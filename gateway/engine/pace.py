@@ -32,14 +32,11 @@ class Pace:
         """Work was started; if nothing went on before, the silence begins here."""
         self._last = time.monotonic()
 
-    def filled(self, tokens: int, seconds: float) -> None:
-        """A chunk of so many tokens took so long."""
+    def stepped(self, tokens: int, seconds: float) -> None:
+        """A step with so many prompt tokens in it took so long."""
         self._last = time.monotonic()
         if tokens >= _SMALLEST_CHUNK and seconds > 0:
             self._rate = _mean(self._rate, tokens / seconds)
-
-    def decoded(self) -> None:
-        self._last = time.monotonic()
 
     def ended(self, seconds: float) -> None:
         """A request is through; it took so long."""

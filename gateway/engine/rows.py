@@ -14,8 +14,6 @@ import mlx.core as mx
 from mlx_lm.models import base
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
-from distill.mlx.cpu import on_cpu
-from gateway.engine.slots import SlotCaches
 from gateway.engine.window import WindowCache
 
 _ROW_BY_ROW = (KVCache, RotatingKVCache, WindowCache)
@@ -85,7 +83,7 @@ def join(layers: list[Any], caches: list[Any], *, merged: bool) -> list[Any]:
     if not layers:
         layers = [_layer(cache, merged=merged) for cache in caches]
     for layer, cache in zip(layers, caches, strict=True):
-        if isinstance(layer, RowCaches | SlotCaches):
+        if isinstance(layer, RowCaches):
             layer.add(cache)
         elif layer is not None:
             layer.extend(type(cache).merge([cache]))
@@ -94,6 +92,4 @@ def join(layers: list[Any], caches: list[Any], *, merged: bool) -> list[Any]:
 
 def _layer(cache: Any, *, merged: bool) -> Any:
     """An empty layer for caches like this one; None where mlx-lm's own is made of the first."""
-    if merged or type(cache) not in _ROW_BY_ROW:
-        return None
-    return SlotCaches() if type(cache) is KVCache and on_cpu() else RowCaches()
+    return None if merged or type(cache) not in _ROW_BY_ROW else RowCaches()

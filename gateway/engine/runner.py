@@ -1,4 +1,4 @@
-"""The model at work: loading it, computing prompts, decoding, keeping prefixes.
+"""The model at work: loading it, having steps computed, keeping prefixes.
 
 Owns the model, the batch and what is kept of prompts. Everything belongs to one thread, inside `at_work`. Knows nothing
 of order, fairness or the asyncio side.
@@ -6,31 +6,43 @@ of order, fairness or the asyncio side.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import structlog
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from distill.errors import ModelError
-from distill.mlx import allocator
+from distill.mlx import allocator, blas, head
 from distill.mlx.cpu import on_cpu
 from distill.mlx.load import LoadedModel, ModelFacts
-from gateway.engine import rows
 from gateway.engine.adapters import Adapter, AdapterLayers
-from gateway.engine.batch import Batch
+from gateway.engine.batch import Batch, Piece, Said
+from gateway.engine.devicebatch import DeviceBatch
 from gateway.engine.generation import Generation
-from gateway.engine.job import Job, Token
+from gateway.engine.host import Cores
+from gateway.engine.hostbatch import HostBatch
+from gateway.engine.job import Job, Sampling
+from gateway.engine.limits import Limits
 from gateway.engine.prefix import PrefixCache, prefix_cache
+from gateway.engine.scheduler import Step
 from gateway.engine.shelf import Shelf
-from gateway.engine.window import WindowCache
+from gateway.engine.speculation import Speculation
 
 _log = structlog.get_logger()
-_TRIED = 16  # tokens of the trial prompt
+_TRIED = [list(range(1, 16)), list(range(2, 8))]  # the prompts that a model is tried with
+_NEAR = 0.05  # what log-probabilities may differ by when a batch computes what the model computes alone
+_WRONG = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+)  # what a prompt, or a model, may not be up to
 
 
 @dataclass(frozen=True)
@@ -40,17 +52,10 @@ class Chunk:
     `error`: why this prompt cannot be computed.
     """
 
+    generation: Generation
     tokens: int
     cached: int | None
     error: Exception | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a decoding step brought: the tokens, and how long it took in seconds."""
-
-    said: list[tuple[Generation, Token]]
-    seconds: float
 
 
 class ModelRunner:
@@ -60,19 +65,16 @@ class ModelRunner:
         self,
         load: Callable[[], LoadedModel],
         eos_ids: Collection[int],
-        cache_bytes: int,
-        max_kv_size: int | None,
+        limits: Limits,
         shelf: Callable[[ModelFacts], Shelf] | None,
-        abreast: int = 1,
     ) -> None:
-        """`abreast`: prompts computed side by side, more than one on a CPU only."""
-        self._abreast = abreast
         self._load = load
         self._eos_ids = eos_ids
-        self._cache_bytes = cache_bytes
-        self._max_kv_size = max_kv_size
+        self._limits = limits
         self._shelf = shelf
+        self._cores = Cores(limits.cores)
         self._admitted: list[Adapter] = []
+        self.speculation = Speculation() if limits.speculate else None
         self.prefixes: PrefixCache | None = None  # None: not loaded, or a window's caches, which are never shared
         self.token_bytes = 0  # of keys and values, for each token of a request
         self.row_bytes = 0  # of states that do not grow, for each request
@@ -80,15 +82,19 @@ class ModelRunner:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """The thread's streams, one for each prompt of those abreast; all else uses the first."""
-        own = mx.new_thread_local_stream(mx.default_device())
-        with mx.stream(own):
-            self._streams: list[Any] = [own, *(mx.new_stream(mx.cpu) for _ in range(self._abreast - 1))]
+        """A stream of the thread's own, and the cores that it may use."""
+        with blas.threads(self._limits.cores), mx.stream(mx.new_thread_local_stream(mx.default_device())):
             try:
                 yield
             finally:
                 self.close()
+                self._cores.close()
                 mx.clear_streams()  # a thread that leaves streams behind takes the process down at its exit
+
+    @property
+    def share(self) -> float:
+        """Of the time of steps with prompts in them, what running streams should get in steps of their own."""
+        return self._batch.share
 
     @property
     def resident(self) -> bool:
@@ -103,10 +109,13 @@ class ModelRunner:
         for adapter in self._admitted:
             self._adapters.wrap(adapter)
         self.model_bytes = mx.get_active_memory()
-        caches, merged = self._try_out()
-        self._batch = Batch(loaded.model, self._adapters, self._eos_ids, ahead=not on_cpu(), merged=merged)
-        if self._max_kv_size is None:
-            self.prefixes = prefix_cache(caches, self._cache_bytes, self._shelf(loaded) if self._shelf else None)
+        caches = _tried(self._model)
+        self.token_bytes = sum(_token_bytes(cache) for cache in caches)
+        self.row_bytes = sum(cache.nbytes for cache in caches if not _token_bytes(cache))
+        self._batch = self._suitable_batch(caches)
+        if self._limits.max_kv_size is None:
+            shelf = self._shelf(loaded) if self._shelf else None
+            self.prefixes = prefix_cache(caches, self._limits.cache_bytes, shelf)
         return loaded.facts
 
     def close(self) -> None:
@@ -131,72 +140,38 @@ class ModelRunner:
         if self.prefixes is not None and all(other.digest != adapter.digest for other in self._admitted):
             self.prefixes.forget(adapter.digest)
 
-    def _start(self, generation: Generation) -> None:
-        """Give a generation its caches, with what is kept of its prompt."""
-        before = generation.tokens[:-1]  # the last one is computed in the batch
-        caches, known = self.prefixes.fetch(generation.job.key, before) if self.prefixes else (None, 0)
-        generation.caches = caches or self._fresh(generation.job.shared)
-        generation.done = generation.cached = known
-
-    def fill(self, generations: Sequence[Generation], most: int) -> list[Chunk]:
-        """Compute the next chunk of each prompt, at most so many tokens, side by side on streams of their own."""
-        chunks = []
-        for generation, stream in zip(generations, self._streams, strict=False):
-            with mx.stream(stream):
-                chunks.append(self._begin_chunk(generation, most))
-        mx.eval([cache.state for generation in generations for cache in generation.caches or ()])
-        for generation in generations:
-            self._end_chunk(generation)
-        return chunks
-
-    def decode(self, joining: Sequence[Generation], leaving: Sequence[Generation]) -> Step:
-        """Change the batch's rows, and give every row its next token."""
-        began = time.perf_counter()
-        for generation in leaving:
+    def step(self, step: Step, most: int) -> tuple[list[Chunk], Said]:
+        """Change the batch's rows, compute at most so many tokens of prompts, and give every row its next tokens."""
+        for generation in step.leaving:
             self._batch.leave(generation)
             self._keep(generation)
-        for generation in joining:
+        for generation in step.joining:
             self._batch.join(generation)
-        said = self._batch.step()
+        pieces = self._pieces(step.filling, most)
+        failed, said = self._compute(pieces)
         for generation, token in said:
             if token.finish is not None:
                 self._keep(generation)
-        return Step(said, time.perf_counter() - began)
+        return [self._computed(piece, failed.get(piece.generation)) for piece in pieces], said
 
-    def rest(self) -> None:
-        """Give back what only the next batch would need."""
-        self._batch.clear()
-
-    def _begin_chunk(self, generation: Generation, most: int) -> Chunk:
-        """Queue the computation of a chunk; an error is this prompt's alone."""
-        first = generation.caches is None
-        try:
-            if first:
+    def _pieces(self, generations: Sequence[Generation], most: int) -> list[Piece]:
+        """What of each prompt is computed in a step of so many tokens: of the first one in any case something."""
+        pieces: list[Piece] = []
+        for generation in generations:
+            if most <= 0:
+                break
+            if generation.caches is None:
                 self._start(generation)
-            end, done = self._end_of_chunk(generation, most), generation.done
-            if end > done:
-                with self._adapters.applied([generation.job.adapter]):
-                    self._model(mx.array([generation.tokens[done:end]]), cache=generation.caches)
-            generation.done = end
-            return Chunk(end - done, generation.cached if first else None)
-        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
-            generation.caches = None
-            return Chunk(0, None, error)
+            pieces.append(Piece(generation, self._end_of_chunk(generation, most)))
+            most -= len(pieces[-1].tokens)
+        return pieces
 
-    def _end_chunk(self, generation: Generation) -> None:
-        """Keep what will be asked for again: the shared beginning, and the whole prompt."""
-        if self.prefixes is None or generation.caches is None:
-            return
-        job, done = generation.job, generation.done
-        if done == job.shared or generation.to_compute == 0:
-            self.prefixes.keep(job.key, generation.tokens[:done], generation.caches)
-        if generation.to_compute == 0:
-            self._tell_of_use(job)
-
-    def _tell_of_use(self, job: Job) -> None:
-        """A prefix that several conversations use is worth more than others."""
-        if self.prefixes is not None and 0 < job.shared < len(job.prompt):
-            self.prefixes.used(job.key, job.prompt[: job.shared], job.conversation, job.private)
+    def _start(self, generation: Generation) -> None:
+        """Give a generation its caches, with what is kept of its prompt."""
+        before = generation.tokens[:-1]  # the last one is computed as a row's
+        caches, known = self.prefixes.fetch(generation.job.key, before) if self.prefixes else (None, 0)
+        self._batch.start(generation, caches)
+        generation.done = generation.cached = known
 
     def _end_of_chunk(self, generation: Generation, most: int) -> int:
         """Chunks of equal length, none longer than `most`, and one of them ends with the shared beginning."""
@@ -205,51 +180,95 @@ class ModelRunner:
         left = end - generation.done
         return generation.done + (-(-left // -(-left // most)) if left else 0)
 
+    def _compute(self, pieces: Sequence[Piece]) -> tuple[dict[Generation, Exception], Said]:
+        """A forward pass over pieces and rows. If it fails, each piece is tried apart: an error is one prompt's."""
+        work = [piece for piece in pieces if piece.tokens]
+        try:
+            return {}, self._batch.step(work)
+        except _WRONG as error:
+            if not work:
+                raise
+            if len(work) == 1:
+                return {work[0].generation: error}, []
+        failed: dict[Generation, Exception] = {}
+        said: Said = []
+        for piece in work:
+            wrong, more = self._compute([piece])
+            failed |= wrong
+            said += more
+        return failed, said
+
+    def _computed(self, piece: Piece, error: Exception | None) -> Chunk:
+        generation, before = piece.generation, piece.generation.done
+        if error is not None:
+            generation.caches = None
+            return Chunk(generation, 0, None, error)
+        generation.done = piece.end
+        self._keep_prompt(generation)
+        return Chunk(generation, piece.end - before, generation.cached if before == generation.cached else None)
+
+    def _keep_prompt(self, generation: Generation) -> None:
+        """Keep what will be asked for again: the shared beginning, and the whole prompt."""
+        if self.prefixes is None or generation.caches is None:
+            return
+        job, done = generation.job, generation.done
+        if done == job.shared or generation.to_compute == 0:
+            self.prefixes.keep(job.key, generation.tokens[:done], generation.caches)
+        if generation.to_compute == 0 and 0 < job.shared < len(job.prompt):
+            # a prefix that several conversations use is worth more than others
+            self.prefixes.used(job.key, job.prompt[: job.shared], job.conversation, job.private)
+
     def _keep(self, generation: Generation) -> None:
         """Keep what a row that is out of the batch has computed: its conversation may go on."""
         if self.prefixes is not None and generation.caches is not None:
             self.prefixes.keep(generation.job.key, generation.tokens[: generation.done], generation.caches)
         generation.caches = None
 
-    def _fresh(self, keep: int) -> list[Any]:
-        caches = make_prompt_cache(self._model)
-        if self._max_kv_size is None:
-            return list(caches)
-        return [WindowCache(self._max_kv_size, keep) if type(cache) is KVCache else cache for cache in caches]
+    def _suitable_batch(self, caches: list[Any]) -> Batch:
+        """The first kind of batch that computes what the model computes alone. Raises ModelError: there is none."""
+        model, adapters, size = self._model, self._adapters, self._limits.max_kv_size
+        if on_cpu() and size is None and all(type(cache) is KVCache for cache in caches) and head.is_known(model):
+            host = HostBatch(model, adapters, self._eos_ids, self._cores, self.speculation)
+            if _agrees(host, model):
+                return host
+        apart = DeviceBatch(model, adapters, self._eos_ids, max_kv_size=size)
+        if _agrees(apart, model):
+            return apart
+        if size is not None:
+            raise ModelError("this model's attention does not allow max_kv_size; start it without")
+        _log.info("rows are merged", reason="this model does attention in a way of its own")
+        return DeviceBatch(model, adapters, self._eos_ids, merged=True)
 
-    def _try_out(self) -> tuple[list[Any], bool]:
-        """A short prompt through the model, then two rows of different lengths: compiles what there is to compile and
-        shows what a request costs in memory. Caches that have run, and whether rows have to be merged for decoding.
-        """
-        prompts = [list(range(1, _TRIED)), list(range(2, _TRIED // 2))]
-        caches = [self._prefilled(prompt) for prompt in prompts]
-        self.token_bytes = sum(_token_bytes(cache) for cache in caches[0])
-        self.row_bytes = sum(cache.nbytes for cache in caches[0] if not _token_bytes(cache))
-        alone = mx.concatenate([self._model(mx.array([[*prompt, 1]]))[:, -1] for prompt in prompts])
-        try:
-            together = self._side_by_side(caches)
-            agree = bool(mx.allclose(alone.astype(mx.float32), together.astype(mx.float32), rtol=0.05, atol=0.05))
-        except (TypeError, ValueError, AttributeError, IndexError):
-            agree = False
-        if not agree:
-            if self._max_kv_size is not None:
-                raise ModelError("this model's attention does not allow max_kv_size; start it without")
-            _log.info("rows are merged", reason="this model does attention in a way of its own")
-        return self._prefilled(prompts[0]), not agree
 
-    def _prefilled(self, prompt: list[int]) -> list[Any]:
-        caches = make_prompt_cache(self._model)
-        self._model(mx.array([prompt]), cache=caches)
-        mx.eval([cache.state for cache in caches])
-        return list(caches)
+def _tried(model: nn.Module) -> list[Any]:
+    """Caches that have run."""
+    caches = make_prompt_cache(model)
+    model(mx.array([_TRIED[0]]), cache=caches)
+    mx.eval([cache.state for cache in caches])
+    return list(caches)
 
-    def _side_by_side(self, caches: list[list[Any]]) -> mx.array:
-        layers: list[Any] = []
-        for row in caches:
-            layers = rows.join(layers, row, merged=False)
-        logits: mx.array = self._model(mx.array([[1], [1]]), cache=layers)[:, -1]
-        mx.eval(logits)
-        return logits
+
+def _agrees(batch: Batch, model: nn.Module) -> bool:
+    """Whether two prompts of different lengths go on in the batch as they do alone: models may attend in ways of their
+    own. The batch is empty afterwards."""
+    trials = [Generation.of(Job([*prompt, 1], 4, Sampling(temperature=0.0))) for prompt in _TRIED]
+    try:
+        for trial in trials:
+            batch.start(trial, None)
+        batch.step([Piece(trial, len(trial.tokens) - 1) for trial in trials])
+        for trial in trials:
+            trial.done = len(trial.tokens) - 1
+            batch.join(trial)
+        said = batch.step() + batch.step()  # a device's tokens are known a step later
+    except _WRONG:
+        return False
+    finally:
+        for row in list(batch.rows):
+            batch.leave(row)
+    firsts = dict(reversed(said))
+    logits = [model(mx.array([trial.job.prompt]))[0, -1].astype(mx.float32) for trial in trials]
+    alone = [logits[i][firsts[trial].id] - mx.logsumexp(logits[i]) for i, trial in enumerate(trials)]
+    return all(abs(one.item() - firsts[trial].logprob) < _NEAR for one, trial in zip(alone, trials, strict=True))
 
 
 def _token_bytes(cache: Any) -> int:

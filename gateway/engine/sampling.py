@@ -7,11 +7,12 @@ is evaluated here: a choice can be queued behind the step that computes its logi
 
 from __future__ import annotations
 
+import copy
 import math
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random
+from hashlib import blake2b
 
 import mlx.core as mx
 import numpy as np
@@ -46,7 +47,8 @@ class Chosen:
 class Row:
     """One request's side of the choice: what it asked for and what it has said so far. No array belongs to it.
 
-    Its random numbers go on with `accept`: a choice that nobody took can be made again, and comes out the same.
+    Its random numbers go on with `accept`: a choice that nobody took can be made again, and comes out the same. They
+    hang on seed and place alone (as in Salmon et al. 2011), so that choices can be made ahead.
     """
 
     def __init__(
@@ -55,8 +57,7 @@ class Row:
         self.sampling = sampling
         self.constraint = constraint
         self.top = top
-        self._random = Random(sampling.seed)
-        self.draw = self._drawn()
+        self._said = 0
         # what changes logits, as columns: token, bias, repetition penalty, times generated
         self._place: dict[int, int] = {}
         self._tokens, self._bias, self._factor, self._count = array("q"), array("f"), array("f"), array("f")
@@ -69,13 +70,34 @@ class Row:
 
     def accept(self, token: int) -> None:
         """Take the token that was chosen."""
-        self.draw = self._drawn()
+        self._said += 1
         if self._penalises:
             place = self._at(token)
             self._factor[place] = self.sampling.repetition_penalty
             self._count[place] += 1
         if self.constraint is not None:
             self.constraint.accept(token)
+
+    def along(self, guessed: Sequence[int]) -> list[Row]:
+        """The row as it is now, and as it will be after each of these tokens, should they be chosen."""
+        rows = [self]
+        for token in guessed:
+            later = rows[-1]._copy()
+            later.accept(token)
+            rows.append(later)
+        return rows
+
+    def _copy(self) -> Row:
+        row = copy.copy(self)
+        row._place = dict(self._place)
+        row._tokens, row._bias, row._factor, row._count = (
+            self._tokens[:],
+            self._bias[:],
+            self._factor[:],
+            self._count[:],
+        )
+        row.constraint = self.constraint.copy() if self.constraint is not None else None
+        return row
 
     def edits(self, vocabulary: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """(tokens, added, divided by, subtracted): what bias and penalties do to logits; None: nothing.
@@ -91,9 +113,11 @@ class Row:
         known = tokens < vocabulary
         return tokens[known], bias[known], factor[known], less[known].astype(np.float32)
 
-    def _drawn(self) -> tuple[float, float]:
-        """The next two numbers between 0 and 1, neither included."""
-        high, low = divmod(self._random.getrandbits(2 * _DRAW_BITS), 1 << _DRAW_BITS)
+    @property
+    def draw(self) -> tuple[float, float]:
+        """Two numbers between 0 and 1, neither included, for the next choice."""
+        digest = blake2b(f"{self.sampling.seed} {self._said}".encode(), digest_size=8).digest()
+        high, low = (int.from_bytes(half, "little") % (1 << _DRAW_BITS) for half in (digest[:4], digest[4:]))
         return (high + 0.5) / (1 << _DRAW_BITS), (low + 0.5) / (1 << _DRAW_BITS)
 
     @property

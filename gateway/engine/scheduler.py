@@ -7,44 +7,39 @@ them it is told.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.engine.generation import Generation
 
 _OLDEST_EVERY = 4  # of so many prompt chunks one goes to who came first, the others to who needs the least
-_SHARE = 0.25  # of the time that prompts take goes to streams that are running already
 
 
 @dataclass(frozen=True)
-class Fill:
-    """Compute a chunk of the prompt of each of these generations, side by side."""
-
-    generations: list[Generation]
-
-
-@dataclass(frozen=True)
-class Decode:
-    """Take these rows in, let those go, and give every row its next token."""
+class Step:
+    """Take these rows in, let those go, compute the prompts of `filling` as far as one step goes, the first ones first,
+    and give every row its next token."""
 
     joining: list[Generation]
     leaving: list[Generation]
+    filling: list[Generation]
 
 
 class Scheduler:
-    """At most `batch` generations are under way at once, and the prompts of `abreast` are computed side by side."""
+    """At most `batch` generations are under way at once. For the time of steps with prompts in them, `share` of it goes
+    to steps without, so that running streams go on; 0 where they lose nothing by going along."""
 
-    def __init__(self, batch: int, abreast: int) -> None:
+    def __init__(self, batch: int, share: float = 0.0) -> None:
         self._batch = batch
-        self._abreast = abreast
+        self.share = share
         self.waiting: list[Generation] = []
         self.filling: list[Generation] = []  # admitted, prompt not computed
         self.decoding: list[Generation] = []  # prompt computed; in the batch, or about to join it
         self._joining: list[Generation] = []
         self._leaving: list[Generation] = []
         self._returning: list[Generation] = []  # of those that leave: they come back
-        self._chunks = 0
-        self._owed = 0.0  # seconds of decoding before the next chunk
+        self._chunks = 0  # steps with prompts in them
+        self._owed = 0.0  # seconds of steps without prompts before the next one with
 
     @property
     def busy(self) -> bool:
@@ -95,38 +90,40 @@ class Scheduler:
             self.waiting.remove(generation)
             self.filling.append(generation)
 
-    def next(self) -> Fill | Decode | None:
+    def next(self) -> Step | None:
         """What to compute now; None: there is nothing."""
-        if (self.decoding or self._leaving) and (self._owed > 0 or not self.filling):
-            work = Decode(self._joining, self._leaving)
-            self._joining, self._leaving = [], []
-            return work
-        return Fill(self._next_chunks()) if self.filling else None
+        if not (self.filling or self.decoding or self._leaving):
+            return None
+        filling = [] if self.decoding and self._owed > 0 else self._in_order()
+        step = Step(self._joining, self._leaving, filling)
+        self._joining, self._leaving = [], []
+        return step
 
-    def filled(self, generations: list[Generation], seconds: float) -> None:
-        """A chunk of each is computed; it took so long."""
-        if self.decoding:
-            self._owed = seconds * _SHARE
-        for generation in generations:
-            if generation in self.filling and generation.to_compute == 0:
-                self.filling.remove(generation)
-                self.decoding.append(generation)
-                self._joining.append(generation)
-
-    def decoded(self, step: Decode, ended: list[Generation], seconds: float) -> None:
-        """A step is done; these rows ended with it and are out of the batch."""
-        self._owed -= seconds
+    def computed(self, step: Step, ended: Sequence[Generation], seconds: float) -> None:
+        """A step is done, it took so long; the rows in `ended` ended with it and are out of the batch."""
+        if step.filling:
+            self._owed = seconds * self.share
+        else:
+            self._owed -= seconds
         for generation in [generation for generation in step.leaving if generation in self._returning]:
             self._returning.remove(generation)
             self.waiting.insert(0, generation)
         for generation in ended:
             self.decoding.remove(generation)
+        for generation in step.filling:
+            if generation in self.filling and generation.to_compute == 0:
+                self.filling.remove(generation)
+                self.decoding.append(generation)
+                self._joining.append(generation)
 
-    def _next_chunks(self) -> list[Generation]:
+    def _in_order(self) -> list[Generation]:
+        """Who needs the least first; now and then who came first, so that a long prompt is not forgotten."""
+        if not self.filling:
+            return []
         self._chunks += 1
         order = sorted(self.filling, key=lambda generation: generation.to_compute)
         if self._chunks % _OLDEST_EVERY == 0:
             oldest = min(order, key=lambda generation: generation.arrived)
             order.remove(oldest)
             order.insert(0, oldest)
-        return order[: self._abreast]
+        return order

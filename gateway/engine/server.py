@@ -42,7 +42,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8901
     api_key: str = ""  # asked of whoever comes by TCP; needed on an address that others can reach
     parent: int | None = None
-    threads: int = 1  # of the BLAS, on a CPU
+    threads: int = 0  # of the BLAS, on a CPU; 0: one for each core
     batch: int = 16  # requests decoded together
     queue: int = 64  # requests that may wait; further ones get 503
     prefill_step: int = 256  # prompt tokens computed in one piece, at most
@@ -52,14 +52,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     memory_gb: float | None = None  # in all (10^9 bytes); None: what the machine allows
     max_kv_size: int | None = None  # tokens of context kept for each request; None: all
     idle_unload: float = 0.0  # seconds without a request, after which the model leaves memory; 0: never
-    abreast: int | None = None  # prompts computed side by side; None: two on a CPU, one elsewhere
+    speculate: bool = True  # on a CPU: guess tokens ahead and check them together
     warmup: bool = True  # a first answer is generated before anybody asks
     drain: float = 10.0  # seconds that running requests get when the engine is told to end
     stalled: float = 120.0  # seconds without a step, with work to do, after which /health says 503
 
     def __post_init__(self) -> None:
         least: dict[str, float] = {"batch": 1, "queue": 0, "prefill_step": 1, "cache_bytes": 0, "prefix_disk_bytes": 0}
-        least |= {"memory_gb": 0.1, "max_kv_size": 16, "idle_unload": 0, "abreast": 1, "drain": 0, "stalled": 1e-9}
+        least |= {"threads": 0, "memory_gb": 0.1, "max_kv_size": 16, "idle_unload": 0, "drain": 0, "stalled": 1e-9}
         for name, lowest in least.items():
             value = getattr(self, name)
             if value is not None and not value >= lowest:  # so put, NaN is refused too
@@ -76,7 +76,7 @@ async def run_engine(settings: EngineSettings) -> None:
     else:
         check_reach(settings.host, settings.api_key)
         check_port(settings.host, settings.port)
-    blas.prepare(settings.threads)
+    blas.prepare(settings.threads or 1)
     allocator.keep_memory()
     from gateway.engine.app import create_app  # imports MLX, which must find the BLAS loaded
 
@@ -104,7 +104,7 @@ async def run_engine(settings: EngineSettings) -> None:
 
 
 def _served(settings: EngineSettings) -> ServedModel:
-    from gateway.engine.coordinator import Limits
+    from gateway.engine.limits import Limits
     from gateway.engine.served import ServedModel
 
     limits = Limits(
@@ -115,7 +115,8 @@ def _served(settings: EngineSettings) -> ServedModel:
         memory_bytes=round(settings.memory_gb * 1e9) if settings.memory_gb is not None else None,
         max_kv_size=settings.max_kv_size,
         idle_unload_seconds=settings.idle_unload,
-        abreast=settings.abreast or (1 if settings.threads > 1 else None),  # streams and threads fight for the cores
+        threads=settings.threads,
+        speculate=settings.speculate,
     )
     shelf = (settings.prefix_disk, settings.prefix_disk_bytes) if settings.prefix_disk is not None else None
     return ServedModel(settings.name or settings.model.name, settings.model, settings.adapters_root, limits, shelf)

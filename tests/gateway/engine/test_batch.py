@@ -11,9 +11,13 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from distill.mlx import attend
 from gateway.engine.adapters import AdapterLayers
-from gateway.engine.batch import Batch
+from gateway.engine.batch import Batch, Piece, Said
+from gateway.engine.devicebatch import DeviceBatch
 from gateway.engine.generation import Generation
-from gateway.engine.job import Job, Sampling, Token
+from gateway.engine.host import Cores
+from gateway.engine.hostbatch import HostBatch
+from gateway.engine.job import Job, Sampling
+from gateway.engine.speculation import Speculation
 from gateway.engine.window import WindowCache
 
 GREEDY = Sampling(temperature=0)
@@ -42,10 +46,8 @@ def hybrid() -> nn.Module:
     )
 
 
-@pytest.fixture(params=[plain, rotating, hybrid])
-def model(request: pytest.FixtureRequest) -> nn.Module:
+def initialised(made: nn.Module) -> nn.Module:
     mx.random.seed(3)
-    made: nn.Module = request.param()
     weights = [(name, mx.random.normal(a.shape) * 0.2) for name, a in tree_flatten(made.parameters())]
     made.load_weights(weights, strict=False)
     made.eval()
@@ -67,41 +69,75 @@ def alone(model: nn.Module, tokens: list[int], count: int) -> list[int]:
     return out
 
 
-def filled(model: nn.Module, tokens: list[int], count: int) -> Generation:
+def filled(batch: Batch, tokens: list[int], count: int, said: Said | None = None) -> Generation:
+    """A prompt that is computed up to its last token, in two pieces; what the rows in the batch say meanwhile."""
     generation = Generation.of(Job(tokens, count, GREEDY))
-    generation.caches = make_prompt_cache(model)
-    model(mx.array([tokens[:-1]]), cache=generation.caches)
-    mx.eval([cache.state for cache in generation.caches])
-    generation.done = len(tokens) - 1
+    batch.start(generation, None)
+    for end in (len(tokens) // 2, len(tokens) - 1):
+        more = batch.step([Piece(generation, end)])
+        generation.done = end
+        if said is not None:
+            said += more
     return generation
 
 
-@pytest.mark.parametrize("ahead", [False, True])
-@pytest.mark.parametrize("merged", [False, True])
-def test_rows_that_come_and_go_say_what_they_say_alone(model: nn.Module, ahead: bool, merged: bool) -> None:
-    batch = Batch(model, AdapterLayers(model), {98}, ahead=ahead, merged=merged)
+def device(model: nn.Module) -> Batch:
+    return DeviceBatch(model, AdapterLayers(model), {98})
+
+
+def merged(model: nn.Module) -> Batch:
+    return DeviceBatch(model, AdapterLayers(model), {98}, merged=True)
+
+
+def host(model: nn.Module) -> Batch:
+    return HostBatch(model, AdapterLayers(model), {98}, Cores(2))
+
+
+def guessing(model: nn.Module) -> Batch:
+    return HostBatch(model, AdapterLayers(model), {98}, Cores(2), Speculation())
+
+
+MAKES = [(plain, make) for make in (device, merged, host, guessing)] + [
+    (kind, make) for kind in (rotating, hybrid) for make in (device, merged)
+]
+
+
+@pytest.fixture(params=MAKES, ids=lambda pair: "-".join(part.__name__ for part in pair))
+def model_and_batch(request: pytest.FixtureRequest) -> tuple[nn.Module, Batch]:
+    """Every kind of model in every kind of batch that can compute it."""
+    kind, make = request.param
+    model = initialised(kind())
+    return model, make(model)
+
+
+def test_rows_that_come_and_go_say_what_they_say_alone(model_and_batch: tuple[nn.Module, Batch]) -> None:
+    model, batch = model_and_batch
     counts = [6, 14, 3, 9, 11]
-    generations = [filled(model, prompt(i), count) for i, count in enumerate(counts)]
-    said: list[tuple[Generation, Token]] = []
-    for generation in generations:  # each joins two steps after the one before
-        batch.join(generation)
+    said: Said = []
+    generations: list[Generation] = []
+    for i, count in enumerate(counts):  # each joins two steps after the one before
+        generations.append(filled(batch, prompt(i), count, said))
+        batch.join(generations[-1])
         said += batch.step() + batch.step()
     leaver = generations[4]
-    batch.leave(leaver)
+    if leaver in batch.rows:
+        batch.leave(leaver)
     while batch.rows:
         said += batch.step()
-    for i, generation in enumerate(generations[:4]):
+    for generation, count in zip(generations[:4], counts, strict=False):
         tokens = [token for g, token in said if g is generation]
-        assert [token.id for token in tokens] == alone(model, prompt(i), counts[i])[: len(tokens)]
+        assert generation.tokens[len(generation.job.prompt) :] == alone(model, generation.job.prompt, count)
+        assert [token.id for token in tokens] == generation.tokens[len(generation.job.prompt) :]
         assert tokens[-1].finish is not None
         assert [token.finish for token in tokens[:-1]] == [None] * (len(tokens) - 1)
     assert leaver.tokens[: len(prompt(4))] == prompt(4)
     assert leaver.caches is not None
 
 
-def test_a_row_that_left_goes_on_from_its_caches(model: nn.Module) -> None:
-    batch = Batch(model, AdapterLayers(model), {98}, ahead=False)
-    one, other = filled(model, prompt(1), 12), filled(model, prompt(2), 30)
+def test_a_row_that_left_goes_on_from_its_caches() -> None:
+    model = initialised(plain())
+    batch = guessing(model)
+    one, other = filled(batch, prompt(1), 12), filled(batch, prompt(2), 30)
     batch.join(one)
     batch.join(other)
     for _ in range(4):

@@ -76,7 +76,7 @@ def test_an_address_that_others_can_reach_wants_a_key(tmp_path: Path, tiny: Path
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch": 0}, {"queue": -1}, {"memory_gb": math.nan}, {"abreast": 0}, {"max_kv_size": 1}, {"stalled": 0}]
+    "wrong", [{"batch": 0}, {"queue": -1}, {"memory_gb": math.nan}, {"threads": -1}, {"max_kv_size": 1}, {"stalled": 0}]
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     [name] = wrong
@@ -137,7 +137,7 @@ def test_an_idle_engine_ends_at_once(start_engine: Start, tiny: Path, free_port:
 
 
 def test_an_engine_told_not_to_warm_up_answers_too(start_engine: Start, tiny: Path, free_port: int) -> None:
-    engine = start_engine(model=str(tiny), port=free_port, warmup=False, max_kv_size=64, abreast=1, memory_gb=1).wait()
+    engine = start_engine(model=str(tiny), port=free_port, warmup=False, max_kv_size=64, memory_gb=1).wait()
     assert ask(engine).status_code == 200
     assert engine.http.get(engine.url + "/health").json()["budget_bytes"] == 10**9
 

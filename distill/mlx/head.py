@@ -1,0 +1,33 @@
+"""A model in two: the body that makes hidden states of tokens, and the head that makes logits of hidden states.
+
+So that logits are computed only where somebody wants them. Owns what is known of how mlx-lm builds its models; whoever
+uses it must try whether a model agrees, as some scale their logits on the way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+
+def is_known(model: nn.Module) -> bool:
+    """Whether the model has a body and a head where this module looks for them."""
+    return hasattr(getattr(model, "model", None), "embed_tokens") and (hasattr(model, "lm_head") or _is_tied(model))
+
+
+def hidden_states(model: nn.Module, tokens: mx.array, caches: list[Any] | None = None) -> mx.array:
+    """(batch, n) tokens → (batch, n, width)."""
+    hidden: mx.array = model.model(tokens, cache=caches)
+    return hidden
+
+
+def logits(model: nn.Module, hidden: mx.array) -> mx.array:
+    """(…, width) → (…, vocabulary)."""
+    made: mx.array = model.model.embed_tokens.as_linear(hidden) if _is_tied(model) else model.lm_head(hidden)
+    return made
+
+
+def _is_tied(model: nn.Module) -> bool:
+    return bool(getattr(getattr(model, "args", None), "tie_word_embeddings", False))
