@@ -62,3 +62,20 @@ print(blas._lend_fortran_runtime(folder), blas._lend_fortran_runtime(folder / "n
 ctypes.CDLL("libgfortran.so.5")  # found by its plain name now, on a machine without one too
 """
     assert python(code) == "True False"
+
+
+@linux
+def test_threads_are_set_for_a_while() -> None:
+    code = """
+from distill.mlx import blas
+blas.prepare(1)
+import mlx.core, numpy
+from threadpoolctl import ThreadpoolController
+def now():
+    return {"cmeel" in l.filepath: l.get_num_threads() for l in ThreadpoolController().lib_controllers}
+before = now()
+with blas.threads(2):
+    print(now()[True], now()[False])
+print(now() == before, before[True])
+"""
+    assert python(code).split() == ["2", "1", "True", "1"]

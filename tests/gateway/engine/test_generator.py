@@ -103,6 +103,29 @@ async def test_a_seed_gives_the_same_choices_alone_and_in_a_batch(served: Served
     assert len({tuple(ids) for ids, _ in results}) == 4
 
 
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        GREEDY,
+        Sampling(temperature=0.3, seed=5),
+        Sampling(temperature=0.0, frequency_penalty=0.3),
+        Sampling(temperature=0.4, seed=7, repetition_penalty=1.1, logit_bias={60: 3.0}),
+    ],
+)
+async def test_guesses_change_nothing_that_is_said(tiny: Path, sampling: Sampling) -> None:
+    prompts = [[*PROMPT, *[7, 8, 9, i] * 6] for i in range(3)]  # something to be looked up
+    said = []
+    for speculate in (True, False):
+        served = ServedModel("tiny", tiny, limits=Limits(speculate=speculate))
+        await served.open()
+        results = await asyncio.gather(*(run(served.generator, Job(p, 120, sampling)) for p in prompts))
+        said.append([ids for ids, _ in results])
+        stats = served.generator.stats()
+        await served.close()
+        assert (stats.guessed > 0) == speculate
+    assert said[0] == said[1]
+
+
 async def test_log_probabilities_are_those_of_the_chosen_tokens(served: ServedModel, tiny: Path) -> None:
     events = [event async for event in served.generator.run(Job(PROMPT, 3, GREEDY, top_logprobs=2))]
     tokens = [event for event in events if isinstance(event, Token)]
