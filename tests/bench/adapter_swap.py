@@ -10,13 +10,13 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from distill.render import Renderer
 from tests.bench import load, servers, weights, wire
@@ -31,6 +31,7 @@ _STEADY = ("steady-one", "steady-two")
 _EVERY = 1.0  # seconds between two changes
 _IDS = {"return_token_ids": True}
 
+T = TypeVar("T")
 Start = Callable[..., AbstractContextManager[Server]]  # takes further options of the engine
 
 
@@ -44,15 +45,18 @@ class Changes:
 
 def adapter_swap(options: Options) -> dict[str, Any]:
     """`value` is how many requests failed or were answered differently; pauses in milliseconds."""
-    shape = _TINY if options.tiny else _FULL
+    shape, tokens = (_TINY, 16) if options.tiny else (_FULL, 160)
     with _engines(options) as (start, renderer, folders):
         with start() as server:
             models = _load(server, folders)
             quiet = asyncio.run(load.run(server, renderer, shape, models, **_IDS)).whole()
         with start() as server:
             models = _load(server, folders)
-            outcome, changes = asyncio.run(_under_changes(server, renderer, shape, models, folders))
+            running = load.run(server, renderer, shape, models, **_IDS)
+            outcome, changes = asyncio.run(_under_changes(running, server, folders))
             stale = _stale(server, folders)
+            calm = asyncio.run(_streams(server, models, tokens))
+            moved, more = asyncio.run(_under_changes(_streams(server, models, tokens), server, folders))
         with start(prefix_disk_gb=0) as server:  # and nothing left by the one before
             models = _load(server, folders)
             differences = asyncio.run(_alone(server, outcome, shape, models))
@@ -65,7 +69,8 @@ def adapter_swap(options: Options) -> dict[str, Any]:
         "changes": len(changes.spans),
         "refused": changes.refused,
         "stale": stale,
-        "pauses_ms": pauses(quiet, outcome, changes),
+        "pauses_ms": pauses(quiet.all, outcome.all, changes),
+        "pauses_ms_while_decoding": pauses(calm, moved, more),
     }
 
 
@@ -94,17 +99,27 @@ def _change(server: Server, call: str, **payload: object) -> None:
         raise wire.BrokenAnswerError(f"{call} {payload} was answered {status}: {text}")
 
 
-async def _under_changes(
-    server: Server, renderer: Renderer, shape: Shape, models: list[str], folders: dict[str, Path]
-) -> tuple[Outcome, Changes]:
+async def _under_changes(running: Awaitable[T], server: Server, folders: dict[str, Path]) -> tuple[T, Changes]:
     changes = Changes()
     changing = asyncio.create_task(_keep_changing(server, folders, changes))
     try:
-        outcome = await load.run(server, renderer, shape, models, **_IDS)
+        outcome = await running
     finally:
         changing.cancel()
         await asyncio.wait({changing})
     return outcome, changes
+
+
+async def _streams(server: Server, models: list[str], tokens: int) -> list[Answer]:
+    """Streams that do nothing but decode, two of each model: their prompts have been computed before."""
+    async with wire.session() as http:
+        bodies = [
+            load.request(server, load.conversation(number), tokens, model=models[number % len(models)])
+            for number in range(2 * len(models))
+        ]
+        for body in bodies:
+            await wire.must(http, server.url, {**body, "max_tokens": 1})
+        return list(await asyncio.gather(*(wire.must(http, server.url, body) for body in bodies)))
 
 
 async def _keep_changing(server: Server, folders: dict[str, Path], changes: Changes) -> None:
@@ -176,14 +191,14 @@ async def _swap_and_ask(server: Server, folders: dict[str, Path]) -> dict[str, A
     return {"swaps": 4, "wrong": wrong}
 
 
-def pauses(quiet: Outcome, outcome: Outcome, changes: Changes) -> dict[str, float]:
+def pauses(quiet: list[Answer], moved: list[Answer], changes: Changes) -> dict[str, float]:
     """The longest waits between two pieces of one stream: without changes, and where a change was under way."""
 
-    def gaps(one: Outcome) -> list[tuple[float, float]]:
-        return sorted((gap for answer in one.all for gap in answer.gaps), key=lambda gap: gap[1])
+    def gaps(answers: list[Answer]) -> list[tuple[float, float]]:
+        return sorted((gap for answer in answers for gap in answer.gaps), key=lambda gap: gap[1])
 
     calm = [seconds for _, seconds in gaps(quiet)]
-    busy = gaps(outcome)
+    busy = gaps(moved)
     during = [seconds for end, seconds in busy if _overlaps(end - seconds, end, changes)]
     return {
         "without_p50": round(1000 * statistics.median(calm), 1),

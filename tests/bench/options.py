@@ -17,7 +17,7 @@ class Options:
     """`tiny`: the smallest load that still goes through everything, for a look at the benchmark and not at a figure.
 
     `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many the
-    grammar benchmark samples, `threads` what the engine's BLAS has. `gguf` and `llama_server` are for llama.cpp.
+    grammar benchmark samples, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server` are for llama.cpp.
     """
 
     only: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Options:
     rounds: int = 0
     seconds: float = 600.0
     calls: int = 1000
-    threads: int = 1
+    threads: int = 0
     gguf: Path | None = None
     llama_server: Path | None = None
 
@@ -41,7 +41,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         "ROUNDS": "0",
         "SECONDS": "600",
         "CALLS": "1000",
-        "THREADS": "1",
+        "THREADS": "0",
     }
     for word in words:
         name, mark, value = word.lstrip("-").partition("=")

@@ -51,7 +51,8 @@ class Field:
 
 @contextmanager
 def field_of(options: Options, trial: Callable[[Server, Renderer], float]) -> Iterator[Field]:
-    """The engine and mlx_lm.server (each with the better of 1 and 2 BLAS threads) and llama.cpp's server, on SmolLM2.
+    """The engine as it starts by itself, mlx_lm.server with the better of 1 and 2 BLAS threads, and llama.cpp's server
+    with the better of its two ways to keep keys and values; all on SmolLM2.
 
     `trial` gives the seconds of a small load.
     """
@@ -59,7 +60,7 @@ def field_of(options: Options, trial: Callable[[Server, Renderer], float]) -> It
     with tempfile.TemporaryDirectory() as work:
         full = weights.float32(folder, Path(work, "float32"))
         found = Field(Renderer(folder))
-        found.add_best(ENGINE, [_engine(folder, threads) for threads in (1, 2)], trial)
+        found.starters[ENGINE] = lambda: _engine(folder)
         mlx_lm = [_mlx_lm(full, threads) for threads in (1, 2)]
         found.add_best(MLX_LM, mlx_lm, trial)
         binary = servers.find_llama_server(options)
@@ -75,15 +76,11 @@ def field_of(options: Options, trial: Callable[[Server, Renderer], float]) -> It
         yield found
 
 
-def _engine(folder: Path, threads: int) -> Starter:
+@contextmanager
+def _engine(folder: Path) -> Iterator[Server]:
     """In a home of its own: prefixes that an engine before left on disk would be a head start."""
-
-    @contextmanager
-    def start() -> Iterator[Server]:
-        with tempfile.TemporaryDirectory() as home, servers.engine(folder, Path(home), threads=threads) as server:
-            yield server
-
-    return start
+    with tempfile.TemporaryDirectory() as home, servers.engine(folder, Path(home)) as server:
+        yield server
 
 
 def _mlx_lm(model: Path, threads: int) -> Starter:

@@ -91,8 +91,8 @@ def test_there_are_twenty_schemas() -> None:
 
 
 def test_pauses_are_told_apart_by_whether_a_change_was_under_way() -> None:
-    quiet = Outcome(answered([1], []), answers=[[Answer(200, times=[0.0, 0.1, 0.2])]])
-    busy = Outcome(answered([1], []), answers=[[Answer(200, times=[0.0, 0.1, 0.4, 0.9])]])
+    quiet = [Answer(200, times=[0.0, 0.1, 0.2])]
+    busy = [Answer(200, times=[0.0, 0.1, 0.4, 0.9])]
     found = pauses(quiet, busy, Changes(spans=[(0.2, 0.3)]))
     assert (found["without_longest"], found["during_a_change_longest"], found["with_longest"]) == (100, 300, 500)
 
