@@ -19,7 +19,7 @@ import msgspec
 from distill.errors import ModelError
 from distill.render import Renderer
 from gateway.engine.errors import ContextExceeded, NotSupported
-from gateway.engine.job import Constraint, Job, Sampling
+from gateway.engine.inference.job import Constraint, Job, Sampling
 from gateway.engine.reading import Reader
 from gateway.engine.served import ServedModel
 from gateway.engine.text import TextStream

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from distill.mlx.load import ModelFacts, load
 from distill.render import Renderer
-from gateway.engine.generator import Generator
-from gateway.engine.job import Job, Started, Token
+from gateway.engine.inference.generator import Generator
+from gateway.engine.inference.job import Job, Started, Token
 
 
 class ScriptedGenerator(Generator):

@@ -14,13 +14,13 @@ import msgspec
 
 from distill.mlx.load import ModelFacts, load, skeleton
 from distill.render import Renderer
-from gateway.engine import memory
-from gateway.engine.adapters import Adapter, Fitting
 from gateway.engine.errors import AdapterRefused, ContextExceeded, NoSuchAdapter
-from gateway.engine.generator import Generator
-from gateway.engine.grammar import Grammars
-from gateway.engine.limits import Limits
-from gateway.engine.shelf import Shelf
+from gateway.engine.grammars.grammar import Grammars
+from gateway.engine.inference import memory
+from gateway.engine.inference.adapters import Adapter, Fitting
+from gateway.engine.inference.generator import Generator
+from gateway.engine.inference.limits import Limits
+from gateway.engine.prefixes.shelf import Shelf
 from gateway.engine.toolcalls.families import family_of
 from gateway.errors import UnknownModel
 

@@ -104,7 +104,7 @@ async def run_engine(settings: EngineSettings) -> None:
 
 
 def _served(settings: EngineSettings) -> ServedModel:
-    from gateway.engine.limits import Limits
+    from gateway.engine.inference.limits import Limits
     from gateway.engine.served import ServedModel
 
     limits = Limits(
@@ -124,7 +124,7 @@ def _served(settings: EngineSettings) -> ServedModel:
 
 async def _warm_up(served: ServedModel) -> None:
     """Generate a few tokens, so that what is compiled at first use is, before the first request waits for it."""
-    from gateway.engine.job import Job, Sampling
+    from gateway.engine.inference.job import Job, Sampling
 
     prompt = served.renderer.encode("The night school opens.")[: served.info.context - _WARM_TOKENS]
     async for _ in served.generator.run(Job(prompt, _WARM_TOKENS, Sampling(temperature=0.0), private=True)):

@@ -14,7 +14,7 @@ import structlog
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from gateway.engine.errors import EngineDown
-from gateway.engine.job import Job
+from gateway.engine.inference.job import Job
 from gateway.engine.metrics import Metrics, Timeline
 from router.chat import Usage
 

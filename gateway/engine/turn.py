@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.engine.job import Job, Started, Token
+from gateway.engine.inference.job import Job, Started, Token
 from gateway.engine.reading import Parsed, Piece, Reader
 from gateway.engine.served import ServedModel
 from gateway.engine.text import TextStream

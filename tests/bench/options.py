@@ -17,7 +17,8 @@ class Options:
     """`tiny`: the smallest load that still goes through everything, for a look at the benchmark and not at a figure.
 
     `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many the
-    grammar benchmark samples, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server` are for llama.cpp.
+    grammar benchmark samples, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server`
+    are for llama.cpp.
     """
 
     only: tuple[str, ...] = ()

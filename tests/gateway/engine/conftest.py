@@ -25,7 +25,7 @@ from mlx_lm.models import llama  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
 
 from distill.mlx import lora  # noqa: E402
-from gateway.engine.limits import Limits  # noqa: E402
+from gateway.engine.inference.limits import Limits  # noqa: E402
 from gateway.engine.served import ServedModel  # noqa: E402
 
 _CONFIG = {
