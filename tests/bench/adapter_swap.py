@@ -111,7 +111,10 @@ async def _under_changes(running: Awaitable[T], server: Server, folders: dict[st
 
 
 async def _streams(server: Server, models: list[str], tokens: int) -> list[Answer]:
-    """Streams that do nothing but decode, two of each model: their prompts have been computed before."""
+    """Streams that do nothing but decode, two of each model: their prompts have been computed before. Those of the
+    base are given back: all go through the same steps, but what random adapters say is held back now and then, as half
+    characters are.
+    """
     async with wire.session() as http:
         bodies = [
             load.request(server, load.conversation(number), tokens, model=models[number % len(models)])
@@ -119,7 +122,8 @@ async def _streams(server: Server, models: list[str], tokens: int) -> list[Answe
         ]
         for body in bodies:
             await wire.must(http, server.url, {**body, "max_tokens": 1})
-        return list(await asyncio.gather(*(wire.must(http, server.url, body) for body in bodies)))
+        answers = await asyncio.gather(*(wire.must(http, server.url, body) for body in bodies))
+        return [answer for body, answer in zip(bodies, answers, strict=True) if body["model"] == server.model]
 
 
 async def _keep_changing(server: Server, folders: dict[str, Path], changes: Changes) -> None:

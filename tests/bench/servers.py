@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +86,14 @@ def mlx_lm_server(model: Path, threads: int) -> Iterator[Server]:
 
 
 @contextmanager
-def llama_server(binary: Path, gguf: Path, template: Path, memory: str, slots: int = 8) -> Iterator[Server]:
+def llama_server(
+    binary: Path, gguf: Path, template: Path, more: Sequence[str] = (), slots: int = 8
+) -> Iterator[Server]:
     """llama.cpp's server on both cores with a slot of 2 048 tokens for each conversation and the student's template.
 
-    `memory` is its option for one store of keys and values for all slots, or one for each.
+    `more` are further options.
     """
-    options = ["-c", str(2048 * slots), "-np", str(slots), "-t", "2", "--cache-reuse", "256", "--jinja", memory]
+    options = ["-c", str(2048 * slots), "-np", str(slots), "-t", "2", "--cache-reuse", "256", "--jinja", *more]
     command = [str(binary), "-m", str(gguf), *options, "--chat-template-file", str(template), "--host", "127.0.0.1"]
     with _running(command, "--port", dict(os.environ)) as (url, pid):
         yield Server(url, "student", pid, f"{gguf.name}, {' '.join(options)}")
