@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -23,6 +25,7 @@ from tokenizers import Tokenizer
 from distill.errors import ModelError
 from router.chat import Message, Tool, ToolCall
 
+_CONVERSATIONS = 64  # whose beginnings are kept as they were rendered
 _SPLIT = "\ufdd0"  # a Unicode noncharacter: marks where text is cut before encoding
 
 
@@ -52,6 +55,7 @@ class Renderer:
         # looks ahead, so that one that begins inside another is found too
         self._control = re.compile(f"(?={'|'.join(added)}).", re.DOTALL) if added else None
         self.eos_ids = _eos_ids(folder)
+        self._beginnings = _Beginnings()
         self.template_digest = hashlib.sha256(template.encode()).hexdigest()
         self.tokenizer_digest = hashlib.sha256(vocabulary).hexdigest()
 
@@ -70,16 +74,22 @@ class Renderer:
         plain = [self._plain(message) for message in messages]
         specs = self._specs(tools) if tools else None
         whole = self._render(plain, specs, ask)
-        pieces: list[Segment] = []
-        done = ""
-        for index, message in enumerate(messages):
-            if message.role == "assistant" and index:  # nobody was asked for what opens a conversation
-                before, after = self._render(plain[:index], specs, True), self._render(plain[: index + 1], specs, False)
-                if not (before.startswith(done) and after.startswith(before) and whole.startswith(after)):
-                    return [Segment(self._encode(whole), learnt=False)]
-                said, rest = self._said(after[len(before) :])
-                pieces += [Segment(self._encode(before[len(done) :]), False), Segment(said, True), Segment(rest, False)]
-                done = after
+        names = _names(plain, specs)
+        # nobody was asked for what opens a conversation
+        turns = [index for index, message in enumerate(messages) if message.role == "assistant" and index]
+        known, (pieces, done) = self._beginnings.longest([names[index] for index in turns])
+        if not whole.startswith(done):
+            known, pieces, done = 0, [], ""
+        for index in turns[known:]:
+            before, after = self._render(plain[:index], specs, True), self._render(plain[: index + 1], specs, False)
+            if not (before.startswith(done) and after.startswith(before) and whole.startswith(after)):
+                return [Segment(self._encode(whole), learnt=False)]
+            said, rest = self._said(after[len(before) :])
+            asked = Segment(self._encode(before[len(done) :]), False)
+            pieces = [*pieces, asked, Segment(said, True), Segment(rest, False)]
+            done = after
+        if turns:
+            self._beginnings.keep(names[turns[-1]], (pieces, done))
         return [*pieces, Segment(self._encode(whole[len(done) :]), learnt=False)]
 
     def encode(self, text: str) -> list[int]:
@@ -152,6 +162,43 @@ class Renderer:
             return self._cut_all(value) if isinstance(value, dict) else {"arguments": self._cut(text)}
         except (ValueError, RecursionError):
             return {"arguments": self._cut(text)}
+
+
+_Beginning = tuple[list[Segment], str]  # of a conversation up to an assistant's turn: cut, and as text
+
+
+class _Beginnings:
+    """Conversations that were rendered lately, so that one that goes on costs what is new and not all of its turns."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[bytes, _Beginning] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def longest(self, names: list[bytes]) -> tuple[int, _Beginning]:
+        """Of the beginnings named, shortest first, how many need no rendering, and the longest of these."""
+        with self._lock:
+            for count in range(len(names), 0, -1):
+                if (found := self._kept.get(names[count - 1])) is not None:
+                    self._kept.move_to_end(names[count - 1])
+                    return count, found
+        return 0, ([], "")
+
+    def keep(self, name: bytes, beginning: _Beginning) -> None:
+        with self._lock:
+            self._kept[name] = beginning
+            self._kept.move_to_end(name)
+            if len(self._kept) > _CONVERSATIONS:
+                self._kept.popitem(last=False)
+
+
+def _names(messages: list[dict[str, Any]], specs: list[Any] | None) -> list[bytes]:
+    """For each message a digest of the conversation up to it."""
+    running = hashlib.sha256(json.dumps(specs).encode())
+    names = []
+    for message in messages:
+        running.update(json.dumps(message).encode() + b"\n")
+        names.append(running.digest())
+    return names
 
 
 def settled(messages: list[Message]) -> list[Message]:

@@ -168,6 +168,25 @@ def test_a_prompt_is_the_beginning_of_the_next_one(renderer: Renderer) -> None:
         assert after[len(renderer.prompt(part, tools)) :][: len(said.ids)] == said.ids
 
 
+def test_a_conversation_that_goes_on_is_cut_as_if_it_came_whole(
+    renderer: Renderer, make_renderer: Callable[..., Renderer]
+) -> None:
+    messages = [Message("system", "Be brief."), Message("user", "Where is it?")]
+    for turn in range(6):
+        messages.append(
+            Message("assistant", f"I look {turn}.", tool_calls=[called(json.dumps({"path": f"{turn}.py"}))])
+        )
+        messages.append(Message("tool", f"line {turn}", tool_call_id="c1"))
+        fresh = make_renderer()
+        assert renderer.segments(messages, [tool()], ask=True) == fresh.segments(messages, [tool()], ask=True)
+        # the same turns behind another beginning, with other tools, or changed in the middle
+        other = [messages[0], Message("user", "Who?"), *messages[2:]]
+        assert renderer.segments(other, [tool()]) == fresh.segments(other, [tool()])
+        assert renderer.segments(messages, [tool("grep")]) == fresh.segments(messages, [tool("grep")])
+        edited = [*messages[:2], Message("assistant", "No."), *messages[3:]]
+        assert renderer.segments(edited, [tool()]) == fresh.segments(edited, [tool()])
+
+
 def test_a_template_that_rewrites_the_past_teaches_nothing(make_renderer: Callable[..., Renderer]) -> None:
     forgetful = make_renderer(_FORGETFUL)
     messages = [Message("user", "a"), Message("assistant", "b"), Message("user", "c"), Message("assistant", "d")]
