@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from gateway.engine.errors import GrammarRefused, NotSupported
 from gateway.engine.grammars import schemas
-from gateway.engine.grammars.lark import CALL_FORMS, CallForm, Calls, Vocabulary, write
+from gateway.engine.grammars.forms import CALL_FORMS, CallForm
+from gateway.engine.grammars.lark import Calls, write
+from gateway.engine.grammars.vocabulary import Vocabulary
 from router.chat import ChatRequest, InvalidRequest, Tool
 
 # A state of the lexer takes 1 to 2 kB, and a hostile pattern makes new ones with every token. An object of as many
@@ -72,7 +74,7 @@ class Guide:
 class Grammars:
     """Makes the grammars of one model. Safe to use from several threads, and too slow for an event loop's.
 
-    `width` is that of the model's logits, `form` names that of its calls (lark.CALL_FORMS), `thoughts` are the marks
+    `width` is that of the model's logits, `form` names that of its calls (forms.CALL_FORMS), `thoughts` are the marks
     around what it may think before it answers.
     """
 
@@ -108,8 +110,9 @@ class Grammars:
         return _guide(vocabulary.tokenizer, write(vocabulary, calls, final, thinking=thinking))
 
     def _calls(self, choice: _Choice) -> Calls:
-        tools = [(tool.function.name, _arguments(tool, index, choice)) for index, tool in choice.tools]
-        return Calls(tools, self._call_form(), choice.required, choice.several)
+        form = self._call_form()
+        tools = [(tool.function.name, _arguments(tool, index, choice, form)) for index, tool in choice.tools]
+        return Calls(tools, form, choice.required, choice.several)
 
     def _call_form(self) -> CallForm:
         if self._form not in CALL_FORMS:
@@ -220,7 +223,7 @@ def _final(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
     )
 
 
-def _arguments(tool: Tool, index: int, choice: _Choice) -> dict[str, Any]:
+def _arguments(tool: Tool, index: int, choice: _Choice, form: CallForm) -> dict[str, Any]:
     """The schema of a tool's arguments, ready to be compiled.
 
     A strict tool's is exact or refused. Others are followed as far as grammars can where a call is required, and only
@@ -231,6 +234,8 @@ def _arguments(tool: Tool, index: int, choice: _Choice) -> dict[str, Any]:
         return schemas.fit(schemas.ANY_OBJECT, param)
     schema = schemas.arguments(tool.function.parameters, param)
     exact = schemas.fit(schema, param)
+    if tool.function.strict and (lacking := form.inexact(exact)):
+        raise GrammarRefused(f"In the form that this model writes calls in, {lacking} cannot be enforced.", param=param)
     if tool.function.strict:
         return _exact(exact, param)
     for attempt in (exact, schemas.fit(schema, param, lenient=True)):

@@ -1,35 +1,20 @@
-"""Writes grammars in llguidance's Lark: which calls, which text, which JSON, in the form a model's family was taught.
+"""Writes grammars in llguidance's Lark: which calls, which text, which JSON.
 
-Owns the forms of calls. Only the Hermes form is known (`<tool_call>`, a JSON object, `</tool_call>`); another family is
-added as another value in `CALL_FORMS`. Knows nothing of requests or of how a grammar is run.
+How a family writes its calls is `forms`' business. Knows nothing of requests or of how a grammar is run.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llguidance import LLTokenizer
+from gateway.engine.grammars.forms import CallForm, Schemas
+from gateway.engine.grammars.vocabulary import Vocabulary
 
 _TEXT = "/(?s:.*)/"
-
-
-@dataclass(frozen=True)
-class CallForm:
-    """How a family writes a call: `opening`, `before` with the name as JSON, the arguments, `after`, `closing`."""
-
-    opening: str
-    before: str
-    after: str
-    closing: str
-
-
-CALL_FORMS: Mapping[str, CallForm] = {
-    "hermes": CallForm("<tool_call>", '\n{"name": NAME, "arguments": ', "}\n", "</tool_call>"),
-}
 
 
 @dataclass(frozen=True)
@@ -45,25 +30,6 @@ class Calls:
     several: bool
 
 
-@dataclass(frozen=True)
-class Vocabulary:
-    """A model's tokens. `plain` ones are tokens of their own, as control tokens are, but may stand in any text.
-
-    `thoughts` are the marks around the thoughts of a model that thinks before it answers.
-    """
-
-    tokenizer: LLTokenizer
-    plain: Sequence[int] = ()
-    thoughts: tuple[str, str] | None = None
-
-    def tag(self, text: str) -> str:
-        """A tag as a rule refers to it: by its token where there is one for it, else as text."""
-        ids = self.tokenizer.tokenize_str(text, parse_special=True)
-        if len(ids) == 1 and self.tokenizer.is_special_token(ids[0]):
-            return f"<[{ids[0]}]>"
-        return json.dumps(text)
-
-
 def write(vocabulary: Vocabulary, calls: Calls | None, final: dict[str, Any] | None, *, thinking: bool = False) -> str:
     """The grammar of an answer that consists of calls, of text, or of JSON that fits the schema `final`.
 
@@ -72,8 +38,9 @@ def write(vocabulary: Vocabulary, calls: Calls | None, final: dict[str, Any] | N
     parts = {"final": final} if final is not None else {}
     rules: list[str] = []
     if calls is not None:
-        rules += _call(vocabulary, calls)
-        parts |= {f"arguments{i}": schema for i, (_, schema) in enumerate(calls.tools)}
+        called, named = _call(vocabulary, calls)
+        rules += called
+        parts |= named
     if calls is not None and not calls.required and final is None:
         rules += _beside_text(vocabulary, calls)
     else:
@@ -84,9 +51,13 @@ def write(vocabulary: Vocabulary, calls: Calls | None, final: dict[str, Any] | N
 
 def _answer(calls: Calls | None, *, with_final: bool) -> str:
     """An answer of calls or JSON alone."""
-    only_calls = [] if calls is None else ['call ("\\n" call)*' if calls.several else "call"]
+    only_calls = [] if calls is None else [f"call ({_between(calls)} call)*" if calls.several else "call"]
     final = ["@final"] if with_final and not (calls and calls.required) else []
     return f"answer: {' | '.join(final + only_calls)}"
+
+
+def _between(calls: Calls) -> str:
+    return json.dumps(calls.form.between) if calls.form.between else ""
 
 
 def _thoughts(vocabulary: Vocabulary, *, thinking: bool) -> list[str]:
@@ -99,18 +70,18 @@ def _thoughts(vocabulary: Vocabulary, *, thinking: bool) -> list[str]:
     return [start, "rest: ended /\\n{0,2}/", ended, f"WORDS: {_TEXT}"]
 
 
-def _call(vocabulary: Vocabulary, calls: Calls) -> list[str]:
-    """`call`, and `body`: what follows its opening."""
+def _call(vocabulary: Vocabulary, calls: Calls) -> tuple[list[str], Schemas]:
+    """`call`, and `body`: what follows its opening; the schemas that they refer to."""
     form = calls.form
     alternatives = " | ".join(f"call{i}" for i in range(len(calls.tools)))
-    rules = [
-        f"call: {vocabulary.tag(form.opening)} body",
-        f"body: ({alternatives}) {vocabulary.tag(form.closing)}",
-    ]
-    for i, (name, _) in enumerate(calls.tools):
-        before = form.before.replace("NAME", json.dumps(name, ensure_ascii=False))
-        rules.append(f"call{i}: {json.dumps(before)} @arguments{i} {json.dumps(form.after)}")
-    return rules
+    closing = vocabulary.tag(form.closing) if form.closing else ""
+    rules = [f"call: {vocabulary.tag(form.opening)} body", f"body: ({alternatives}) {closing}"]
+    schemas: Schemas = {}
+    for i, (name, schema) in enumerate(calls.tools):
+        more, named = form.body(vocabulary, i, name, schema)
+        rules += more
+        schemas |= named
+    return rules, schemas
 
 
 def _beside_text(vocabulary: Vocabulary, calls: Calls) -> list[str]:
