@@ -48,7 +48,8 @@ class Batch(ABC):
 
     @abstractmethod
     def start(self, generation: Generation, known: list[Any] | None) -> None:
-        """Give a generation caches of its own: `known`, which hold its first tokens, or empty ones."""
+        """Give a generation caches of its own: `known`, which hold its first tokens and are nobody else's, or empty
+        ones."""
 
     @abstractmethod
     def join(self, generation: Generation) -> None:

@@ -10,7 +10,7 @@ only: no gradient passes through. Knows nothing of jobs, tokens or sampling.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ Array = NDArray[np.float32]
 class HostCache(KVCache):  # type: ignore[misc]  # mlx-lm is untyped
     """One attention layer's keys and values of one conversation: a KV cache as MLX has it, which numpy writes to.
 
-    Nobody else may hold its arrays: what is written is seen by whoever looks.
+    Nobody else may hold its arrays: what is written is seen by whoever looks, as MLX does not know of it.
     """
 
     def __init__(self) -> None:
@@ -45,13 +45,12 @@ class HostCache(KVCache):  # type: ignore[misc]  # mlx-lm is untyped
         self._views: list[Array] = []
 
     @classmethod
-    def of(cls, cache: KVCache, room: int) -> HostCache:
-        """A copy of a cache, with room for so many tokens in all."""
+    def of(cls, cache: KVCache) -> HostCache:
+        """A cache on the arrays of another one, which is not to be used any more."""
         own = cls()
         if cache.offset:
-            keys, values = np.asarray(cache.keys), np.asarray(cache.values)
-            own._make_room(room, keys.shape, values.shape)
-            own._write(keys[0, :, : cache.offset], values[0, :, : cache.offset])
+            own.offset, own.keys, own.values = cache.offset, cache.keys, cache.values
+            own._views = [np.asarray(cache.keys), np.asarray(cache.values)]
         return own
 
     def append(self, keys: Array, values: Array) -> None:
@@ -137,7 +136,10 @@ class Cores:
         """Do them all, whichever thread is free taking the next one."""
         left = iter(pieces)
         others = [self._pool.submit(_drain, left) for _ in range(min(self._count, len(pieces)) - 1)]
-        _drain(left)
+        try:
+            _drain(left)
+        finally:
+            wait(others)  # nothing may still be written when this is over
         for other in others:
             other.result()
 

@@ -44,9 +44,9 @@ class HostBatch(Batch):
         self._speculation = speculation
 
     def start(self, generation: Generation, known: list[Any] | None) -> None:
-        room = len(generation.tokens)
-        layers = known or [HostCache() for _ in self._model.layers]
-        generation.caches = [HostCache.of(cache, room) for cache in layers]
+        generation.caches = (
+            [HostCache.of(cache) for cache in known] if known else [HostCache() for _ in self._model.layers]
+        )
 
     def join(self, generation: Generation) -> None:
         self.rows.append(generation)

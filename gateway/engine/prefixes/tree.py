@@ -5,8 +5,7 @@ keys and values of every layer, so what two prompts share is kept once. A match 
 of requests or models; works for plain KV caches only.
 
 Safe for threads that each have an MLX stream of their own: one at a time, and no lazy array is kept or handed out.
-An array in a node never changes; a caller may write into what it was handed, as MLX then copies whatever somebody else
-still holds.
+An array in a node never changes.
 """
 
 from __future__ import annotations
@@ -75,6 +74,7 @@ class PrefixTree:
         """A KV cache for each layer that holds the longest kept prefix of `tokens`, and the prefix's length.
 
         The caches have room for all of `tokens` and one more, so that computing the rest does not copy them again.
+        Their arrays are nobody else's: they may be written to in place.
         """
         with self._lock:
             path = self._walk(key, tokens)

@@ -17,6 +17,7 @@ import mlx.nn as nn  # noqa: E402
 from mlx_lm.models.cache import KVCache  # noqa: E402
 
 from gateway.engine.inference.host import Cores, HostCache, HostLayer  # noqa: E402
+from gateway.engine.prefixes.tree import PrefixTree  # noqa: E402
 
 CORES = Cores(2)
 KV_HEADS, GROUP, WIDTH = 2, 3, 8
@@ -70,16 +71,29 @@ def test_every_token_has_the_place_it_has_in_its_conversation() -> None:
     assert HostLayer([one, other], [1, 3], CORES).offset.tolist() == [4, 0, 1, 2]
 
 
-def test_a_copy_of_a_cache_is_written_to_alone() -> None:
-    kept = KVCache()
-    kept.update_and_fetch(mx.ones((1, 2, 5, 4)), mx.zeros((1, 2, 5, 4)))
-    own = HostCache.of(kept, 100)
-    own.offset = 2
-    own.append(*(np.full((2, 3, 4), 7, np.float32) for _ in range(2)))
+def test_a_cache_of_mlx_goes_on_in_numpy() -> None:
+    cache = KVCache()
+    cache.update_and_fetch(mx.ones((1, 2, 5, 4)), mx.zeros((1, 2, 5, 4)))
+    own = HostCache.of(cache)
+    own.append(*(np.full((2, 600, 4), 7, np.float32) for _ in range(2)))
     assert own.keys is not None
-    assert own.keys.shape[2] >= 100
-    assert mx.all(own.keys[..., 2:5, :] == 7).item()
-    assert mx.all(kept.keys[..., :5, :] == 1).item()
+    assert own.offset == 605
+    assert mx.all(own.keys[..., :5, :] == 1).item()
+    assert mx.all(own.keys[..., 5:605, :] == 7).item()
+
+
+def test_what_the_prefix_tree_hands_out_can_be_written_to() -> None:
+    tree, kept = PrefixTree(1 << 20), KVCache()
+    kept.update_and_fetch(mx.ones((1, 2, 5, 4)), mx.zeros((1, 2, 5, 4)))
+    tree.keep(None, [1, 2, 3, 4, 5], [kept])
+    for length in (3, 5, 5):
+        caches, known = tree.fetch(None, [1, 2, 3, 4, 5][:length])
+        assert caches is not None
+        assert known == length
+        own = HostCache.of(caches[0])
+        assert mx.all(own.keys[..., :length, :] == 1).item()
+        own.offset = 0
+        own.append(*(np.full((2, 5, 4), 7, np.float32) for _ in range(2)))
 
 
 def test_what_it_does_not_know_is_refused() -> None:
