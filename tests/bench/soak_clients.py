@@ -31,12 +31,13 @@ _NAMES = ("one", "two")  # adapters come and go under these
 
 @dataclass
 class World:
-    """What clients act upon: `adapters` can be loaded, `broken` cannot."""
+    """What clients act upon: `adapters` can be loaded, `broken` cannot; `loaded` are the names that are."""
 
     server: Server
     renderer: Renderer
     adapters: list[Path]
     broken: Path
+    loaded: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -79,8 +80,7 @@ async def client(world: World, told: Told, until: float, seed: int) -> None:
 
 async def change_adapters(world: World, told: Told, until: float) -> None:
     """Load, swap and unload under two names, and try one that is damaged; what may be refused is known beforehand."""
-    choice = random.Random(99)
-    loaded: set[str] = set()
+    choice, loaded = random.Random(99), world.loaded
     while time.perf_counter() < until:
         name, folder = choice.choice(_NAMES), choice.choice(world.adapters)
         step = choice.choice(("load", "swap", "swap", "unload", "broken"))

@@ -10,6 +10,7 @@ import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -28,6 +29,7 @@ from gateway.engine.prefixes.tree import common
 
 _log = structlog.get_logger()
 _WORTH_WAITING = 32  # tokens: a shared prefix shorter than this is computed twice rather than waited for
+_QUIET = 10.0  # seconds without work, after which memory that lies unused is given back
 _ROOM = 256  # tokens that a request must have room for beyond its prompt before it is let in
 
 
@@ -109,6 +111,7 @@ class Coordinator:
             self.opened.set_exception(error)
             return False
         self.schedule.share = self._runner.share
+        self._remains = memory.Remains()
         return True
 
     def _serve(self) -> None:
@@ -121,6 +124,7 @@ class Coordinator:
             if (step := self.schedule.next()) is not None:
                 self._compute(step)
             self._deliver()
+            self._remains.give_back_sometimes()
 
     def _hear(self) -> bool:
         """Take the messages that have come; with nothing to compute, wait for one. False: stop."""
@@ -137,8 +141,12 @@ class Coordinator:
     def _wait(self) -> Message | None:
         """The next message; None: there was none for so long that the model has left memory."""
         timeout = self._limits.idle_unload_seconds if self._runner.resident else 0
+        quiet = min(timeout or _QUIET, _QUIET)
+        with suppress(queue.Empty):
+            return self.messages.get(timeout=quiet)
+        self._remains.give_back()
         try:
-            return self.messages.get(timeout=timeout or None)
+            return self.messages.get(timeout=max(timeout - quiet, 0.001) if timeout else None)
         except queue.Empty:
             _log.info("model leaves memory", idle_seconds=timeout)
             self._runner.close()

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from distill.mlx import cpu
 
-_ROUND = 256  # tokens: what the length of a cache's arrays is a multiple of
-_GROWTH = 1.25  # of what is needed, when the arrays have become too short
+_MORE = 256  # tokens that arrays are made longer than needed when they have become too short
 _PIECE = 64  # queries of one head and conversation that are taken together
 _PIECE_OF_GATES = 1 << 16
 _FEW = 1 << 15  # numbers: fewer are not worth a stop of the evaluation
@@ -37,8 +36,10 @@ class HostCache(KVCache):  # type: ignore[misc]  # mlx-lm is untyped
     Nobody else may hold its arrays: what is written is seen by whoever looks, as MLX does not know of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 0) -> None:
+        """`room`: tokens that there should be space for as soon as there is anything."""
         super().__init__()
+        self._room = room
         self.offset = 0
         self.keys: mx.array | None = None
         self.values: mx.array | None = None
@@ -70,7 +71,7 @@ class HostCache(KVCache):  # type: ignore[misc]  # mlx-lm is untyped
     def _make_room(self, tokens: int, *shapes: tuple[int, ...]) -> None:
         if self.keys is not None and tokens <= self.keys.shape[2]:
             return
-        wanted = -(-int(tokens * _GROWTH) // _ROUND) * _ROUND
+        wanted = self._room if tokens <= self._room else tokens + _MORE
         arrays = [mx.zeros((*shape[:2], wanted, shape[3]), mx.float32) for shape in shapes]
         mx.eval(arrays)
         views: list[Array] = [np.asarray(array) for array in arrays]

@@ -22,6 +22,8 @@ from gateway.engine.inference.host import Cores, HostCache, HostLayer
 from gateway.engine.inference.sampling import choose
 from gateway.engine.inference.speculation import Speculation
 
+_ROOM = 256  # tokens of an answer that there is space for from the start
+
 
 class HostBatch(Batch):
     """What is said does not hang on guesses: a guessed token counts if it is the one that is chosen in its place.
@@ -44,8 +46,10 @@ class HostBatch(Batch):
         self._speculation = speculation
 
     def start(self, generation: Generation, known: list[Any] | None) -> None:
+        left = generation.job.max_tokens - generation.generated
+        room = len(generation.tokens) + min(left, _ROOM)
         generation.caches = (
-            [HostCache.of(cache) for cache in known] if known else [HostCache() for _ in self._model.layers]
+            [HostCache.of(cache) for cache in known] if known else [HostCache(room) for _ in self._model.layers]
         )
 
     def join(self, generation: Generation) -> None:

@@ -1,6 +1,6 @@
-"""How much memory the engine may use, and how much it uses. Owns the default and the measure.
+"""How much memory the engine may use, how much it uses, and when it gives some back.
 
-Knows nothing of requests.
+Owns the default, the measure and the rule. Knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -8,10 +8,17 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
+from pathlib import Path
 
 import mlx.core as mx
 
+from distill.mlx import allocator
+
 _OF_WORKING_SET = 0.9  # of what Metal recommends: the rest is for what MLX does not count
+_MUCH = 256 << 20  # bytes
+_SECONDS = 10.0  # between two times: what is given back is soon taken again, as fresh pages
+_STATM = Path("/proc/self/statm")
 _OF_RAM = 0.6  # where the memory is shared with everything else on the machine
 
 
@@ -34,3 +41,26 @@ def peak() -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return max(int(mx.get_peak_memory()), resident)
+
+
+def resident() -> int:
+    """Bytes that the process holds now; 0 where the system does not tell."""
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if _STATM.exists() else 0
+
+
+class Remains:
+    """Memory that was freed and lies unused in the process: kept for the next arrays, but not without end."""
+
+    def __init__(self) -> None:
+        self._apart = resident() - used()  # what is no array and no remains either
+        self._last = time.monotonic()
+
+    def give_back_sometimes(self) -> None:
+        """Hand it to the system if there is much of it and that was not done just now."""
+        if time.monotonic() - self._last >= _SECONDS and resident() - used() - self._apart > _MUCH:
+            self.give_back()
+
+    def give_back(self) -> None:
+        self._last = time.monotonic()
+        mx.clear_cache()
+        allocator.give_back()
