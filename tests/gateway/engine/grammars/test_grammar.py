@@ -6,14 +6,12 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from tokenizers import Tokenizer, models
 
 from distill.mlx import blas
@@ -23,133 +21,29 @@ blas.prepare(1)
 import mlx.core as mx  # noqa: E402 - the BLAS comes first
 
 from gateway.engine.errors import GrammarRefused, NotSupported  # noqa: E402
-from gateway.engine.grammars.grammar import Grammars, Guide  # noqa: E402
+from gateway.engine.grammars.grammar import Grammars  # noqa: E402
 from gateway.engine.inference.job import Sampling  # noqa: E402
 from gateway.engine.inference.sampling import Row, choose  # noqa: E402
-from gateway.engine.toolcalls.families import Family  # noqa: E402
-from gateway.engine.toolcalls.form import Ending, Found  # noqa: E402
-from router.chat import ChatRequest, FunctionCall, InvalidRequest, Tool, ToolCall, parse_request  # noqa: E402
+from router.chat import FunctionCall, InvalidRequest, Tool, ToolCall, parse_request  # noqa: E402
 from router.verify import call_fault  # noqa: E402
+from tests.gateway.engine.grammars.asked import (  # noqa: E402
+    BODY,
+    END,
+    INTEGER,
+    SCHEMAS,
+    STRING,
+    VOCABULARY,
+    Write,
+    as_format,
+    closed,
+    guide,
+    request,
+    takes,
+    tool,
+)
 
-VOCABULARY, END = 49152, 2
 WIDTH = VOCABULARY + 128  # of a model with a few more tokens, and room for others
 CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
-STRING, INTEGER = {"type": "string", "maxLength": 12}, {"type": "integer"}
-
-
-def closed(**properties: Any) -> dict[str, Any]:
-    """An object with exactly these properties."""
-    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
-
-
-SCHEMAS: dict[str, dict[str, Any]] = {
-    "flat": closed(path=STRING, line=INTEGER),
-    "optional": {"type": "object", "properties": {"a": STRING, "b": {"type": "boolean"}}, "required": ["b"]},
-    "nested": closed(at=closed(file=STRING, span=closed(first=INTEGER, last=INTEGER)), why=STRING),
-    "enum": closed(kind={"enum": ["one", "two words", 3, None, True]}),
-    "const": closed(version={"const": "1.0"}, mode={"const": {"a": [1, 2]}}),
-    "array": closed(items={"type": "array", "items": STRING, "minItems": 1, "maxItems": 3}),
-    "tuple": closed(pair={"type": "array", "prefixItems": [STRING, INTEGER], "items": False, "minItems": 2}),
-    "any-of": closed(value={"anyOf": [STRING, INTEGER, {"type": "null"}, closed(x=INTEGER)]}),
-    "types": closed(value={"type": ["string", "null"], "maxLength": 5}),
-    "pattern": closed(id={"type": "string", "pattern": "^[A-Z]{2}-[0-9]{3,6}$"}),
-    "classes": closed(word={"type": "string", "pattern": r"^\w{1,5}\d\s?$"}),
-    "spaces": closed(word={"type": "string", "pattern": r"^\S{1,5}[\s,][^\s]{1,3}[^\S]$"}),
-    "date": closed(day={"type": "string", "format": "date"}, mail={"type": "string", "format": "email"}),
-    "range": closed(n={"type": "integer", "minimum": -5, "maximum": 117}, p={"type": "number", "minimum": 0}),
-    "exclusive": closed(p={"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
-    "number": closed(x={"type": "number"}, y={"type": "number"}),
-    "multiple": closed(n={"type": "integer", "multipleOf": 5, "minimum": 0, "maximum": 1000}),
-    "lengths": closed(s={"type": "string", "minLength": 3, "maxLength": 6}),
-    "unicode": closed(**{"größe": STRING, "名前": {"enum": ["東京", "ßé😀", 'with "quotes" \\ and\nlines']}}),
-    "refs": closed(left={"$ref": "#/$defs/node"}, right={"$ref": "#/$defs/node"})
-    | {"$defs": {"node": closed(name=STRING, weight={"$ref": "#/$defs/weight"}), "weight": {"type": "integer"}}},
-    "all-of": {"allOf": [{"type": "object", "properties": {"a": STRING}, "required": ["a"]}, {"maxProperties": 3}]},
-    "recursive": {
-        "type": "object",
-        "properties": {"value": INTEGER, "next": {"anyOf": [{"type": "null"}, {"$ref": "#"}]}},
-        "required": ["value", "next"],
-        "additionalProperties": False,
-    },
-    "map": {"type": "object", "additionalProperties": INTEGER, "maxProperties": 3},
-    "free": {"type": "object", "properties": {"command": STRING, "more": {"type": "object"}}, "required": ["command"]},
-}
-
-
-@pytest.fixture(scope="module")
-def grammars(student_folder: Path) -> Grammars:
-    return Grammars(student_folder, {END}, VOCABULARY)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(student_folder: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(student_folder / "tokenizer.json"))
-
-
-@pytest.fixture(scope="module")
-def likings(tokenizer: Tokenizer) -> NDArray[np.float32]:
-    """What a model without any sense would like to say: anything, but rather JSON, and that it ends."""
-    punctuation = {i for piece, i in tokenizer.get_vocab().items() if set(piece) <= set('{}[]",:0123456789')}
-    liked = np.zeros(VOCABULARY, np.float32)
-    liked[list(punctuation)] = 8
-    liked[[i for piece, i in tokenizer.get_vocab().items() if piece in ('"', '"}', "}", "]", "</")]] = 13
-    liked[END] = 12
-    return liked
-
-
-Write = Callable[[list[Guide]], list[tuple[str, bool]]]
-
-
-@pytest.fixture
-def write(likings: NDArray[np.float32], tokenizer: Tokenizer) -> Write:
-    """Lets a senseless model write under guides, all in one batch, at temperature 1.5: (text, whether it ended)."""
-
-    def run(guides: list[Guide], limit: int = 300) -> list[tuple[str, bool]]:
-        rows = [Row(Sampling(temperature=1.5, seed=i), [1], guide) for i, guide in enumerate(guides)]
-        said: list[list[int]] = [[] for _ in rows]
-        random = np.random.default_rng(len(guides))
-        noise = random.normal(0, 3, 1 << 21).astype(np.float32)
-        for _ in range(limit):
-            open_ = [i for i, tokens in enumerate(said) if END not in tokens]
-            if not open_:
-                break
-            starts = random.integers(0, len(noise) - VOCABULARY, len(open_))
-            logits = np.stack([likings + noise[start : start + VOCABULARY] for start in starts])
-            chosen = choose(mx.array(logits), [rows[i] for i in open_])
-            for i, token in zip(open_, chosen.tokens.tolist(), strict=True):
-                rows[i].accept(token)
-                said[i].append(token)
-        return [(tokenizer.decode([t for t in tokens if t != END]), END in tokens) for tokens in said]
-
-    return run
-
-
-def request(**fields: Any) -> ChatRequest:
-    return parse_request({"model": "m", "messages": [{"role": "user", "content": "go"}], **fields})
-
-
-def tool(name: str, parameters: dict[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
-    function = {"name": name, "parameters": parameters} | ({} if strict is None else {"strict": strict})
-    return {"type": "function", "function": function}
-
-
-def as_format(schema: Any) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-
-
-def guide(grammars: Grammars, **fields: Any) -> Guide:
-    made = grammars.constraint(request(**fields))
-    assert made is not None
-    return made
-
-
-def takes(guide: Guide, tokenizer: Tokenizer, text: str) -> bool:
-    """Whether the text may be said, token by token as a model would say it, and is a whole answer."""
-    for token in tokenizer.encode(text, add_special_tokens=False).ids:
-        if not guide.mask()[token // 32] >> (token % 32) & 1:
-            return False
-        guide.accept(token)
-    return guide.complete and bool(guide.mask()[0] >> END & 1)
 
 
 def said(name: str, arguments: str) -> str:
@@ -163,9 +57,6 @@ def faults(text: str, tools: list[dict[str, Any]]) -> list[str]:
     assert CALL.sub("", text).strip() == ""
     assert calls
     return [fault for call in calls if (fault := fault_of(call, known))]
-
-
-BODY = {"model": "m", "messages": [{"role": "user", "content": "go"}]}
 
 
 def fault_of(call: dict[str, Any], tools: dict[str, Tool]) -> str:
@@ -364,61 +255,6 @@ def test_calls_of_a_family_whose_form_is_unknown(student_folder: Path) -> None:
     assert refused.value.param == "tool_choice"
     assert other.constraint(request(response_format=JSON)) is not None
     assert other.constraint(request(tools=[B])) is None
-
-
-@pytest.mark.parametrize("family", ["qwen3_coder", "mistral"])
-def test_calls_in_other_forms_fit_their_tools_too(student_folder: Path, write: Write, family: str) -> None:
-    grammars = Grammars(student_folder, {END}, VOCABULARY, form=family)
-    names = [name for name in SCHEMAS if family == "mistral" or name not in ("all-of", "pattern", "classes", "spaces")]
-    tools = [tool(name, SCHEMAS[name]) for name in names]
-    kinds = [{"type": "function", "function": {"name": name}} for name in names] + ["required"] * 10
-    written = write([guide(grammars, tools=tools, tool_choice=kind, parallel_tool_calls=False) for kind in kinds])
-    known = {name: parse_request({**BODY, "tools": [tool(name, SCHEMAS[name])]}).tools[0] for name in names}  # type: ignore[index]
-    ended = 0
-    for kind, (text, whole) in zip(kinds, written, strict=True):
-        if not whole:
-            continue
-        ended += 1
-        found = Family(family).form([*known.values()]).find(text, 0, Ending.WHOLE)
-        assert isinstance(found, Found), text
-        assert (text[: found.start].strip(), text[found.end :].strip()) == ("", "")
-        [call] = found.calls
-        assert call_fault(ToolCall("x", call), {call.name: known[call.name]}) == "", text
-        if isinstance(kind, dict):
-            assert call.name == kind["function"]["name"]
-    assert ended >= 0.8 * len(kinds)
-
-
-@pytest.mark.parametrize(
-    ("schema", "lacking"),
-    [
-        (closed(id={"type": "string", "pattern": "^a+$"}), "'pattern' of the text 'id'"),
-        (closed(value={"anyOf": [STRING, INTEGER]}), "'anyOf' of the text 'value'"),
-        (closed(value={"type": ["string", "null"]}), "'value', which is a text or something else"),
-        ({"type": "object", "properties": {}, "maxProperties": 2}, "'maxProperties' of an object"),
-    ],
-)
-def test_what_tags_cannot_enforce_is_refused_for_a_strict_tool(
-    student_folder: Path, schema: dict[str, Any], lacking: str
-) -> None:
-    grammars = Grammars(student_folder, {END}, VOCABULARY, form="qwen3_coder")
-    with pytest.raises(GrammarRefused, match=re.escape(lacking)):
-        grammars.constraint(request(tools=[tool("t", schema, strict=True)]))
-    assert guide(grammars, tools=[tool("t", schema)], tool_choice="required")
-
-
-def test_text_beside_calls_with_tags(student_folder: Path, tokenizer: Tokenizer) -> None:
-    grammars = Grammars(student_folder, {END}, VOCABULARY, form="qwen3_coder")
-    look = "<tool_call>\n<function=look>\n<parameter=path>\na.py\n</parameter>\n</function>\n</tool_call>"
-    for text, good in (
-        ("I look.", True),
-        (look, True),
-        (f"I look.\n{look}", True),
-        (look.replace("path", "file"), False),
-        (look.replace("a.py", "a much too long path.py"), False),
-        (look.replace("a.py", "</function>"), False),
-    ):
-        assert takes(guide(grammars, tools=[A]), tokenizer, text) == good, text
 
 
 def test_a_guide_that_had_to_give_up_says_so_and_ends_the_turn(grammars: Grammars) -> None:
