@@ -26,6 +26,7 @@ FILE = "measured.json"
 _WORDS = "river stone window candle market thunder garden silver winter bridge letter engine"
 _PROMPT_WORDS = 400  # of one token or two
 _SAID = 48  # tokens of the longer answer
+_SEEDS = 8  # answers that are tried
 _START = 300.0  # seconds that a large model may take to load
 
 
@@ -51,28 +52,36 @@ async def measure(model: str, home: Home, threads: int = 0) -> Measured:
 
 
 async def _timed(ask: _Ask, loaded: float) -> Measured:
-    """Prefill from a prompt that is new, decode from the same prompt said again with a longer answer.
-
-    The second and third requests have the prompt's keys and values kept, so what they differ in is decoding alone.
-    """
+    """Prefill from a prompt that is new, decode from the same prompt said again with a longer answer."""
     await ask("Say one word.", 1)  # the first request of a process pays for what the others find ready
     prompt = _prompt()
     prefill, first = await ask(prompt, 1)
-    short, one = await ask(prompt, 1)
-    long, many = await ask(prompt, _SAID)
     computed = first["usage"]["prompt_tokens"] - first["usage"]["prompt_tokens_details"]["cached_tokens"]
-    said = many["usage"]["completion_tokens"] - one["usage"]["completion_tokens"]
-    if said < 1 or long <= short:
-        raise StartError("the model ended its answer at once, so its speed could not be measured")
+    said, seconds = await _decoded(ask, prompt)
     return Measured(
         model=first["model"],
         digest=first["nightschool"]["model"],
         load_seconds=round(loaded, 3),
         prefill_tokens_per_second=round(computed / prefill, 2),
-        decode_tokens_per_second=round(said / (long - short), 2),
+        decode_tokens_per_second=round(said / seconds, 2),
         prompt_tokens=computed,
         unix_time=int(time.time()),
     )
+
+
+async def _decoded(ask: _Ask, prompt: str) -> tuple[int, float]:
+    """Tokens that were decoded beyond a first one, and the seconds they took.
+
+    Both requests have the prompt's keys and values kept, so what they differ in is decoding alone. An answer that ends
+    at once tells nothing: another seed gives another one.
+    """
+    for seed in range(_SEEDS):
+        short, one = await ask(prompt, 1, seed)
+        long, many = await ask(prompt, _SAID, seed)
+        said = many["usage"]["completion_tokens"] - one["usage"]["completion_tokens"]
+        if said >= 1 and long > short:
+            return said, long - short
+    raise StartError("the model ended its answers at once, so its speed could not be measured")
 
 
 def keep(measured: Measured, machine: str, data: Path) -> Path:
@@ -114,9 +123,9 @@ class _Ask:
         self._session = session
         self._model = model
 
-    async def __call__(self, prompt: str, max_tokens: int) -> tuple[float, dict[str, Any]]:
+    async def __call__(self, prompt: str, max_tokens: int, seed: int = 0) -> tuple[float, dict[str, Any]]:
         messages = [{"role": "user", "content": prompt}]
-        body = {"model": self._model, "messages": messages, "max_tokens": max_tokens, "temperature": 1, "seed": 1}
+        body = {"model": self._model, "messages": messages, "max_tokens": max_tokens, "temperature": 1, "seed": seed}
         begun = time.perf_counter()
         headers = {"x-nightschool-no-trace": "1"}
         async with self._session.post("http://engine/v1/chat/completions", json=body, headers=headers) as response:
@@ -129,7 +138,7 @@ class _Ask:
 @asynccontextmanager
 async def _engine(model: str, home: Home, work: Path, threads: int) -> AsyncIterator[_Ask]:
     socket, log = work / "engine.sock", work / "engine.log"
-    own = ["engine", "--model", model, "--socket", str(socket), "--home", str(home.models.parent)]
+    own = ["engine", "--model", model, "--socket", str(socket), "--home", str(home.models.parent), "--no-speculate"]
     command = [sys.executable, "-m", "gateway.cli", *own, "--threads", str(threads), "--parent", str(os.getpid())]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
