@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -18,54 +17,18 @@ blas.prepare(1)
 
 from gateway.engine.errors import GrammarRefused, http_answer  # noqa: E402 - the BLAS comes first
 from gateway.engine.grammars.grammar import Grammars, Guide  # noqa: E402
-from router.chat import parse_request  # noqa: E402
-
-VOCABULARY, END = 49152, 2
-STRING, INTEGER = {"type": "string", "maxLength": 12}, {"type": "integer"}
-
-
-def closed(**properties: Any) -> dict[str, Any]:
-    """An object with exactly these properties."""
-    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
-
-
-@pytest.fixture(scope="module")
-def grammars(student_folder: Path) -> Grammars:
-    return Grammars(student_folder, {END}, VOCABULARY)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(student_folder: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(student_folder / "tokenizer.json"))
+from tests.gateway.engine.grammars.asked import INTEGER, STRING, as_format, closed, guide, takes, tool  # noqa: E402
 
 
 def enforced(grammars: Grammars, schema: Any) -> Guide:
     """The schema as the format of an answer."""
-    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-    return made(grammars, response_format=wanted)
+    return guide(grammars, response_format=as_format(schema))
 
 
 def called(grammars: Grammars, *schemas: Any) -> Guide:
     """Each schema as that of a tool, one of which must be called: t0, t1, …"""
-    functions = [{"name": f"t{i}", "parameters": schema} for i, schema in enumerate(schemas)]
-    tools = [{"type": "function", "function": function} for function in functions]
-    return made(grammars, tools=tools, tool_choice="required")
-
-
-def made(grammars: Grammars, **fields: Any) -> Guide:
-    body = {"model": "m", "messages": [{"role": "user", "content": "go"}], **fields}
-    guide = grammars.constraint(parse_request(body))
-    assert guide is not None
-    return guide
-
-
-def takes(guide: Guide, tokenizer: Tokenizer, text: str) -> bool:
-    """Whether the text may be said, token by token as a model would say it, and is a whole answer."""
-    for token in tokenizer.encode(text, add_special_tokens=False).ids:
-        if not guide.mask()[token // 32] >> (token % 32) & 1:
-            return False
-        guide.accept(token)
-    return guide.complete and bool(guide.mask()[0] >> END & 1)
+    tools = [tool(f"t{i}", schema) for i, schema in enumerate(schemas)]
+    return guide(grammars, tools=tools, tool_choice="required")
 
 
 DEEP: dict[str, Any] = {"type": "string"}
