@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -51,6 +52,7 @@ async def explore(
     question: str,
     toolbox: Toolbox,
     *,
+    earlier: Sequence[Message] = (),
     max_calls: int = 6,
     conversation: str | None = None,
     max_tokens: int | None = None,
@@ -58,9 +60,10 @@ async def explore(
 ) -> Conversation:
     """Lets the model explore until it answers, repeats a call, has made `max_calls` calls, or the endpoint fails.
 
-    `conversation` goes out as x-nightschool-conversation. Raises nothing for what the endpoint or the model does.
+    `earlier` stands between system prompt and question; `conversation` goes out as x-nightschool-conversation.
+    Raises nothing for what the endpoint or the model does.
     """
-    done = Conversation(question, [Message("system", SYSTEM), Message("user", question)])
+    done = Conversation(question, [Message("system", SYSTEM), *earlier, Message("user", question)])
     options: dict[str, Any] = {"max_tokens": max_tokens, "seed": seed}
     options = {key: value for key, value in options.items() if value is not None}
     if conversation is not None:

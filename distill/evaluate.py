@@ -17,6 +17,7 @@ from openai import AsyncOpenAI
 from distill.agent import Conversation, explore
 from distill.errors import QuestionError
 from distill.gate import Mark
+from distill.generate.expert import Expert
 from distill.generate.facts import collect
 from distill.generate.oracle import exact_calls, right
 from distill.generate.question import Question
@@ -24,12 +25,14 @@ from distill.generate.questions import generate
 from distill.generate.repositories import snapshot
 from distill.generate.templates import Call, Template, load_templates
 from distill.tools import Toolbox
+from router.chat import Message
 
 
 class Examination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/examinations/<name>.toml: the repositories (installed packages) that are asked about, how many questions
-    altogether, the seed that draws them, and the kinds of questions (templates by name; none named: all). Nothing
-    about these repositories is ever trained on."""
+    altogether, the seed that draws them, and the kinds of questions (templates by name; none named: all). `history` is
+    how many answered questions about the same repository stand before each: a long conversation. Nothing about these
+    repositories is ever trained on."""
 
     name: str
     version: int
@@ -37,15 +40,17 @@ class Examination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     questions: int
     seed: int
     kinds: list[str] = []
+    history: int = 0
     result_limit: int = 200
     max_tokens: int = 72
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A question and the tools to answer it with."""
+    """A question, the tools to answer it with, and the messages of the conversation before it."""
 
     question: Question
     toolbox: Toolbox
+    earlier: tuple[Message, ...] = ()
 
 
 def read_examination(path: Path) -> Examination:
@@ -64,6 +69,7 @@ async def set_questions(
     `exclude` holds question texts that were trained on. Each repository gives an equal share.
     """
     loaded = _chosen(load_templates(templates), examination.kinds)
+    expert = Expert(loaded)
     counts = _spread(examination.questions, len(examination.repositories))
     items: list[Item] = []
     for name, count in zip(examination.repositories, counts, strict=True):
@@ -72,9 +78,25 @@ async def set_questions(
         asked = exclude | {item.question.text for item in items}
         facts = collect(root, name)
         limit = examination.result_limit
-        drawn = await generate(facts, loaded, toolbox, count, examination.seed, limit=limit, exclude=asked)
-        items += [Item(question, toolbox) for question in drawn]
+        wanted = count + examination.history
+        drawn = await generate(facts, loaded, toolbox, wanted, examination.seed, limit=limit, exclude=asked)
+        said = [await _recited(question, toolbox, expert) for question in drawn[count:]]
+        earlier = tuple(message for exchange in said for message in exchange)
+        items += [Item(question, toolbox, earlier) for question in drawn[:count]]
     return items
+
+
+async def _recited(question: Question, toolbox: Toolbox, expert: Expert) -> list[Message]:
+    """The question as the stand-in teacher answers it, with what the tools say."""
+    messages = [Message("user", question.text)]
+    while True:
+        turn = expert.answer(messages, toolbox.specs)
+        messages.append(Message("assistant", turn.content, turn.tool_calls))
+        if not turn.tool_calls:
+            return messages
+        for call in turn.tool_calls:
+            result = await toolbox.call(call.function.name, call.function.arguments)
+            messages.append(Message("tool", result, tool_call_id=call.id))
 
 
 def _chosen(templates: list[Template], kinds: Sequence[str]) -> list[Template]:
@@ -102,7 +124,13 @@ async def examine(
         async with free:
             identity = f"{prefix}/{model}/{item.question.id}"
             conversation = await explore(
-                client, model, item.question.text, item.toolbox, conversation=identity, max_tokens=max_tokens
+                client,
+                model,
+                item.question.text,
+                item.toolbox,
+                earlier=item.earlier,
+                conversation=identity,
+                max_tokens=max_tokens,
             )
             done()
             return mark(item.question, conversation, item.toolbox), conversation

@@ -1,6 +1,7 @@
 """`python -m tests.bench [ONLY=name,name] [SIZE=tiny] ...`: run the benchmarks, one JSON line each.
 
-Without ONLY everything runs but the soak, which has to be named. tests/bench/options.py says what else there is.
+Without ONLY everything runs but the soak and the window, which have to be named. tests/bench/options.py says what else
+there is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import adapter_swap, agent_load, gateway_latency, grammar, greedy_parity, soak, throughput
+from tests.bench import adapter_swap, agent_load, gateway_latency, grammar, greedy_parity, soak, throughput, window
 from tests.bench.machine import machine, versions
 from tests.bench.options import OptionError, Options, read
 
@@ -24,9 +25,10 @@ BENCHES: dict[str, Run] = {
     **throughput.RUNS,
     **greedy_parity.RUNS,
     **grammar.RUNS,
+    **window.RUNS,
     **soak.RUNS,
 }
-_ONLY_BY_NAME = tuple(soak.RUNS)
+_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS)
 
 
 def main(words: list[str]) -> int:

@@ -18,7 +18,7 @@ class Options:
 
     `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many the
     grammar benchmark samples, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server`
-    are for llama.cpp.
+    are for llama.cpp. `adapter` is the folder of the one that the window benchmark examines.
     """
 
     only: tuple[str, ...] = ()
@@ -29,6 +29,7 @@ class Options:
     threads: int = 0
     gguf: Path | None = None
     llama_server: Path | None = None
+    adapter: Path | None = None
 
 
 def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
@@ -37,6 +38,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
     found = {
         "SMOLLM2_GGUF": environment.get("SMOLLM2_GGUF", ""),
         "LLAMA_SERVER": environment.get("LLAMA_SERVER", ""),
+        "ADAPTER": "",
         "ONLY": "",
         "SIZE": "full",
         "ROUNDS": "0",
@@ -62,6 +64,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
             threads=int(found["THREADS"]),
             gguf=Path(found["SMOLLM2_GGUF"]) if found["SMOLLM2_GGUF"] else None,
             llama_server=Path(found["LLAMA_SERVER"]) if found["LLAMA_SERVER"] else None,
+            adapter=Path(found["ADAPTER"]) if found["ADAPTER"] else None,
         )
     except ValueError as error:
         raise OptionError(f"not a number: {error}") from error

@@ -141,6 +141,18 @@ async def test_questions_are_the_same_each_time_shared_out_and_never_those_exclu
     assert not excluded & {item.question.text for item in others}
 
 
+async def test_a_history_of_answered_questions_stands_before_each(tmp_path: Path) -> None:
+    asked = Examination("long", 1, ["click"], 4, 1, kinds=["class_defined", "line_count"], history=3)
+    items = await set_questions(asked, _CHECKOUT / "data" / "questions", tmp_path)
+    assert len(items) == 4
+    roles = [message.role for message in items[0].earlier]
+    assert roles == ["user", "assistant", "tool", "assistant"] * 3
+    assert all(item.earlier == items[0].earlier for item in items)
+    before = {message.text for message in items[0].earlier if message.role == "user"}
+    assert len(before) == 3
+    assert not before & {item.question.text for item in items}
+
+
 async def test_only_the_kinds_that_were_asked_for(tmp_path: Path) -> None:
     asked = Examination("kinds", 1, ["click"], 8, 1, kinds=["class_defined", "sum", "absent_class"])
     items = await set_questions(asked, _CHECKOUT / "data" / "questions", tmp_path)
