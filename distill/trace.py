@@ -30,7 +30,8 @@ class Served(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Times are Unix seconds; `seconds` are durations by phase (total, draft, teacher, first_byte)."""
+    """Times are Unix seconds; `seconds` are durations by phase (total, draft, teacher, first_byte). `wire` is the API
+    that the client spoke, `wire_id` the answer's id that it saw."""
 
     id: str
     created: float
@@ -47,6 +48,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: Usage | None = None
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
     model: str = ""
+    wire: str = "chat"
     wire_id: str = ""
     client: str = ""
     error: str = ""

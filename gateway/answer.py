@@ -189,7 +189,7 @@ def _keep(turn: Turn, response: ChatResponse) -> None:
 async def _collected(
     turn: Turn, phase: str, since: float, batches: AsyncIterator[list[Event]]
 ) -> AsyncIterator[list[Event]]:
-    """The events, put together for the trace as they pass; a usage chunk nobody asked for is kept back."""
+    """The events, put together for the trace as they pass."""
     collector = Collector()
     try:
         async for batch in batches:
@@ -197,10 +197,7 @@ async def _collected(
                 if event.chunk is not None:
                     _refuse_error(event.chunk)
                     collector.add(event.chunk)
-            if not turn.ask.wants_usage:
-                batch = [event for event in batch if event.chunk is None or not event.chunk.only_usage]
-            if batch:
-                yield batch
+            yield batch
     finally:
         turn.mark(phase, since)
         turn.answer, turn.finish_reason = collector.message, collector.finish_reason

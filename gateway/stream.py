@@ -5,7 +5,7 @@ Owns the wire form of a stream alone; knows nothing of backends, decisions or so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,25 +17,30 @@ DONE = b"data: [DONE]\n\n"
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes of one event; more is no chat completion
 
 
-class _FunctionDelta(msgspec.Struct):
+class FunctionDelta(msgspec.Struct):
     name: str | None = None
     arguments: str | None = None
 
 
-class _CallDelta(msgspec.Struct):
+class CallDelta(msgspec.Struct):
     index: int = 0
     id: str | None = None
-    function: _FunctionDelta | None = None
+    function: FunctionDelta | None = None
 
 
-class _Delta(msgspec.Struct):
+class Delta(msgspec.Struct):
+    """Thoughts come under either of two names, as in a Message."""
+
     content: str | None = None
-    tool_calls: list[_CallDelta] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[CallDelta] | None = None
 
 
-class _ChunkChoice(msgspec.Struct):
+class ChunkChoice(msgspec.Struct):
     index: int = 0
-    delta: _Delta | None = None
+    delta: Delta | None = None
     finish_reason: str | None = None
 
 
@@ -44,7 +49,7 @@ class Chunk(msgspec.Struct):
 
     id: str = ""
     model: str = ""
-    choices: list[_ChunkChoice] = []
+    choices: list[ChunkChoice] = []
     usage: Usage | None = None
     error: Any = None
 
@@ -110,6 +115,7 @@ class Collector:
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self._text: list[str] = []
+        self._thoughts: list[str] = []
         self._calls: dict[int, _OpenCall] = {}
 
     def add(self, chunk: Chunk) -> None:
@@ -123,9 +129,11 @@ class Collector:
             if choice.delta is not None:
                 self._add_delta(choice.delta)
 
-    def _add_delta(self, delta: _Delta) -> None:
+    def _add_delta(self, delta: Delta) -> None:
         if delta.content:
             self._text.append(delta.content)
+        if thought := delta.reasoning_content or delta.reasoning:
+            self._thoughts.append(thought)
         for part in delta.tool_calls or ():
             call = self._calls.setdefault(part.index, _OpenCall())
             call.id = part.id or call.id
@@ -139,29 +147,37 @@ class Collector:
             ToolCall(id=call.id, function=FunctionCall(name=call.name, arguments="".join(call.arguments)))
             for _, call in sorted(self._calls.items())
         ]
-        return AnswerMessage(content="".join(self._text) or None, tool_calls=calls or None)
+        return AnswerMessage(
+            content="".join(self._text) or None,
+            tool_calls=calls or None,
+            reasoning_content="".join(self._thoughts) or None,
+        )
 
 
-def as_events(response: ChatResponse, include_usage: bool, extra: dict[str, Any] | None = None) -> Iterator[bytes]:
-    """A finished answer as OpenAI streams it: role, text, per call its head and its arguments, finish, usage, [DONE].
+def events_of(response: ChatResponse) -> list[Event]:
+    """A finished answer as the events of a stream, usage included."""
+    return Splitter().feed(b"".join(as_events(response, include_usage=True)))
 
-    `extra` goes into the chunk that carries the finish reason.
-    """
+
+def as_events(response: ChatResponse, include_usage: bool) -> Iterator[bytes]:
+    """A finished answer as OpenAI streams it: role, thoughts, text, per call its head and its arguments, finish, usage,
+    [DONE]."""
     choice = response.choices[0]
     head = {"id": response.id, "object": "chat.completion.chunk", "created": response.created, "model": response.model}
 
-    def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
-        choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
-        return encode_event({**head, "choices": choices, **more})
+    def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
+        return encode_event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
     yield event({"role": "assistant", "content": None if choice.message.tool_calls else ""})
+    if choice.message.reasoning_content:
+        yield event({"reasoning_content": choice.message.reasoning_content})
     if choice.message.content:
         yield event({"content": choice.message.content})
     for index, call in enumerate(choice.message.tool_calls or ()):
         opening = {"name": call.function.name, "arguments": ""}
         yield event({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": opening}]})
         yield event({"tool_calls": [{"index": index, "function": {"arguments": call.function.arguments}}]})
-    yield event({}, choice.finish_reason, **(extra or {}))
+    yield event({}, choice.finish_reason)
     if include_usage:
         yield encode_event({**head, "choices": [], "usage": response.usage})
     yield DONE
@@ -171,6 +187,6 @@ def encode_event(payload: Any) -> bytes:
     return b"data: " + msgspec.json.encode(payload) + b"\n\n"
 
 
-def with_extra(event: Event, extra: dict[str, Any]) -> bytes:
+def with_extra(event: Event, extra: Mapping[str, Any]) -> bytes:
     """The event with more fields at its top level."""
     return encode_event({**msgspec.json.decode(event.raw[5:]), **extra})

@@ -18,7 +18,8 @@ from router.decision import Arm, Decision
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """A request as it came in over a wire. `body` is its JSON object, `size` its length in bytes."""
+    """A request as it came in over a wire. `body` is what a backend is sent, `size` how many bytes the client sent,
+    `wire_id` the answer's id where the wire gives it."""
 
     request: ChatRequest
     body: dict[str, Any]
@@ -27,14 +28,12 @@ class Ask(msgspec.Struct, frozen=True):
     requested: Arm | None = None
     model: str = ""  # the backend's model name where the request names one
     traced: bool = True
+    wire: str = "chat"
+    wire_id: str = ""
 
     @property
     def streamed(self) -> bool:
         return bool(self.request.stream)
-
-    @property
-    def wants_usage(self) -> bool:
-        return self.request.stream_options is not None and self.request.stream_options.include_usage
 
 
 class Turn:
@@ -85,7 +84,8 @@ class Turn:
             usage=self.usage,
             seconds=self._seconds,
             model=self.model,
-            wire_id=self.wire_id,
+            wire=self.ask.wire,
+            wire_id=self.ask.wire_id or self.wire_id,
             error=self.error,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,6 +15,14 @@ from router.chat import InvalidRequest
 _log = structlog.get_logger("api")
 _DISCARDED = 4  # times the limit: who sends more than this is cut off
 _JSON = (b"content-type", b"application/json")
+
+
+ErrorForm = Callable[[int, dict[str, Any]], dict[str, Any]]  # status and OpenAI's body: a wire's own
+
+
+def openai_form(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    """What errors are written in anyway."""
+    return body
 
 
 class ClientGone(Exception):
@@ -65,9 +74,12 @@ async def send_json(send: Send, status: int, body: bytes, headers: list[tuple[by
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def send_error(send: Send, error: Exception, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-    """Any error in OpenAI's form; what nobody expected is logged with its traceback."""
+async def send_error(
+    send: Send, error: Exception, headers: list[tuple[bytes, bytes]] | None = None, form: ErrorForm = openai_form
+) -> None:
+    """Any error in the form of the client's wire; what nobody expected is logged with its traceback."""
     status, body, retry = http_answer(error)
+    body = form(status, body)
     if not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error)
     more = [(b"retry-after", str(max(1, round(retry))).encode())] if retry is not None else []
