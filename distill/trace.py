@@ -52,4 +52,5 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     wire_id: str = ""
     client: str = ""
     error: str = ""
+    tried: list[str] = []  # teachers that were asked first and could not answer, and why
     teach: bool = True

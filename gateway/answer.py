@@ -1,52 +1,39 @@
 """How a request is answered: decide → draft → verify → commit, or escalate → record.
 
-Owns that order and nothing else: the rules are router's, bytes travel in backends, what was decided ends in the turn.
-Knows nothing of HTTP or of the wire the client speaks.
+Owns that order and nothing else: the rules are router's, the draft is held in drafting, bytes travel in backends, what
+was decided ends in the turn. Knows nothing of HTTP or of the wire the client speaks.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from distill.trace import Draft, Served, Trace
+from distill.trace import Trace
+from gateway import drafting
 from gateway.arms import Arm
-from gateway.errors import BackendBroken, BackendError, BackendRefused, GatewayError
-from gateway.stream import Chunk, Collector, Event
+from gateway.errors import BackendError, GatewayError, MemoryLeased
+from gateway.patience import is_fault
+from gateway.reply import Live, Whole, between_us, collected, keep, read
+from gateway.teachers import Teachers
 from gateway.turn import Turn
-from router.chat import ChatResponse, Choice, ToolCall
 from router.decision import Decision
-from router.policy import STUDENT_CALL, Rules, after, before
-
-_decode = msgspec.json.Decoder(ChatResponse).decode
+from router.policy import Rules, before, may_stand_in
 
 
 class TakesTraces(Protocol):
     def put(self, trace: Trace) -> None: ...
 
 
-class Whole(msgspec.Struct):
-    """A finished answer. `body` is its JSON."""
-
-    body: bytes
-    response: ChatResponse
-
-
-class Live(msgspec.Struct):
-    """An answer under way: its events in the batches they come in."""
-
-    batches: AsyncIterator[list[Event]]
-
-
 class Cascade:
-    """Answers turns with two arms. `rules` is asked at each request, so that settings may change."""
+    """Answers turns with a student and its teachers. `rules` is asked at each request, so that settings may change."""
 
-    def __init__(self, student: Arm, teacher: Arm, rules: Callable[[], Rules], recorder: TakesTraces) -> None:
-        self._arms = {"student": student, "teacher": teacher}
+    def __init__(self, student: Arm, teachers: Teachers, rules: Callable[[], Rules], recorder: TakesTraces) -> None:
+        self._student = student
+        self._teachers = teachers
         self._rules = rules
         self._recorder = recorder
 
@@ -59,13 +46,7 @@ class Cascade:
         """
         try:
             async with AsyncExitStack() as stack:
-                decision = self._before(turn)
-                if decision is None:
-                    decision, draft = await self._draft(turn)
-                else:
-                    draft = None
-                turn.decision = decision
-                yield _commit(turn, draft) if draft is not None else await self._relay(turn, stack)
+                yield await self._reply(turn, stack)
             turn.state = "completed"
         except GatewayError as error:
             turn.state, turn.error = "failed", f"{type(error).__name__}: {error}"
@@ -74,137 +55,76 @@ class Cascade:
             if turn.ask.traced:
                 self._recorder.put(turn.trace())
 
-    def _before(self, turn: Turn) -> Decision | None:
-        ask, rules = turn.ask, self._rules()
+    async def _reply(self, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
+        rules = self._rules()
+        decided = self._before(turn, rules)
+        if decided is not None:
+            turn.decision = decided
+        else:
+            turn.decision, drafted = await self._draft(turn, rules, stack)
+            if drafted is not None:
+                return drafted
+        try:
+            return await self._relay(turn, stack)
+        except (BackendError, MemoryLeased) as error:
+            standing_in = await self._stand_in(turn, rules, error)
+            if standing_in is None:
+                raise
+            return standing_in
+
+    def _before(self, turn: Turn, rules: Rules) -> Decision | None:
+        ask = turn.ask
         decision = before(ask.request, rules, conversation=ask.conversation, requested=ask.requested, size=ask.size)
-        if decision is None and not self._arms["student"].is_ready:
+        if decision is None and not self._student.is_ready:
             return Decision(arm="teacher", reason="student_failed", detail="not ready")
         return decision
 
-    async def _draft(self, turn: Turn) -> tuple[Decision, ChatResponse | None]:
-        """The student's turn and what is decided on it; no response when the teacher is to answer."""
-        since = turn.elapsed
-        student = self._arms["student"]
-        try:
-            response = _read(await student.backend.complete(_draft_body(turn, student)))
-        except BackendError as error:
-            turn.mark("draft", since)
-            return _student_failed(error), None
-        turn.mark("draft", since)
-        choice = response.choices[0]
-        decision = after(turn.ask.request, choice, self._rules())
-        turn.draft = Draft(
-            message=choice.message,
-            finish_reason=choice.finish_reason,
-            logprobs=choice.logprobs.content if choice.logprobs else None,
-            note=response.nightschool,
-            seconds=turn.elapsed - since,
-        )
-        if decision.arm == "teacher":
-            return decision, None
-        if response.prompt_token_ids is not None and choice.token_ids is not None:
-            turn.served = Served(prompt=response.prompt_token_ids, completion=choice.token_ids)
-        return decision, response
+    async def _draft(self, turn: Turn, rules: Rules, stack: AsyncExitStack) -> tuple[Decision, Whole | Live | None]:
+        known = self._student.capabilities
+        if (
+            rules.hold == "fast"
+            and turn.ask.streamed
+            and known is not None
+            and (known.stream_logprobs or not rules.confidence)
+        ):
+            return await drafting.draft_live(turn, self._student, rules, stack)
+        return await drafting.draft(turn, self._student, rules)
 
     async def _relay(self, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
-        """The answer of the arm that was decided on, as it comes."""
-        arm = self._arms[turn.decision.arm]
+        """The answer of the arm that was decided on, as it comes; of several teachers, of the first that has one."""
+        arms = [self._student] if turn.decision.arm == "student" else self._teachers.in_order(turn.ask.model)
+        for arm in arms[:-1]:
+            try:
+                return await self._ask(arm, turn, stack)
+            except BackendError as error:
+                if not is_fault(error):
+                    raise
+                turn.tried.append(f"{arm.label}: {error}")
+            except MemoryLeased as error:
+                turn.tried.append(f"{arm.label}: {error}")
+        return await self._ask(arms[-1], turn, stack)
+
+    async def _ask(self, arm: Arm, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
         since = turn.elapsed
         await arm.ready()
-        body = {**turn.ask.body, "model": turn.ask.model or arm.model, **_between_us(turn, arm)}
+        body = {**turn.ask.body, "model": turn.ask.model or arm.model, **between_us(turn, arm)}
         if not turn.ask.streamed:
             raw = await arm.backend.complete(msgspec.json.encode(body))
             turn.mark("first_byte")
             turn.mark(arm.name, since)
-            response = _read(raw)
-            _keep(turn, response)
+            response = read(raw)
+            keep(turn, response)
             return Whole(raw, response)
         body["stream_options"] = {**(turn.ask.body.get("stream_options") or {}), "include_usage": True}
         batches = await stack.enter_async_context(arm.backend.stream(msgspec.json.encode(body)))
         turn.mark("first_byte")
-        return Live(_collected(turn, arm.name, since, batches))
+        return Live(collected(turn, arm.name, since, batches))
 
-
-def _draft_body(turn: Turn, student: Arm) -> bytes:
-    body = {**turn.ask.body, "model": student.model, "stream": False, **_between_us(turn, student)}
-    body.pop("stream_options", None)
-    if student.capabilities is not None and student.capabilities.logprobs:
-        body["logprobs"] = True
-    if student.capabilities is not None and student.capabilities.token_ids:
-        body["return_token_ids"] = True
-    return msgspec.json.encode(body)
-
-
-def _between_us(turn: Turn, arm: Arm) -> dict[str, Any]:
-    """What an engine of ours is told besides: whose turn it is, and whether anything of it may be written to disk."""
-    if not arm.local:
-        return {}
-    return {"nightschool": {"conversation": turn.ask.conversation, "private": not turn.ask.traced}}
-
-
-def _student_failed(error: BackendError) -> Decision:
-    if isinstance(error, BackendRefused) and error.code == "context_length_exceeded":
-        return Decision(arm="teacher", reason="capability", detail="context")
-    return Decision(arm="teacher", reason="student_failed", detail=str(error)[:200])
-
-
-def _read(raw: bytes) -> ChatResponse:
-    try:
-        response = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BackendBroken(f"The model's answer is not a chat completion: {error}") from error
-    if not response.choices:
-        raise BackendBroken("The model's answer has no choices.")
-    return response
-
-
-def _commit(turn: Turn, response: ChatResponse) -> Whole:
-    """The student's verified turn as the client gets it: without what only we asked for, calls marked as its own."""
-    choice = response.choices[0]
-    calls = choice.message.tool_calls
-    message = choice.message
-    if calls:
-        own = [ToolCall(id=STUDENT_CALL + secrets.token_hex(11), function=call.function) for call in calls]
-        message = msgspec.structs.replace(message, tool_calls=own)
-    turn.note = response.nightschool
-    plain = ChatResponse(
-        id=response.id,
-        created=response.created,
-        model=response.model,
-        choices=[Choice(message=message, finish_reason=choice.finish_reason)],
-        usage=response.usage,
-    )
-    _keep(turn, plain)
-    turn.mark("first_byte")
-    return Whole(msgspec.json.encode(plain), plain)
-
-
-def _keep(turn: Turn, response: ChatResponse) -> None:
-    choice = response.choices[0]
-    turn.answer, turn.finish_reason = choice.message, choice.finish_reason
-    turn.usage, turn.model, turn.wire_id = response.usage, response.model, response.id
-    turn.note = turn.note or response.nightschool
-
-
-async def _collected(
-    turn: Turn, phase: str, since: float, batches: AsyncIterator[list[Event]]
-) -> AsyncIterator[list[Event]]:
-    """The events, put together for the trace as they pass."""
-    collector = Collector()
-    try:
-        async for batch in batches:
-            for event in batch:
-                if event.chunk is not None:
-                    _refuse_error(event.chunk)
-                    collector.add(event.chunk)
-            yield batch
-    finally:
-        turn.mark(phase, since)
-        turn.answer, turn.finish_reason = collector.message, collector.finish_reason
-        turn.usage, turn.model, turn.wire_id = collector.usage, collector.model, collector.id
-
-
-def _refuse_error(chunk: Chunk) -> None:
-    if chunk.error is not None:
-        said: Any = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
-        raise BackendBroken(f"The model's stream broke off: {said}")
+    async def _stand_in(self, turn: Turn, rules: Rules, error: GatewayError) -> Whole | None:
+        """The student's verified draft where no teacher can answer and the rules allow it; None: there is none."""
+        if turn.draft is not None or not may_stand_in(turn.decision, rules) or not self._student.is_ready:
+            return None
+        decided, drafted = await drafting.draft(turn, self._student, rules)
+        if drafted is not None:
+            turn.decision = msgspec.structs.replace(decided, reason="teacher_failed", detail=str(error)[:200])
+        return drafted

@@ -35,12 +35,21 @@ class Child(Protocol):
 
 
 class Arm:
-    """One backend in its role. `model` is what the backend is asked for; empty until it is known."""
+    """One backend in its role. `model` is what the backend is asked for, empty until it is known; `label` tells several
+    teachers apart."""
 
     def __init__(
-        self, name: ArmName, backend: Backend, *, model: str = "", child: Child | None = None, eager: bool = True
+        self,
+        name: ArmName,
+        backend: Backend,
+        *,
+        label: str = "",
+        model: str = "",
+        child: Child | None = None,
+        eager: bool = True,
     ) -> None:
         self.name = name
+        self.label = label or name
         self.eager = eager  # whether to get ready at the gateway's start
         self.backend = backend
         self.base = model
@@ -83,7 +92,7 @@ class Arm:
     def get_ready(self) -> None:
         """See to it that the arm becomes ready, without waiting."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._get_ready_quietly(), name=f"{self.name}-ready")
+            self._task = asyncio.create_task(self._get_ready_quietly(), name=f"{self.label}-ready")
 
     async def ready(self) -> None:
         """Return when the arm can be asked. Raises GatewayError when it cannot."""
@@ -118,7 +127,7 @@ class Arm:
     async def _first_model(self) -> str:
         listed = await self.backend.models()
         if not listed or not isinstance(listed[0].get("id"), str):
-            raise BackendBroken(f"The {self.name}'s server lists no model: set {self.name}.name.")
+            raise BackendBroken(f"The server of {self.label} lists no model: set its 'name'.")
         return str(listed[0]["id"])
 
     async def _get_ready_quietly(self) -> None:
@@ -128,6 +137,6 @@ class Arm:
                 await self.ready()
             except GatewayError as error:
                 if str(error) != told:
-                    _log.warning("not ready", arm=self.name, error=str(error))
+                    _log.warning("not ready", arm=self.label, error=str(error))
                 told = str(error)
                 await asyncio.sleep(_PROBE_AGAIN)

@@ -1,25 +1,24 @@
 """One lean client to any OpenAI-compatible endpoint, over TCP or a Unix socket.
 
-Owns connections, time-outs, retries and what a backend can do. Knows nothing of arms, drafts or traces. The client's
-own headers never come here: a backend is sent its own key or none.
+Owns connections, time-outs and what a backend can do; retries are patience's. Knows nothing of arms, drafts or traces.
+The client's own headers never come here: a backend is sent its own key or none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import msgspec
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from gateway.errors import BackendBroken, BackendError, BackendRefused, BackendTimeout, BackendUnreachable
+from gateway.patience import Manners, Patience
 from gateway.stream import Event, Splitter
 
-_RETRY_CAP = 10.0  # seconds: a backend that asks for a longer pause is not waited for
 _BODY_LIMIT = 64 * 1024 * 1024
 
 
@@ -53,10 +52,10 @@ class Capabilities(msgspec.Struct, frozen=True):
 class Backend:
     """A client to one endpoint. `open` and `close` belong to the process's start and stop."""
 
-    def __init__(self, address: Address, timeouts: Timeouts, *, key: str = "", attempts: int = 1) -> None:
+    def __init__(self, address: Address, timeouts: Timeouts, manners: Manners, *, key: str = "") -> None:
         self.address = address
+        self.patience = Patience(manners)
         self._timeouts = timeouts
-        self._attempts = attempts
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if key:
             self._headers["authorization"] = f"Bearer {key}"
@@ -93,8 +92,8 @@ class Backend:
                 raise BackendBroken("The model's answer is not a JSON object.")
             return answer
 
-        whole: bytes = await self._persistently(attempt)
-        return whole
+        async with self.patience.slot():
+            return await self.patience.persist(attempt)
 
     @asynccontextmanager
     async def stream(self, body: bytes) -> AsyncIterator[AsyncIterator[list[Event]]]:
@@ -114,8 +113,9 @@ class Backend:
                     stack.push_async_exit(trial.pop_all())
                     return first, batches
 
-            first, rest = await self._persistently(attempt)
-            yield _chain(first, rest)
+            await stack.enter_async_context(self.patience.slot())
+            first, rest = await self.patience.persist(attempt)
+            yield self._chain(first, rest)
 
     async def call(self, method: str, path: str, payload: Any = None, *, seconds: float = 30.0) -> bytes:
         """Any other call of the endpoint; `path` is taken below /v1. Raises BackendError."""
@@ -164,47 +164,36 @@ class Backend:
             context=context,
         )
 
-    async def _persistently(self, attempt: Callable[[], Any]) -> Any:
-        """Run `attempt`; if it fails in a way that may pass, again, as often as the settings say."""
-        try:
-            return await attempt()
-        except BackendError as error:
-            if self._attempts <= 1 or not _may_pass(error):
-                raise
-            pause = _pause(error, 1)
-        await asyncio.sleep(pause)
-        again = AsyncRetrying(
-            stop=stop_after_attempt(self._attempts - 1), wait=_wait, retry=retry_if_exception(_may_pass), reraise=True
-        )
-        return await again(attempt)
-
     def _post(self, path: str, body: bytes) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         return self._send("POST", path, body, self._timeouts.first_byte)
 
     @asynccontextmanager
     async def _send(self, method: str, path: str, body: bytes, seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response whose status is 200. `seconds` is the time to its head."""
+        self.in_flight += 1  # from here on: an engine that is still reading the prompt is not idle
+        try:
+            response = await self._head(method, path, body, seconds)
+            try:
+                if response.status != 200:
+                    raise await self._refusal(response)
+                yield response
+            finally:
+                response.close() if not response.content.at_eof() else response.release()
+        finally:
+            self.in_flight -= 1
+
+    async def _head(self, method: str, path: str, body: bytes, seconds: float) -> aiohttp.ClientResponse:
         if self._session is None:
             raise BackendUnreachable("The model's client is not open.")
         try:
             async with asyncio.timeout(seconds):
-                response = await self._session.request(
-                    method, self._url + path, data=body or None, allow_redirects=False
-                )
+                return await self._session.request(method, self._url + path, data=body or None, allow_redirects=False)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise BackendUnreachable(f"The model cannot be reached at {self._url}.") from error
         except TimeoutError as error:
             raise BackendTimeout(f"The model did not answer within {seconds:g} s.") from error
         except (aiohttp.ClientError, OSError) as error:
             raise BackendBroken(f"The model's server broke the connection: {error}") from error
-        self.in_flight += 1
-        try:
-            if response.status != 200:
-                raise await self._refusal(response)
-            yield response
-        finally:
-            self.in_flight -= 1
-            response.close() if not response.content.at_eof() else response.release()
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
         parts: list[bytes] = []
@@ -228,6 +217,15 @@ class Backend:
                 return
         raise BackendBroken("The model's answer was cut off.")
 
+    async def _chain(self, first: list[Event], rest: AsyncIterator[list[Event]]) -> AsyncIterator[list[Event]]:
+        yield first
+        try:
+            async for batch in rest:
+                yield batch
+        except BackendError:
+            self.patience.broke_off()
+            raise
+
     async def _read(self, response: aiohttp.ClientResponse, seconds: float) -> bytes:
         try:
             async with asyncio.timeout(seconds):
@@ -243,12 +241,6 @@ class Backend:
             body = (await self._whole(response))[:20_000]
         message, code = _what_it_said(body)
         return BackendRefused(response.status, message, code, _retry_after(response.headers.get("retry-after", "")))
-
-
-async def _chain(first: list[Event], rest: AsyncIterator[list[Event]]) -> AsyncIterator[list[Event]]:
-    yield first
-    async for batch in rest:
-        yield batch
 
 
 def _what_it_said(body: bytes) -> tuple[str, str | None]:
@@ -269,20 +261,3 @@ def _retry_after(value: str) -> float | None:
         return max(0.0, float(value))
     except ValueError:
         return None
-
-
-def _may_pass(error: BaseException) -> bool:
-    if isinstance(error, BackendRefused):
-        patient = error.retry_after is None or error.retry_after <= _RETRY_CAP
-        return (error.status == 429 or error.status >= 500) and patient
-    return isinstance(error, BackendUnreachable | BackendBroken)
-
-
-def _pause(error: BaseException | None, attempt: int) -> float:
-    asked = getattr(error, "retry_after", None)
-    return float(asked) if asked is not None else min(0.2 * 2.0 ** (attempt - 1), 2.0)
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome is not None else None
-    return _pause(error, state.attempt_number + 1)

@@ -10,6 +10,8 @@ GatewayError
 └── BackendError             a model could not answer
     ├── BackendUnreachable   no connection
     ├── BackendTimeout       connected, then silence
+    ├── BackendBusy          as many requests wait for it as may
+    ├── BackendResting       it failed too often and is left alone for a while
     ├── BackendBroken        an answer that is not one: cut, not JSON, no terminal frame
     └── BackendRefused       the backend answered with an error of its own
 """
@@ -92,6 +94,14 @@ class BackendTimeout(BackendError):
     """The model did not answer in time."""
 
 
+class BackendBusy(BackendError):
+    """As many requests wait for this model as may; try again later."""
+
+
+class BackendResting(BackendError):
+    """This model's server failed several times in a row and is left alone for a while."""
+
+
 class BackendBroken(BackendError):
     """The model's answer was cut off or is not valid."""
 
@@ -120,6 +130,8 @@ TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     BackendBroken: (502, "server_error", "backend_broken"),
     BackendUnreachable: (503, "server_error", "backend_unreachable"),
     BackendTimeout: (503, "server_error", "backend_timeout"),
+    BackendBusy: (503, "server_error", "overloaded"),
+    BackendResting: (503, "server_error", "backend_resting"),
     MemoryLeased: (503, "server_error", "memory_leased"),
 }
 _UNEXPECTED = (500, "server_error", "internal_error")

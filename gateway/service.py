@@ -19,11 +19,13 @@ from gateway.arms import Arm
 from gateway.backends import Address, Backend, Timeouts
 from gateway.errors import BackendError, UnknownModel
 from gateway.lease import Leases
+from gateway.patience import Manners
 from gateway.ports import free_port
 from gateway.promotion import Promotion, admin_key
 from gateway.recorder import Recorder
 from gateway.settings import EXPERT, BackendSettings, Home, Settings, api_key, require_model
 from gateway.supervisor import ProcessSettings, Supervisor
+from gateway.teachers import Teachers
 from router.decision import Arm as ArmName
 from router.policy import Rules
 
@@ -33,9 +35,9 @@ UNSET_URL = "http://127.0.0.1:9/v1"  # the arm that a policy of "student" or "te
 class Names:
     """The model names on offer, and what each stands for."""
 
-    def __init__(self, student: Arm, teacher: Arm, promotion: Promotion, aliases: dict[str, str]) -> None:
+    def __init__(self, student: Arm, teachers: Teachers, promotion: Promotion, aliases: dict[str, str]) -> None:
         self._student = student
-        self._teacher = teacher
+        self._teachers = teachers
         self._promotion = promotion
         self._aliases = aliases
 
@@ -59,13 +61,13 @@ class Names:
             return ("student" if name == "student" else "teacher"), ""
         if name and (name == self._student.base or name in self._promotion.adapters):
             return "student", name
-        if name and name == self._teacher.base:
+        if name and name in [teacher.base for teacher in self._teachers.arms]:
             return "teacher", name
         return None
 
     def listed(self) -> list[dict[str, Any]]:
         """As GET /v1/models tells them."""
-        own = ["nightschool", "student", "teacher", self._student.base, self._teacher.base]
+        own = ["nightschool", "student", "teacher", self._student.base, *[arm.base for arm in self._teachers.arms]]
         adapters = [
             (name, {"parent": self._student.base, "root": str(path)}) for name, path in self._promotion.adapters.items()
         ]
@@ -79,33 +81,39 @@ class Names:
 class Gateway:
     """Everything that runs by day. `start` and `stop` frame its life."""
 
-    def __init__(self, settings: Settings, home: Home, supervisor: Supervisor, student: Arm, teacher: Arm) -> None:
+    def __init__(
+        self, settings: Settings, home: Home, supervisor: Supervisor, student: Arm, teachers: Teachers
+    ) -> None:
         self.settings = settings
         self.home = home
         self.supervisor = supervisor
         self.student = student
-        self.teacher = teacher
+        self.teachers = teachers
         self.leases = Leases(time.monotonic)
         supervisor.leased_bytes = self.leases.held
         self.recorder = Recorder(home.data / "traces.db")
         self.promotion = Promotion(home, student)
-        self.names = Names(student, teacher, self.promotion, settings.aliases)
-        self.cascade = Cascade(student, teacher, self._rules, self.recorder)
+        self.names = Names(student, teachers, self.promotion, settings.aliases)
+        self.cascade = Cascade(student, teachers, self._rules, self.recorder)
         self.admin_key = ""
+
+    @property
+    def arms(self) -> list[Arm]:
+        return [self.student, *self.teachers.arms]
 
     async def start(self) -> None:
         self.admin_key = admin_key(self.home.data / "admin.key")
         await self.recorder.start()
-        await self.student.backend.open()
-        await self.teacher.backend.open()
+        for arm in self.arms:
+            await arm.backend.open()
         self.student.on_ready(self.promotion.restore)
         await self.supervisor.start()
-        for arm in (self.student, self.teacher):
+        for arm in self.arms:
             if arm.eager:
                 arm.get_ready()
 
     async def stop(self) -> None:
-        for arm in (self.student, self.teacher):
+        for arm in self.arms:
             await arm.close()
         await self.supervisor.stop()
         await self.recorder.stop()
@@ -117,8 +125,9 @@ class Gateway:
             for p in self.supervisor.processes
         }
         return {
-            "student": {"model": self.student.model, "ready": self.student.up},
-            "teacher": {"model": self.teacher.model, "ready": self.teacher.up},
+            "student": _told(self.student),
+            "teacher": _told(self.teachers.first),
+            "teachers": {arm.label: _told(arm) for arm in self.teachers.arms[1:]},
             "processes": processes,
             "traces": self.recorder.status,
         }
@@ -126,10 +135,10 @@ class Gateway:
     async def memory(self) -> dict[str, int]:
         """Peak memory in bytes of the local processes behind the arms."""
         told: dict[str, int] = {}
-        for arm in (self.student, self.teacher):
+        for arm in self.arms:
             if arm.local and arm.up:
                 with contextlib.suppress(BackendError):
-                    told[arm.name] = await arm.backend.peak_memory()
+                    told[arm.label] = await arm.backend.peak_memory()
         return told
 
     def _rules(self) -> Rules:
@@ -141,6 +150,8 @@ class Gateway:
             taught=bool(self.student.live) or not self.student.local,
             confidence=router.confidence,
             holdout=router.holdout,
+            hold=router.hold,
+            teacher_down=router.teacher_down,
             context=self.settings.student.context or (known.context if known is not None else 0),
         )
 
@@ -149,43 +160,55 @@ def build(settings: Settings, home: Home) -> Gateway:
     """A gateway out of settings; nothing runs yet. Raises SettingsError."""
     supervisor = Supervisor(settings.gateway.memory_bytes)
     student = _arm("student", settings.student, home, supervisor)
-    teacher = _arm("teacher", settings.teacher, home, supervisor)
-    return Gateway(settings, home, supervisor, student, teacher)
+    named = {"teacher": settings.teacher, **settings.teachers}
+    arms = [_arm("teacher", backend, home, supervisor, label) for label, backend in named.items()]
+    teachers = Teachers(arms, balanced=settings.router.teachers == "balanced")
+    return Gateway(settings, home, supervisor, student, teachers)
 
 
-def _arm(name: ArmName, settings: BackendSettings, home: Home, supervisor: Supervisor) -> Arm:
+def _told(arm: Arm) -> dict[str, Any]:
+    """What /health says of an arm. `rests`: seconds for which it is left alone after failures."""
+    patience = arm.backend.patience
+    rests = round(patience.breaker.waits, 1)
+    told = {"model": arm.model, "ready": arm.up, "in_flight": arm.backend.in_flight, "waiting": patience.waiting}
+    return {**told, "rests": rests} if rests else told
+
+
+def _arm(name: ArmName, settings: BackendSettings, home: Home, supervisor: Supervisor, label: str = "") -> Arm:
+    label = label or name
     attempts = settings.attempts if name == "teacher" else 1  # a failed student is not waited for: the teacher answers
+    manners = Manners(attempts, settings.retry_seconds, settings.at_once, settings.queue, settings.failures)
     timeouts = Timeouts(settings.connect, settings.first_byte, settings.silence)
     if not settings.model:
         key = api_key(settings.api_key_env)
-        backend = Backend(Address(settings.url or UNSET_URL), timeouts, key=key, attempts=attempts)
-        return Arm(name, backend, model=settings.name, eager=bool(settings.url))
+        backend = Backend(Address(settings.url or UNSET_URL), timeouts, manners, key=key)
+        return Arm(name, backend, label=label, model=settings.name, eager=bool(settings.url))
     if settings.model == EXPERT:
         port = free_port()
         address, model = Address(f"http://127.0.0.1:{port}/v1"), EXPERT
         command = _own_command("expert", "--port", str(port))
     else:
         folder = require_model(settings.model, home)
-        socket_path = Path(tempfile.mkdtemp(prefix="nightschool-"), f"{name}.sock")
+        socket_path = Path(tempfile.mkdtemp(prefix="nightschool-"), f"{label}.sock")
         address, model = Address("http://localhost/v1", str(socket_path)), folder.name
         command = _own_command("engine", "--model", _named(folder, home), "--socket", str(socket_path))
         command += ["--home", str(home.models.parent), "--threads", str(settings.threads)]
         if settings.max_kv_size:
             command += ["--max-kv-size", str(settings.max_kv_size)]
-    backend = Backend(address, timeouts, attempts=attempts)
+    backend = Backend(address, timeouts, manners)
     process = supervisor.add(
         ProcessSettings(
-            name=name,
+            name=label,
             command=command,
             address=address,
-            log=home.data / "logs" / f"{name}.log",
+            log=home.data / "logs" / f"{label}.log",
             start=settings.start,
             idle_stop=settings.idle_stop,
             memory_bytes=settings.memory_bytes,
         ),
         busy=lambda: backend.in_flight > 0,
     )
-    arm = Arm(name, backend, model=model, child=process, eager=settings.model in ("embedded", EXPERT))
+    arm = Arm(name, backend, label=label, model=model, child=process, eager=settings.model in ("embedded", EXPERT))
     process.on_up = arm.get_ready  # so that a restarted engine has its adapters before the next request comes
     return arm
 

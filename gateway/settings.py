@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +54,11 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect: float = 5.0  # seconds
     first_byte: float = 120.0
     silence: float = 60.0
-    attempts: int = 3
+    attempts: int = 3  # in all, of a teacher; a failed student is not waited for: the teacher answers
+    retry_seconds: float = 30.0  # for all attempts together
+    at_once: int = 0  # requests at the same time; 0: any number
+    queue: int = 64  # how many more may wait for their turn
+    failures: int = 5  # in a row, after which it is left alone for a while; 0: never
     start: float = 120.0  # seconds a local engine may take to load
     idle_stop: float = 0.0  # seconds without a request before a local engine is stopped; 0: never
     memory_bytes: int = 0  # what a local engine takes, where gateway.memory_bytes is set
@@ -65,6 +69,9 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RouterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: Literal["cascade", "student", "teacher"] = "cascade"
     uncertified: Literal["shadow", "serve"] = "shadow"
+    hold: Literal["certified", "fast"] = "certified"  # fast: streamed text of the student goes out after 32 tokens
+    teacher_down: Literal["student", "error"] = "student"  # who answers when no teacher can
+    teachers: Literal["ordered", "balanced"] = "ordered"  # how several teachers share the work
     confidence: float = 0.6  # the least token probability a draft must show, 0..1
     holdout: float = 0.05  # share of conversations that always go to the teacher
 
@@ -80,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: GatewaySettings = GatewaySettings()
     student: BackendSettings = BackendSettings()
     teacher: BackendSettings = BackendSettings()
+    teachers: dict[str, BackendSettings] = {}  # more of them, by name
     router: RouterSettings = RouterSettings()
     night: NightSettings = NightSettings()
     aliases: dict[str, str] = msgspec.field(default_factory=lambda: {"gpt-*": "nightschool", "claude-*": "nightschool"})
@@ -242,16 +250,28 @@ def _without_rival(earlier: dict[str, Any], later: Mapping[str, Any]) -> dict[st
 
 
 def _convert(merged: dict[str, Any]) -> Settings:
-    _refuse_unknown(merged, [*_SECTIONS, "aliases", "profile"], "")
+    _refuse_unknown(merged, [*_SECTIONS, "teachers", "aliases", "profile"], "")
     for section, struct in _SECTIONS.items():
         if not isinstance(merged.get(section, {}), dict):
             raise SettingsError(f"the setting {section} is wrong: it is a section, [{section}], not a value")
         _refuse_unknown(merged.get(section, {}), struct.__struct_fields__, f"{section}.")
+    for name, values in _tables(merged.get("teachers", {})):
+        _refuse_unknown(values, BackendSettings.__struct_fields__, f"teachers.{name}.")
     try:
         return msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
         raise SettingsError(f"the setting {where.rstrip('`')} is wrong: {what}") from error
+
+
+def _tables(teachers: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The sections [teachers.NAME]."""
+    for name, values in teachers.items() if isinstance(teachers, dict) else ():
+        if not isinstance(values, dict):
+            raise SettingsError(
+                f"the setting teachers.{name} is wrong: it is a section, [teachers.{name}], not a value"
+            )
+        yield name, values
 
 
 def _refuse_unknown(values: Mapping[str, Any], known: Any, prefix: str) -> None:
@@ -266,10 +286,12 @@ def _nearest(word: str, known: Any, prefix: str = "") -> str:
 
 
 def _check(settings: Settings) -> Settings:
-    for arm in ("student", "teacher"):
-        backend: BackendSettings = getattr(settings, arm)
+    more = {f"teachers.{name}": backend for name, backend in settings.teachers.items()}
+    for arm, backend in {"student": settings.student, "teacher": settings.teacher, **more}.items():
         if backend.model and backend.url:
             raise SettingsError(f"[{arm}] has both 'model' and 'url': keep one")
+        if arm in more and not (backend.model or backend.url):
+            raise SettingsError(f"[{arm}] needs a 'model' or a 'url'")
         if backend.url and not backend.url.startswith(("http://", "https://")):
             raise SettingsError(f"{arm}.url must start with http:// or https://, not '{backend.url}'")
     for name in ("confidence", "holdout"):

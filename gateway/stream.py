@@ -5,13 +5,24 @@ Owns the wire form of a stream alone; knows nothing of backends, decisions or so
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.errors import BackendBroken
-from router.chat import AnswerMessage, ChatResponse, FunctionCall, ToolCall, Usage
+from router.chat import (
+    AnswerMessage,
+    ChatResponse,
+    Choice,
+    ChoiceLogprobs,
+    FunctionCall,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
 
 DONE = b"data: [DONE]\n\n"
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes of one event; more is no chat completion
@@ -42,12 +53,15 @@ class ChunkChoice(msgspec.Struct):
     index: int = 0
     delta: Delta | None = None
     finish_reason: str | None = None
+    logprobs: ChoiceLogprobs | None = None
+    token_ids: list[int] | None = None
 
 
 class Chunk(msgspec.Struct):
     """What is read of an event; the event itself is handed on as the bytes it came in."""
 
     id: str = ""
+    created: int = 0
     model: str = ""
     choices: list[ChunkChoice] = []
     usage: Usage | None = None
@@ -64,7 +78,20 @@ class Event(msgspec.Struct):
     raw: bytes
     chunk: Chunk | None
 
+    def plain(self) -> Event:
+        """Without what only we asked for: log-probabilities, token ids and the engine's own note."""
+        if self.chunk is None or not _EXTRA.search(self.raw):
+            return self
+        said = msgspec.json.decode(self.raw[5:])
+        said.pop("nightschool", None)
+        said.pop("prompt_token_ids", None)
+        for choice in said.get("choices", ()):
+            choice.pop("logprobs", None)
+            choice.pop("token_ids", None)
+        return Event(encode_event(said), self.chunk)
 
+
+_EXTRA = re.compile(rb'"(?:logprobs|token_ids|prompt_token_ids|nightschool)"')
 _chunk_decoder = msgspec.json.Decoder(Chunk)
 
 
@@ -75,7 +102,7 @@ class Splitter:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that are complete. Raises BackendBroken for one that is no chunk or grows without end."""
+        """The events that are complete. Raises BackendBroken for one that is no chunk, is an error or never ends."""
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
         *parts, self._rest = (self._rest + data).split(b"\n\n")
@@ -94,9 +121,13 @@ def _event(part: bytes) -> Event | None:
     if payload == b"[DONE]":
         return Event(DONE, None)
     try:
-        return Event(part + b"\n\n", _chunk_decoder.decode(payload))
+        chunk = _chunk_decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BackendBroken("The model sent an event that is not a chat-completion chunk.") from error
+    if chunk.error is not None:
+        said: Any = chunk.error.get("message") if isinstance(chunk.error, dict) else chunk.error
+        raise BackendBroken(f"The model's stream broke off: {said}")
+    return Event(part + b"\n\n", chunk)
 
 
 class _OpenCall:
@@ -107,31 +138,59 @@ class _OpenCall:
 
 
 class Collector:
-    """Puts the chunks of a stream together again, for the trace."""
+    """Puts the chunks of a stream together again: the first choice of it."""
 
     def __init__(self) -> None:
-        self.id = ""
-        self.model = ""
         self.finish_reason: str | None = None
-        self.usage: Usage | None = None
+        self.tokens = 0  # of text; where the backend gives no log-probabilities, its pieces
+        self._id = ""
+        self._model = ""
+        self._created = 0
+        self._usage: Usage | None = None
         self._text: list[str] = []
         self._thoughts: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
         self._calls: dict[int, _OpenCall] = {}
 
-    def add(self, chunk: Chunk) -> None:
-        self.id = chunk.id or self.id
-        self.model = chunk.model or self.model
-        self.usage = chunk.usage or self.usage
+    def take(self, batch: Sequence[Event]) -> None:
+        for event in batch:
+            if event.chunk is not None:
+                self._add(event.chunk)
+
+    @property
+    def has_calls(self) -> bool:
+        return bool(self._calls)
+
+    @property
+    def choice(self) -> Choice:
+        """What there is so far."""
+        logprobs = ChoiceLogprobs(self._logprobs) if self._logprobs else None
+        return Choice(message=self._message, finish_reason=self.finish_reason, logprobs=logprobs)
+
+    @property
+    def response(self) -> ChatResponse:
+        """What there is so far, as an answer."""
+        created = self._created or int(time.time())
+        return ChatResponse(self._id, created, self._model, [self.choice], usage=self._usage)
+
+    def _add(self, chunk: Chunk) -> None:
+        self._id = chunk.id or self._id
+        self._model = chunk.model or self._model
+        self._created = chunk.created or self._created
+        self._usage = chunk.usage or self._usage
         for choice in chunk.choices:
             if choice.index != 0:
                 continue  # the trace keeps the first choice
             self.finish_reason = choice.finish_reason or self.finish_reason
+            logprobs = choice.logprobs.content if choice.logprobs else None
+            self._logprobs += logprobs or ()
             if choice.delta is not None:
-                self._add_delta(choice.delta)
+                self._add_delta(choice.delta, len(logprobs or ()) or 1)
 
-    def _add_delta(self, delta: Delta) -> None:
+    def _add_delta(self, delta: Delta, tokens: int) -> None:
         if delta.content:
             self._text.append(delta.content)
+            self.tokens += tokens
         if thought := delta.reasoning_content or delta.reasoning:
             self._thoughts.append(thought)
         for part in delta.tool_calls or ():
@@ -142,7 +201,7 @@ class Collector:
                 call.arguments.append(part.function.arguments or "")
 
     @property
-    def message(self) -> AnswerMessage:
+    def _message(self) -> AnswerMessage:
         calls = [
             ToolCall(id=call.id, function=FunctionCall(name=call.name, arguments="".join(call.arguments)))
             for _, call in sorted(self._calls.items())

@@ -53,6 +53,7 @@ class Turn:
         self.model = ""
         self.wire_id = ""
         self.error = ""
+        self.tried: list[str] = []  # teachers that could not answer, and why
         self._created = time.time()
         self._started = time.perf_counter()
         self._seconds: dict[str, float] = {}
@@ -87,6 +88,7 @@ class Turn:
             wire=self.ask.wire,
             wire_id=self.ask.wire_id or self.wire_id,
             error=self.error,
+            tried=self.tried,
         )
 
 

@@ -19,6 +19,7 @@ Reason = Literal[
     "sticky",  # the conversation stays with the teacher until the next user message
     "holdout",  # the conversation belongs to the random share that always goes to the teacher
     "student_failed",  # the student's engine broke or timed out
+    "teacher_failed",  # no teacher could answer, and the student's draft passed verification
 ]
 
 

@@ -39,6 +39,8 @@ class Rules(msgspec.Struct, frozen=True):
     confidence: float = 0.6
     holdout: float = 0.05
     context: int = 0  # of the student, in tokens; 0: not known
+    hold: Literal["certified", "fast"] = "certified"  # how long a streamed turn of text is held
+    teacher_down: Literal["student", "error"] = "student"  # who answers what is the teacher's when none can
 
 
 def before(
@@ -74,6 +76,22 @@ def after(request: ChatRequest, choice: Choice, rules: Rules) -> Decision:
     if found.get("confidence", 1.0) < rules.confidence:
         return Decision(arm="teacher", reason="doubtful", scores=found, threshold=rules.confidence)
     return Decision(arm="student", reason="verified", scores=found, threshold=rules.confidence)
+
+
+def released(request: ChatRequest, so_far: Choice, rules: Rules) -> Decision | None:
+    """Whether a turn of text that is not finished may be let go; None: hold it on."""
+    finished = msgspec.structs.replace(so_far, finish_reason="stop")
+    decision = after(request, finished, rules)
+    return decision if decision.arm == "student" else None
+
+
+def may_stand_in(decision: Decision, rules: Rules) -> bool:
+    """Whether the student may draft what was the teacher's, now that no teacher can answer.
+
+    It may where the request was held back from it for reasons that lie in the conversation, not in what it can do or
+    in what the client or the owner asked for.
+    """
+    return rules.teacher_down == "student" and decision.reason in ("holdout", "sticky")
 
 
 def in_holdout(conversation: str, share: float) -> bool:

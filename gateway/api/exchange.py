@@ -14,10 +14,10 @@ from typing import Any, cast
 import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.answer import Live, Whole
 from gateway.api.replies import ClientGone, header, read_json, send_error, send_json
 from gateway.api.wire import Asked, Reply, Wire
 from gateway.errors import GatewayError, MethodNotAllowed, http_answer
+from gateway.reply import Live, Whole
 from gateway.service import Gateway
 from gateway.stream import events_of
 from gateway.turn import Ask, Turn, conversation_of

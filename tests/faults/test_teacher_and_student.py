@@ -38,6 +38,7 @@ def models() -> Iterator[tuple[Script, Script]]:
 @pytest.fixture(scope="module")
 def gateway(models: tuple[Script, Script], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     limits = {f"{arm}__{name}": 0.4 for arm in ("student", "teacher") for name in ("first_byte", "silence")}
+    limits |= {"student__failures": 0, "teacher__failures": 0}  # every fault is to be met, none to be spared
     student, teacher = models
     home: Path = tmp_path_factory.mktemp("home")
     with Running(home, student.url, teacher.url, teacher__attempts=2, gateway__hold_headers=20, **limits) as running:

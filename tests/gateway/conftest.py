@@ -33,6 +33,7 @@ def gateway(student: Script, teacher: Script, tmp_path_factory: pytest.TempPathF
         "teacher__first_byte": 2,
     }
     limits = {"student__first_byte": 2, "student__silence": 1, "teacher__silence": 1}
+    limits |= {"student__failures": 0, "teacher__failures": 0}  # one test's faults are no other's business
     with Running(home, student.url, teacher.url, **settings, **limits) as running:
         running.wait_ready()
         yield running

@@ -17,8 +17,10 @@ from gateway.answer import Cascade, Whole
 from gateway.arms import Arm
 from gateway.backends import Address, Backend, Timeouts
 from gateway.errors import BackendUnreachable, MemoryLeased
+from gateway.patience import Manners
 from gateway.scripted import Act, ScriptedServer
 from gateway.supervisor import LocalProcess, ProcessSettings, Supervisor
+from gateway.teachers import Teachers
 from gateway.turn import Ask, Turn
 from router.chat import ChatRequest, Message
 from router.policy import Rules
@@ -110,13 +112,13 @@ async def test_kill_9_of_the_student_during_a_request_is_answered_by_the_teacher
     settings = scripted(tmp_path, "--delay", "20", "--text", "student")
     process: LocalProcess = supervisor.add(settings)
     async with ScriptedServer(Act(text="teacher")) as teacher_server:
-        student = Arm("student", Backend(settings.address, Timeouts()), model="small", child=process)
-        teacher = Arm("teacher", Backend(Address(teacher_server.url), Timeouts()))
+        student = Arm("student", Backend(settings.address, Timeouts(), Manners()), model="small", child=process)
+        teacher = Arm("teacher", Backend(Address(teacher_server.url), Timeouts(), Manners()))
         await student.backend.open()
         await teacher.backend.open()
         await student.ready()
         kept = Kept()
-        cascade = Cascade(student, teacher, lambda: Rules(uncertified="serve", holdout=0), kept)
+        cascade = Cascade(student, Teachers([teacher]), lambda: Rules(uncertified="serve", holdout=0), kept)
         ask = Ask(ChatRequest("nightschool", [Message("user", "Hi")]), {"messages": []}, 10, "c")
 
         async def kill_soon() -> None:

@@ -1,0 +1,137 @@
+"""The student's draft of a turn: held until it may be released.
+
+Owns what the student is asked and how its answer is held: whole, or with `hold = "fast"` until enough text is there to
+go on live. Decides nothing: the rules are router's. Knows nothing of the teacher or of the client's wire.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from distill.trace import Draft, Served
+from gateway.arms import Arm
+from gateway.errors import BackendBroken, BackendError, BackendRefused
+from gateway.reply import Live, Whole, between_us, keep, read
+from gateway.stream import Collector, Event
+from gateway.turn import Turn
+from router.chat import ChatResponse, Choice, ToolCall
+from router.decision import Decision
+from router.policy import STUDENT_CALL, Rules, after, released
+
+_FAST_TOKENS = 32  # of text, after which a fast turn is released
+
+
+async def draft(turn: Turn, student: Arm, rules: Rules) -> tuple[Decision, Whole | None]:
+    """The student's whole turn and what is decided on it; nothing to serve when the teacher is to answer."""
+    since = turn.elapsed
+    try:
+        response = read(await student.backend.complete(msgspec.json.encode(_body(turn, student))))
+    except BackendError as error:
+        turn.mark("draft", since)
+        return failed(error), None
+    turn.mark("draft", since)
+    return _judged(turn, response, rules, since)
+
+
+async def draft_live(
+    turn: Turn, student: Arm, rules: Rules, stack: AsyncExitStack
+) -> tuple[Decision, Whole | Live | None]:
+    """As `draft`, but a turn of text is let go as soon as its beginning is long and sure enough."""
+    since = turn.elapsed
+    body = {**_body(turn, student), "stream": True, "stream_options": {"include_usage": True}}
+    held: list[Event] = []
+    collector = Collector()
+    try:
+        async with AsyncExitStack() as trial:
+            batches = await trial.enter_async_context(student.backend.stream(msgspec.json.encode(body)))
+            async for batch in batches:
+                held += batch
+                collector.take(batch)
+                if collector.tokens < _FAST_TOKENS or collector.has_calls or collector.finish_reason:
+                    continue
+                decision = released(turn.ask.request, collector.choice, rules)
+                if decision is not None:
+                    turn.mark("draft", since)
+                    turn.mark("first_byte")
+                    stack.push_async_exit(trial.pop_all())
+                    return decision, Live(_rest(turn, held, batches, collector))
+    except BackendError as error:
+        turn.mark("draft", since)
+        return failed(error), None
+    turn.mark("draft", since)
+    return _judged(turn, collector.response, rules, since)
+
+
+async def _rest(
+    turn: Turn, held: list[Event], batches: AsyncIterator[list[Event]], collector: Collector
+) -> AsyncIterator[list[Event]]:
+    """What was held and what follows. A call after released text cannot be taken back, so it ends the answer."""
+    try:
+        yield [event.plain() for event in held]
+        async for batch in batches:
+            collector.take(batch)
+            if collector.has_calls:
+                raise BackendBroken("The student began a tool call after its text had been released; ask again.")
+            yield [event.plain() for event in batch]
+    finally:
+        keep(turn, collector.response)
+
+
+def failed(error: BackendError) -> Decision:
+    """What is decided when the student could not draft."""
+    if isinstance(error, BackendRefused) and error.code == "context_length_exceeded":
+        return Decision(arm="teacher", reason="capability", detail="context")
+    return Decision(arm="teacher", reason="student_failed", detail=str(error)[:200])
+
+
+def _body(turn: Turn, student: Arm) -> dict[str, Any]:
+    body = {**turn.ask.body, "model": student.model, "stream": False, **between_us(turn, student)}
+    body.pop("stream_options", None)
+    if student.capabilities is not None and student.capabilities.logprobs:
+        body["logprobs"] = True
+    if student.capabilities is not None and student.capabilities.token_ids:
+        body["return_token_ids"] = True
+    return body
+
+
+def _judged(turn: Turn, response: ChatResponse, rules: Rules, since: float) -> tuple[Decision, Whole | None]:
+    choice = response.choices[0]
+    decision = after(turn.ask.request, choice, rules)
+    turn.draft = Draft(
+        message=choice.message,
+        finish_reason=choice.finish_reason,
+        logprobs=choice.logprobs.content if choice.logprobs else None,
+        note=response.nightschool,
+        seconds=turn.elapsed - since,
+    )
+    if decision.arm == "teacher":
+        return decision, None
+    if response.prompt_token_ids is not None and choice.token_ids is not None:
+        turn.served = Served(prompt=response.prompt_token_ids, completion=choice.token_ids)
+    return decision, _commit(turn, response)
+
+
+def _commit(turn: Turn, response: ChatResponse) -> Whole:
+    """The student's verified turn as the client gets it: without what only we asked for, calls marked as its own."""
+    choice = response.choices[0]
+    calls = choice.message.tool_calls
+    message = choice.message
+    if calls:
+        own = [ToolCall(id=STUDENT_CALL + secrets.token_hex(11), function=call.function) for call in calls]
+        message = msgspec.structs.replace(message, tool_calls=own)
+    turn.note = response.nightschool
+    plain = ChatResponse(
+        id=response.id,
+        created=response.created,
+        model=response.model,
+        choices=[Choice(message=message, finish_reason=choice.finish_reason)],
+        usage=response.usage,
+    )
+    keep(turn, plain)
+    turn.mark("first_byte")
+    return Whole(msgspec.json.encode(plain), plain)
