@@ -5,6 +5,7 @@ Owns the default, the measure and the rule. Knows nothing of requests.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
@@ -58,9 +59,14 @@ class Remains:
     def give_back_sometimes(self) -> None:
         """Hand it to the system if there is much of it and that was not done just now."""
         if time.monotonic() - self._last >= _SECONDS and resident() - used() - self._apart > _MUCH:
-            self.give_back()
+            self._hand_over()
 
     def give_back(self) -> None:
+        """All of it, at a time when nobody waits: what only a garbage collection frees, too."""
+        gc.collect()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         self._last = time.monotonic()
         mx.clear_cache()
         allocator.give_back()

@@ -117,8 +117,9 @@ class PrefixTree:
         """Drop everything kept under a key."""
         with self._lock:
             root = self._roots.pop(key, None)
-            for node in _below(root) if root else ():
+            for node in list(_below(root)) if root else ():
                 self._order.remove(node)
+                node.parent = None  # nodes that hold each other would keep their arrays until some garbage collection
 
     def trim_to(self, nbytes: int) -> int:
         """Give up prefixes until at most `nbytes` are kept; how many bytes that freed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -78,6 +79,26 @@ def test_another_key_shares_nothing() -> None:
     assert tree.match("adapter", [1, 2]) == 0
     assert tree.match(None, [1, 2, 3]) == 3
     assert tree.nbytes == 3 * _TOKEN
+
+
+def test_what_is_forgotten_or_given_up_leaves_memory_at_once() -> None:
+    gc.collect()
+    gc.disable()  # in a process with little garbage a collection may be hours away
+    try:
+        tree = PrefixTree(1 << 30)
+        before = mx.get_active_memory()
+        for last in range(4):  # the later ones split what the first one left
+            tree.keep("adapter", [*range(20_000), last], _caches([*range(20_000), last]))
+        assert tree.nbytes > 20_000 * _TOKEN
+        assert mx.get_active_memory() - before >= tree.nbytes
+        tree.forget("adapter")
+        assert mx.get_active_memory() - before < 10 * _TOKEN
+        _kept(tree, [*range(20_000)])
+        _kept(tree, [*range(10_000), 0])
+        tree.trim_to(0)
+        assert mx.get_active_memory() - before < 10 * _TOKEN
+    finally:
+        gc.enable()
 
 
 def test_only_what_is_new_takes_memory_and_room_for_growth_does_not() -> None:
