@@ -15,7 +15,7 @@ import msgspec
 from distill.trace import Trace
 from gateway import drafting
 from gateway.arms import Arm
-from gateway.errors import BackendError, GatewayError, MemoryLeased
+from gateway.errors import BackendError, GatewayError, MemoryLeased, NoRoom
 from gateway.patience import is_fault
 from gateway.reply import Live, Whole, between_us, collected, keep, read
 from gateway.teachers import Teachers
@@ -66,7 +66,7 @@ class Cascade:
                 return drafted
         try:
             return await self._relay(turn, stack)
-        except (BackendError, MemoryLeased) as error:
+        except (BackendError, MemoryLeased, NoRoom) as error:
             standing_in = await self._stand_in(turn, rules, error)
             if standing_in is None:
                 raise
@@ -100,7 +100,7 @@ class Cascade:
                 if not is_fault(error):
                     raise
                 turn.tried.append(f"{arm.label}: {error}")
-            except MemoryLeased as error:
+            except (MemoryLeased, NoRoom) as error:
                 turn.tried.append(f"{arm.label}: {error}")
         return await self._ask(arms[-1], turn, stack)
 

@@ -18,17 +18,27 @@ from router.decision import Arm as ArmName
 
 _log = structlog.get_logger("arms")
 _PROBE_AGAIN = 2.0  # seconds
+_IDLE_BEFORE_SWAP = (
+    30.0  # seconds: a model that pauses between an agent's steps is not put out for one nobody waits for
+)
 
 
 class Child(Protocol):
     """A local process behind a backend, as the supervisor gives it."""
 
     async def ensure(self) -> None:
-        """Return when the process answers; start it if need be. Raises BackendUnreachable or MemoryLeased."""
+        """Return when the process answers; start it if need be. Raises BackendUnreachable, MemoryLeased or NoRoom."""
+
+    async def ensure_from_idle(self, seconds: float) -> None:
+        """As `ensure`, but in memory that nobody has used for so long, or not at all."""
 
     @property
     def generation(self) -> int:
         """Counts the starts that became ready; 0 while the process is not ready."""
+
+    @property
+    def yields(self) -> bool:
+        """Whether another process waits for the memory of this one."""
 
     def want(self) -> None:
         """Start the process if need be, without waiting."""
@@ -82,7 +92,7 @@ class Arm:
     @property
     def is_ready(self) -> bool:
         """Whether the arm can be asked at once. If not, its start is under way when this returns."""
-        if self.up:
+        if self.up and not (self._child is not None and self._child.yields):
             if self._child is not None:
                 self._child.want()  # also tells the supervisor that it is in use
             return True
@@ -98,10 +108,7 @@ class Arm:
         """Return when the arm can be asked. Raises GatewayError when it cannot."""
         if self._child is not None:
             await self._child.ensure()
-        if not self.up:
-            async with self._single:
-                if not self.up:
-                    await self._meet()
+        await self._met()
 
     async def close(self) -> None:
         if self._task is not None:
@@ -111,6 +118,12 @@ class Arm:
 
     def _fresh(self) -> bool:
         return self._child is None or self._child.generation == self._generation != 0
+
+    async def _met(self) -> None:
+        if not self.up:
+            async with self._single:
+                if not self.up:
+                    await self._meet()
 
     async def _meet(self) -> None:
         generation = self._child.generation if self._child is not None else 0
@@ -134,7 +147,9 @@ class Arm:
         told = ""
         while not self.up:
             try:
-                await self.ready()
+                if self._child is not None:
+                    await self._child.ensure_from_idle(_IDLE_BEFORE_SWAP)
+                await self._met()
             except GatewayError as error:
                 if str(error) != told:
                     _log.warning("not ready", arm=self.label, error=str(error))

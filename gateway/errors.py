@@ -7,6 +7,7 @@ GatewayError
 ├── NotJson, UnsupportedMedia, TooLarge, OriginRefused, Unauthorized, NotFound, UnknownModel, MethodNotAllowed
 ├── Conflict                 an admin call that does not fit the present state
 ├── MemoryLeased             the memory an engine needs is lent to the night
+├── NoRoom                   another model needs the memory and has not become idle
 └── BackendError             a model could not answer
     ├── BackendUnreachable   no connection
     ├── BackendTimeout       connected, then silence
@@ -82,6 +83,10 @@ class MemoryLeased(GatewayError):
     """The memory this model needs is lent to the night; try again later."""
 
 
+class NoRoom(GatewayError):
+    """Another model is at work in the memory that this one needs; try again later."""
+
+
 class BackendError(GatewayError):
     """The model could not answer."""
 
@@ -133,6 +138,7 @@ TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     BackendBusy: (503, "server_error", "overloaded"),
     BackendResting: (503, "server_error", "backend_resting"),
     MemoryLeased: (503, "server_error", "memory_leased"),
+    NoRoom: (503, "server_error", "no_room"),
 }
 _UNEXPECTED = (500, "server_error", "internal_error")
 _RETRY_SECONDS = 2.0  # what a client is told when a backend that should be there is not

@@ -90,7 +90,7 @@ class Gateway:
         self.student = student
         self.teachers = teachers
         self.leases = Leases(time.monotonic)
-        supervisor.leased_bytes = self.leases.held
+        supervisor.room.leased = self.leases.held
         self.recorder = Recorder(home.data / "traces.db")
         self.promotion = Promotion(home, student)
         self.names = Names(student, teachers, self.promotion, settings.aliases)

@@ -1,7 +1,7 @@
 """Local models as child processes: started when needed, watched, restarted, stopped.
 
-Owns processes and the memory they may take together. Knows nothing of what the processes are: a command, an address
-that answers GET /health, and a log file is all there is to one. Children are told our process id and leave by
+Owns processes; the memory they may take together is room's. Knows nothing of what the processes are: a command, an
+address that answers GET /health, and a log file is all there is to one. Children are told our process id and leave by
 themselves when it is gone, so a killed gateway leaves nothing behind.
 """
 
@@ -19,7 +19,8 @@ import msgspec
 import structlog
 
 from gateway.backends import Address
-from gateway.errors import BackendUnreachable, MemoryLeased
+from gateway.errors import BackendUnreachable
+from gateway.room import Room
 
 _log = structlog.get_logger("supervisor")
 
@@ -43,11 +44,9 @@ class ProcessSettings(msgspec.Struct, frozen=True):
 class LocalProcess:
     """One supervised child. From the first `want` on it is kept running until it is stopped."""
 
-    def __init__(
-        self, settings: ProcessSettings, has_room: Callable[[LocalProcess], bool], busy: Callable[[], bool]
-    ) -> None:
+    def __init__(self, settings: ProcessSettings, room: Room, busy: Callable[[], bool]) -> None:
         self.settings = settings
-        self._has_room = has_room
+        self._room = room
         self._busy = busy
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -67,6 +66,28 @@ class LocalProcess:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.settings.memory_bytes
+
+    @property
+    def start_seconds(self) -> float:
+        return self.settings.start
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it runs, is about to, or has not quite ended."""
+        return self.pid is not None or (self._keeper is not None and not self._keeper.done())
+
+    @property
+    def yields(self) -> bool:
+        """Whether another process waits for the memory, so that this one should take on nothing new."""
+        return self._room.yields(self)
+
+    @property
     def restarts(self) -> int:
         return max(0, self._starts - 1)
 
@@ -76,10 +97,22 @@ class LocalProcess:
             self._keeper = asyncio.create_task(self._keep(), name=f"keep-{self.settings.name}")
 
     async def ensure(self) -> None:
-        """Return when the process answers. Raises MemoryLeased, or BackendUnreachable with what its log said last."""
-        if not self._up and not self._has_room(self):
-            raise MemoryLeased(retry_after=10.0)
+        """Return when the process answers; others may have to give way first.
+
+        Raises MemoryLeased, NoRoom, or BackendUnreachable with what its log said last.
+        """
+        if not self._up or self.yields:
+            await self._room.make(self)
         self.want()
+        await self._answering()
+
+    async def ensure_from_idle(self, seconds: float) -> None:
+        """As `ensure`, but nobody gives way who has not been idle for so long, and nobody is waited for."""
+        if not self._up:
+            await self._room.make_from_idle(self, seconds)
+            await self._answering()
+
+    async def _answering(self) -> None:
         if self._up:
             return
         seen = self._failures
@@ -91,7 +124,7 @@ class LocalProcess:
 
     def idle_since(self, now: float) -> float:
         """Seconds since the process was last used."""
-        if self._busy():
+        if self._busy() or not self._up:  # whoever had it started is about to ask it
             self._used = now
         return now - self._used
 
@@ -194,14 +227,14 @@ class Supervisor:
     """All local processes, and the memory they share with the night. `budget` in bytes; 0: no limit is kept."""
 
     def __init__(self, budget: int = 0) -> None:
-        self._budget = budget
         self._task: asyncio.Task[None] | None = None
-        self.leased_bytes: Callable[[], int] = lambda: 0
+        self.room = Room(budget)
         self.processes: list[LocalProcess] = []
 
     def add(self, settings: ProcessSettings, busy: Callable[[], bool] = lambda: False) -> LocalProcess:
-        process = LocalProcess(settings, self._has_room, busy)
+        process = LocalProcess(settings, self.room, busy)
         self.processes.append(process)
+        self.room.tenants.append(process)
         return process
 
     async def start(self) -> None:
@@ -214,22 +247,6 @@ class Supervisor:
         await asyncio.gather(*[process.stop() for process in self.processes])
         for process in self.processes:
             process.forget_socket()
-
-    async def make_room(self) -> None:
-        """Stop processes, the largest first, until what runs and what is leased fits the budget."""
-        running = sorted((p for p in self.processes if p.pid), key=lambda p: -p.settings.memory_bytes)
-        for process in running:
-            if self._budget and process.settings.memory_bytes and self._taken() > self._budget:
-                _log.info("stopped for a lease", process=process.settings.name)
-                await process.stop()
-
-    def _taken(self) -> int:
-        return self.leased_bytes() + sum(p.settings.memory_bytes for p in self.processes if p.pid)
-
-    def _has_room(self, process: LocalProcess) -> bool:
-        if not self._budget or process.pid or not self.leased_bytes():
-            return True
-        return self._taken() + process.settings.memory_bytes <= self._budget
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()

@@ -73,7 +73,7 @@ async def roll_back(state: State) -> dict[str, Any]:
 async def lend(state: State, data: Wish) -> dict[str, Any]:
     gateway: Gateway = state.gateway
     lease = gateway.leases.grant(data.bytes, data.seconds)
-    await gateway.supervisor.make_room()
+    await gateway.supervisor.room.give_way()
     return _told(lease)
 
 

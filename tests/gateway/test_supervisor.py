@@ -87,8 +87,8 @@ async def test_a_lease_takes_the_memory_and_its_end_gives_it_back(supervisor: Su
     process = supervisor.add(scripted(tmp_path, memory_bytes=600))
     await process.ensure()
     leased = 500
-    supervisor.leased_bytes = lambda: leased
-    await supervisor.make_room()
+    supervisor.room.leased = lambda: leased
+    await supervisor.room.give_way()
     assert process.pid is None
     with pytest.raises(MemoryLeased):
         await process.ensure()
