@@ -116,6 +116,7 @@ class Collector:
         self.usage: Usage | None = None
         self._text: list[str] = []
         self._thoughts: list[str] = []
+        self._refusal: list[str] = []
         self._calls: dict[int, _OpenCall] = {}
 
     def add(self, chunk: Chunk) -> None:
@@ -134,6 +135,8 @@ class Collector:
             self._text.append(delta.content)
         if thought := delta.reasoning_content or delta.reasoning:
             self._thoughts.append(thought)
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
         for part in delta.tool_calls or ():
             call = self._calls.setdefault(part.index, _OpenCall())
             call.id = part.id or call.id
@@ -151,6 +154,7 @@ class Collector:
             content="".join(self._text) or None,
             tool_calls=calls or None,
             reasoning_content="".join(self._thoughts) or None,
+            refusal="".join(self._refusal) or None,
         )
 
 
@@ -169,8 +173,8 @@ def as_events(response: ChatResponse, include_usage: bool) -> Iterator[bytes]:
         return encode_event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
     yield event({"role": "assistant", "content": None if choice.message.tool_calls else ""})
-    if choice.message.reasoning_content:
-        yield event({"reasoning_content": choice.message.reasoning_content})
+    if thoughts := choice.message.reasoning_content or choice.message.reasoning:
+        yield event({"reasoning_content": thoughts})
     if choice.message.content:
         yield event({"content": choice.message.content})
     for index, call in enumerate(choice.message.tool_calls or ()):
