@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.api.messages.answer import call_block, head, stop_reason, usage_of, usage_told
+from gateway.api.messages.answer import call_block, empty_message, ending, usage_of, usage_told
 from gateway.errors import BackendBroken
 from gateway.stream import Collector, Delta, Event
 from router.chat import ChatRequest, Usage
 
 _OPENING = {
-    "text": {"type": "text", "text": ""},
+    "text": {"type": "text", "text": "", "citations": None},
     "thinking": {"type": "thinking", "thinking": "", "signature": ""},
 }
 
@@ -35,7 +35,8 @@ class MessageEvents:
     """
 
     def __init__(self, message_id: str, model: str, request: ChatRequest) -> None:
-        self._head = head(message_id, model)
+        self._id = message_id
+        self._model = model
         self._request = request
         self._collector = Collector()
         self._started = False
@@ -62,8 +63,8 @@ class MessageEvents:
     def _start(self, batch: Sequence[Event]) -> bytes:
         """With the input's tokens where they are known by now: in an answer that was held, or from some backends."""
         told = [part.chunk.usage for part in batch if part.chunk is not None and part.chunk.usage is not None]
-        usage = usage_told(told[0] if told else Usage(0, 0, 0))
-        return event("message_start", message={**self._head, "usage": {**usage, "output_tokens": 0}})
+        usage = {**usage_told(told[0] if told else Usage(0, 0, 0)), "output_tokens": 0}
+        return event("message_start", message=empty_message(self._id, self._model, usage))
 
     def _said(self, delta: Delta) -> Iterator[bytes]:
         if thought := delta.reasoning_content or delta.reasoning:
@@ -104,7 +105,6 @@ class MessageEvents:
             yield event("content_block_start", index=self._index, content_block={**block, "input": {}})
             yield self._delta(type="input_json_delta", partial_json=msgspec.json.encode(block["input"]).decode())
             yield from self._close()
-        delta = {"stop_reason": stop_reason(finish, message), "stop_sequence": None}
         usage = usage_of(self._collector.usage, self._request, message)
-        yield event("message_delta", delta=delta, usage=usage, **extra)
+        yield event("message_delta", delta=ending(finish, message), usage=usage, **extra)
         yield event("message_stop")

@@ -1,23 +1,34 @@
-"""Judges of what the Messages wire sends: the types of the anthropic package, and the order of a stream's events."""
+"""Judges of what the Messages wire sends: the types of the anthropic package, Anthropic's published schema as llm-comply
+carries it, and the order of a stream's events."""
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
+import llm_comply
 import msgspec
 from anthropic.lib.streaming._messages import accumulate_event
 from anthropic.types import ErrorResponse, Message, RawMessageStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+_PUBLISHED = msgspec.json.decode((Path(llm_comply.__file__).with_name("specs") / "anthropic.json").read_bytes())
 
 
 def message(data: Any) -> Message:
     """A message that has every field the type requires, each of its type, and none the type does not know."""
     judged = Message.model_validate(data)
     assert not extras(judged)
-    assert {"stop_reason", "stop_sequence"} <= judged.model_fields_set
+    _schema("Message").validate(data)
     return judged
+
+
+@cache
+def _schema(name: str) -> Any:
+    return jsonschema_rs.validator_for({"$ref": f"#/components/schemas/{name}", "components": _PUBLISHED["components"]})
 
 
 def error(data: Any) -> tuple[str, str]:
@@ -62,14 +73,13 @@ def stream(body: bytes, allowed: frozenset[str] = frozenset()) -> Message:
     events = [(name, data) for name, data in split(body) if name != "ping"]
     for name, data in events:
         assert data["type"] == name
+        _schema("".join(map(str.title, name.split("_"))) + "Event").validate(data)
         assert extras(_EVENT.validate_python(data)) <= allowed
     _judge_order([data for _, data in events])
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
     for _, data in events:
-        snapshot = accumulate_event(
-            event=_EVENT.validate_python(data), current_snapshot=snapshot, json_bufs=buffers
-        )
+        snapshot = accumulate_event(event=_EVENT.validate_python(data), current_snapshot=snapshot, json_bufs=buffers)
     return Message.model_validate(snapshot.to_dict())
 
 

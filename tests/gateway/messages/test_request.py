@@ -121,9 +121,7 @@ def test_an_assistants_blocks_are_one_message_again() -> None:
         "role": "assistant",
         "content": "I look now.",
         "reasoning_content": "Hm.",
-        "tool_calls": [
-            {"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"path":"ä.py"}'}}
-        ],
+        "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"path":"ä.py"}'}}],
     }
 
 
@@ -200,9 +198,7 @@ def test_what_has_no_effect_is_told() -> None:
         output_config={"effort": "high"},
         **{"odd\r\nname": 1},
     )
-    assert told == {
-        "x-nightschool-ignored-params": "thinking,service_tier,odd%0D%0Aname,output_config.effort"
-    }
+    assert told == {"x-nightschool-ignored-params": "thinking,service_tier,odd%0D%0Aname,output_config.effort"}
     assert notes(metadata={"user_id": "u"}, top_k=3) == {}
 
 
