@@ -14,7 +14,6 @@ import msgspec
 from gateway.api.messages.form import (
     AssistantTurn,
     Image,
-    SystemTurn,
     Text,
     Thinking,
     ToolResult,
@@ -38,12 +37,8 @@ def chat_messages(system: str | list[Text] | None, turns: Sequence[Turn]) -> lis
         elif isinstance(turn, AssistantTurn):
             messages.append(_assistant(turn))
         else:
-            messages += _system_turn(turn)
+            messages += _system(turn.content)
     return messages
-
-
-def _system_turn(turn: SystemTurn) -> list[dict[str, Any]]:
-    return _system(turn.content)
 
 
 def _system(content: str | list[Text]) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
-"""Judges of what the Messages wire sends: the types of the anthropic package, Anthropic's published schema as llm-comply
-carries it, and the order of a stream's events."""
+"""Judges of what the Messages wire sends: the types of the anthropic package, the schema that Anthropic publishes, as
+llm-comply carries it, and the order of a stream's events."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def _schema(name: str) -> Any:
 def error(data: Any) -> tuple[str, str]:
     """Type and message of an error. The API has a type for bodies that are too large; the package's types lack it."""
     if data["error"]["type"] == "request_too_large":
-        kind, message = error({**data, "error": {**data["error"], "type": "api_error"}})
-        return "request_too_large", message
+        return "request_too_large", error({**data, "error": {**data["error"], "type": "api_error"}})[1]
     judged = ErrorResponse.model_validate(data)
     assert not extras(judged)
     assert "request_id" in data

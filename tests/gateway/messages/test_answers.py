@@ -207,3 +207,9 @@ def test_the_trace_knows_the_wire_the_answer_and_the_session(gateway: Running) -
     assert gateway.trace(headers)["conversation"] == "mine"
     headers, _ = ask(gateway)
     assert gateway.trace(headers)["conversation"].startswith("auto-")
+
+
+def test_a_call_without_an_id_gets_one(gateway: Running, teacher: Script) -> None:
+    call = {"index": 0, "function": {"name": "read_file", "arguments": "{}"}}
+    teacher.play(Act(raw=chunk({"tool_calls": [call]}) + chunk({}, "tool_calls") + b"data: [DONE]\n\n"))
+    assert answer_of(gateway, True, model="teacher").content[0].id.startswith("toolu_")

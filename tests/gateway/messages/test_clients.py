@@ -60,11 +60,11 @@ class Loop:
 
 
 @pytest.fixture(params=["nightschool", "teacher"])
-def arms(request: pytest.FixtureRequest, student: Script, teacher: Script) -> Iterator[tuple[str, Script, Script]]:
+def arms(request: pytest.FixtureRequest, student: Script, teacher: Script) -> tuple[str, Script, Script]:
     """The model to ask, the arm that answers and the one that is left alone."""
     for script in (student, teacher):
         script.play(FIRST, SECOND, LAST)
-    yield (request.param, student, teacher) if request.param == "nightschool" else (request.param, teacher, student)
+    return (request.param, student, teacher) if request.param == "nightschool" else (request.param, teacher, student)
 
 
 @pytest.fixture

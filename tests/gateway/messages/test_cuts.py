@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -41,7 +42,7 @@ def answers(draw: st.DrawFn) -> ChatResponse:
 
 def pieces(draw: st.DrawFn, text: str) -> list[str]:
     cuts = sorted(draw(st.sets(st.integers(0, len(text)), max_size=4)) | {0, len(text)})
-    return [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def merged(draw: st.DrawFn, queues: list[list[Any]]) -> list[Any]:
@@ -75,7 +76,7 @@ def test_any_cut_gives_the_message_of_the_whole(data: st.DataObject) -> None:
     stream = data.draw(streams(answer))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=6)) | {0, len(stream)})
     splitter, events = Splitter(), MessageEvents("msg_1", "m", REQUEST)
-    batches = [splitter.feed(stream[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+    batches = [splitter.feed(stream[start:end]) for start, end in pairwise(cuts)]
     told = b"".join([events.feed(batch, {}) for batch in batches if batch])
     whole = judged.message(msgspec.json.decode(msgspec.json.encode(message_of("msg_1", "m", REQUEST, answer))))
     assert judged.stream(told).to_dict() == whole.to_dict()
