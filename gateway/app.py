@@ -19,6 +19,8 @@ from litestar.types import ASGIApp
 from gateway.api import admin, plain
 from gateway.api.chat import chat_completions
 from gateway.api.door import Door
+from gateway.api.forms import form_of
+from gateway.api.messages.routes import count_tokens, messages
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
 from gateway.ports import check_port
 from gateway.service import Gateway
@@ -32,8 +34,9 @@ _DRAIN_SECONDS = 10.0
 
 def create_app(gateway: Gateway) -> ASGIApp:
     """The app of a gateway, which is started and stopped by somebody else."""
+    wires = [chat_completions, messages, count_tokens]
     app = Litestar(
-        route_handlers=[chat_completions, plain.models, plain.model, plain.trace, plain.health, admin.routes()],
+        route_handlers=[*wires, plain.models, plain.model, plain.trace, plain.health, admin.routes()],
         exception_handlers={Exception: _reply},
         openapi_config=None,
         request_max_body_size=gateway.settings.gateway.max_body_bytes,
@@ -44,19 +47,20 @@ def create_app(gateway: Gateway) -> ASGIApp:
 
 
 def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Any error outside the chat wire, in OpenAI's form."""
+    """Any error outside the wires, in the form of the one that was asked for."""
+    form = form_of(request.scope["path"])
     if isinstance(error, NotFoundException):
         error = NotFound(f"There is nothing at {request.method} {request.scope['path'][:200]}.")
     elif isinstance(error, MethodNotAllowedException):
         error = MethodNotAllowed(f"{request.method} is not allowed at {request.scope['path'][:200]}.")
     elif isinstance(error, HTTPException):
-        body = error_body(str(error.detail), "invalid_request_error", None)
+        body = form(error.status_code, error_body(str(error.detail), "invalid_request_error", None))
         return Response(body, status_code=error.status_code, media_type="application/json")
     elif not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error)
     status, body, retry = http_answer(error)
     headers = {"retry-after": str(max(1, round(retry)))} if retry is not None else {}
-    return Response(body, status_code=status, headers=headers, media_type="application/json")
+    return Response(form(status, body), status_code=status, headers=headers, media_type="application/json")
 
 
 async def serve(gateway: Gateway, announce: Callable[[str], None]) -> None:

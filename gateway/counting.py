@@ -32,6 +32,15 @@ async def count(request: ChatRequest, arms: list[Arm]) -> Count:
                 return Count(int(told["count"]), exact=True)
             except (BackendError, msgspec.DecodeError, LookupError, TypeError, ValueError):
                 continue
+    return Count(estimate(request), exact=False)
+
+
+def estimate(request: ChatRequest) -> int:
+    """The prompt tokens of a request, by its length."""
     characters = len(msgspec.json.encode([request.messages, request.tools or []]))
-    around = _TOKENS_PER_MESSAGE * len(request.messages)
-    return Count(round(characters / _CHARACTERS_PER_TOKEN) + around, exact=False)
+    return tokens_in(characters) + _TOKENS_PER_MESSAGE * len(request.messages)
+
+
+def tokens_in(characters: int) -> int:
+    """About how many tokens so many characters are."""
+    return round(characters / _CHARACTERS_PER_TOKEN)

@@ -146,10 +146,11 @@ class Collector:
         self._id = ""
         self._model = ""
         self._created = 0
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
         self._text: list[str] = []
         self._thoughts: list[str] = []
         self._logprobs: list[TokenLogprob] = []
+        self._refusal: list[str] = []
         self._calls: dict[int, _OpenCall] = {}
 
     def take(self, batch: Sequence[Event]) -> None:
@@ -165,19 +166,19 @@ class Collector:
     def choice(self) -> Choice:
         """What there is so far."""
         logprobs = ChoiceLogprobs(self._logprobs) if self._logprobs else None
-        return Choice(message=self._message, finish_reason=self.finish_reason, logprobs=logprobs)
+        return Choice(message=self.message, finish_reason=self.finish_reason, logprobs=logprobs)
 
     @property
     def response(self) -> ChatResponse:
         """What there is so far, as an answer."""
         created = self._created or int(time.time())
-        return ChatResponse(self._id, created, self._model, [self.choice], usage=self._usage)
+        return ChatResponse(self._id, created, self._model, [self.choice], usage=self.usage)
 
     def _add(self, chunk: Chunk) -> None:
         self._id = chunk.id or self._id
         self._model = chunk.model or self._model
         self._created = chunk.created or self._created
-        self._usage = chunk.usage or self._usage
+        self.usage = chunk.usage or self.usage
         for choice in chunk.choices:
             if choice.index != 0:
                 continue  # the trace keeps the first choice
@@ -193,6 +194,8 @@ class Collector:
             self.tokens += tokens
         if thought := delta.reasoning_content or delta.reasoning:
             self._thoughts.append(thought)
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
         for part in delta.tool_calls or ():
             call = self._calls.setdefault(part.index, _OpenCall())
             call.id = part.id or call.id
@@ -201,7 +204,7 @@ class Collector:
                 call.arguments.append(part.function.arguments or "")
 
     @property
-    def _message(self) -> AnswerMessage:
+    def message(self) -> AnswerMessage:
         calls = [
             ToolCall(id=call.id, function=FunctionCall(name=call.name, arguments="".join(call.arguments)))
             for _, call in sorted(self._calls.items())
@@ -210,6 +213,7 @@ class Collector:
             content="".join(self._text) or None,
             tool_calls=calls or None,
             reasoning_content="".join(self._thoughts) or None,
+            refusal="".join(self._refusal) or None,
         )
 
 
@@ -228,8 +232,8 @@ def as_events(response: ChatResponse, include_usage: bool) -> Iterator[bytes]:
         return encode_event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
     yield event({"role": "assistant", "content": None if choice.message.tool_calls else ""})
-    if choice.message.reasoning_content:
-        yield event({"reasoning_content": choice.message.reasoning_content})
+    if thoughts := choice.message.reasoning_content or choice.message.reasoning:
+        yield event({"reasoning_content": thoughts})
     if choice.message.content:
         yield event({"content": choice.message.content})
     for index, call in enumerate(choice.message.tool_calls or ()):

@@ -59,7 +59,7 @@ class LocalProcess:
 
     @property
     def generation(self) -> int:
-        return self._starts if self._up else 0
+        return self._starts if self._answers_now else 0
 
     @property
     def pid(self) -> int | None:
@@ -83,6 +83,11 @@ class LocalProcess:
         return self.pid is not None or (self._keeper is not None and not self._keeper.done())
 
     @property
+    def _answers_now(self) -> bool:
+        """A process that died is known to be dead a moment before its keeper hears of it."""
+        return self._up and self.pid is not None
+
+    @property
     def yields(self) -> bool:
         """Whether another process waits for the memory, so that this one should take on nothing new."""
         return self._room.yields(self)
@@ -101,30 +106,30 @@ class LocalProcess:
 
         Raises MemoryLeased, NoRoom, or BackendUnreachable with what its log said last.
         """
-        if not self._up or self.yields:
+        if not self._answers_now or self.yields:
             await self._room.make(self)
         self.want()
         await self._answering()
 
     async def ensure_from_idle(self, seconds: float) -> None:
         """As `ensure`, but nobody gives way who has not been idle for so long, and nobody is waited for."""
-        if not self._up:
+        if not self._answers_now:
             await self._room.make_from_idle(self, seconds)
             await self._answering()
 
     async def _answering(self) -> None:
-        if self._up:
+        if self._answers_now:
             return
         seen = self._failures
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.start), self._changed:
-                await self._changed.wait_for(lambda: self._up or self._failures > seen)
-        if not self._up:
+                await self._changed.wait_for(lambda: self._answers_now or self._failures > seen)
+        if not self._answers_now:
             raise BackendUnreachable(f"The local model '{self.settings.name}' does not start: {self._last_words()}")
 
     def idle_since(self, now: float) -> float:
         """Seconds since the process was last used."""
-        if self._busy() or not self._up:  # whoever had it started is about to ask it
+        if self._busy() or not self._answers_now:  # whoever had it started is about to ask it
             self._used = now
         return now - self._used
 

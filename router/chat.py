@@ -131,12 +131,15 @@ def _nothing() -> None:
 
 
 class AnswerMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An assistant's answer; unlike Message it always says `content`, as OpenAI does."""
+    """An assistant's answer; unlike Message it always says `content`, as OpenAI does. Thoughts come under either of two
+    names, as there."""
 
     content: str | None = msgspec.field(default_factory=_nothing)
     tool_calls: list[ToolCall] | None = None
     role: str = msgspec.field(default_factory=lambda: "assistant")
     reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,6 +1,6 @@
 """Who may come in: a gateway without keys serves programs on this machine, and no web page.
 
-Owns the checks of Host and Origin, before anything else is read. Knows nothing of routes.
+Owns the checks of Host and Origin, before anything else is read. Knows nothing of what is answered.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from gateway.api.forms import form_of
 from gateway.api.replies import header, send_error
 from gateway.errors import OriginRefused
 from gateway.settings import LOOPBACK
@@ -25,7 +26,7 @@ class Door:
         if scope["type"] != "lifespan":  # type: ignore[comparison-overlap]  # Litestar leaves it out of the type
             reason = self._refusal(scope)
             if reason:
-                await send_error(send, OriginRefused(reason))
+                await send_error(send, OriginRefused(reason), form=form_of(scope["path"]))
                 return
         await self._app(scope, receive, send)
 

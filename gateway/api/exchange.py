@@ -59,11 +59,12 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
 
 def _ask(scope: Scope, gateway: Gateway, wire: Wire, asked: Asked, reply: Reply, size: int) -> Ask:
     requested, model = gateway.names.resolve(asked.request.model)
+    named = header(scope, b"x-nightschool-conversation")[:200] or asked.conversation
     return Ask(
         request=asked.request,
         body=asked.body,
         size=size,
-        conversation=header(scope, b"x-nightschool-conversation")[:200] or conversation_of(asked.request),
+        conversation=named or conversation_of(asked.request),
         requested=requested,
         model=model,
         traced=header(scope, b"x-nightschool-no-trace") not in ("1", "true"),
