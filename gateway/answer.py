@@ -7,7 +7,7 @@ Knows nothing of HTTP or of the wire the client speaks.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
@@ -15,10 +15,20 @@ import msgspec
 
 from distill.trace import Draft, Served, Trace
 from gateway.arms import Arm
-from gateway.errors import BackendBroken, BackendError, BackendRefused, GatewayError
+from gateway.errors import (
+    BackendBroken,
+    BackendError,
+    BackendRefused,
+    BackendUnreachable,
+    GatewayError,
+    MayNotLeave,
+)
+from gateway.limits import until
+from gateway.spend import Spend
 from gateway.stream import Chunk, Collector, Event
-from gateway.turn import Turn
+from gateway.turn import Ask, Turn
 from router.chat import ChatResponse, Choice, ToolCall
+from router.decision import Arm as ArmName
 from router.decision import Decision
 from router.policy import STUDENT_CALL, Rules, after, before
 
@@ -45,10 +55,14 @@ class Live(msgspec.Struct):
 class Cascade:
     """Answers turns with two arms. `rules` is asked at each request, so that settings may change."""
 
-    def __init__(self, student: Arm, teacher: Arm, rules: Callable[[], Rules], recorder: TakesTraces) -> None:
-        self._arms = {"student": student, "teacher": teacher}
+    def __init__(
+        self, student: Arm, teacher: Arm, rules: Callable[[], Rules], recorder: TakesTraces, spend: Spend
+    ) -> None:
+        self._arms: dict[ArmName, Arm] = {"student": student, "teacher": teacher}
+        self._remote = frozenset(name for name, arm in self._arms.items() if arm.remote)
         self._rules = rules
         self._recorder = recorder
+        self._spend = spend
 
     @asynccontextmanager
     async def answer(self, turn: Turn) -> AsyncIterator[Whole | Live]:
@@ -58,33 +72,61 @@ class Cascade:
         GatewayError when nobody can answer; leaving the block early cancels all work.
         """
         try:
-            async with AsyncExitStack() as stack:
+            async with until(turn.ask.deadline), AsyncExitStack() as stack:
                 decision = self._before(turn)
                 if decision is None:
                     decision, draft = await self._draft(turn)
                 else:
                     draft = None
                 turn.decision = decision
+                self._check(turn)
                 yield _commit(turn, draft) if draft is not None else await self._relay(turn, stack)
             turn.state = "completed"
         except GatewayError as error:
             turn.state, turn.error = "failed", f"{type(error).__name__}: {error}"
             raise
         finally:
+            if turn.asked == "teacher":
+                self._spend.count(turn)
             if turn.ask.traced:
                 self._recorder.put(turn.trace())
 
     def _before(self, turn: Turn) -> Decision | None:
         ask, rules = turn.ask, self._rules()
-        decision = before(ask.request, rules, conversation=ask.conversation, requested=ask.requested, size=ask.size)
-        if decision is None and not self._arms["student"].is_ready:
+        barred = self._barred(ask)
+        decision = before(
+            ask.request, rules, conversation=ask.conversation, requested=ask.requested, size=ask.size, barred=barred
+        )
+        if decision is None and not barred and not self._arms["student"].is_ready:
             return Decision(arm="teacher", reason="student_failed", detail="not ready")
         return decision
 
+    def _barred(self, ask: Ask) -> frozenset[ArmName]:
+        """The arms that may not see the request."""
+        return frozenset() if ask.rights.may_leave_machine else self._remote
+
+    def _check(self, turn: Turn) -> None:
+        """Refuse a turn whose arm may not be asked; nobody else could answer it."""
+        decision = turn.decision
+        if decision.arm in self._barred(turn.ask):
+            why = f"{decision.reason}: {decision.detail}" if decision.detail else decision.reason
+            if decision.reason == "student_failed":
+                raise BackendUnreachable(
+                    f"The student failed ({why}), and this key's requests may not leave the machine."
+                )
+            raise MayNotLeave(
+                f"This key's requests may not leave the machine, and the {decision.arm}, elsewhere, is the only one "
+                f"who could answer ({why})."
+            )
+        if decision.arm == "teacher" and self._spend.reached:
+            raise self._spend.refusal()
+
     async def _draft(self, turn: Turn) -> tuple[Decision, ChatResponse | None]:
         """The student's turn and what is decided on it; no response when the teacher is to answer."""
-        since = turn.elapsed
         student = self._arms["student"]
+        if not student.up:
+            await student.ready()  # only where there is no teacher to answer instead
+        since = turn.elapsed
         try:
             response = _read(await student.backend.complete(_draft_body(turn, student)))
         except BackendError as error:
@@ -92,7 +134,7 @@ class Cascade:
             return _student_failed(error), None
         turn.mark("draft", since)
         choice = response.choices[0]
-        decision = after(turn.ask.request, choice, self._rules())
+        decision = after(turn.ask.request, choice, self._rules(), self._barred(turn.ask))
         turn.draft = Draft(
             message=choice.message,
             finish_reason=choice.finish_reason,
@@ -111,6 +153,7 @@ class Cascade:
         arm = self._arms[turn.decision.arm]
         since = turn.elapsed
         await arm.ready()
+        turn.asked = arm.name
         body = {**turn.ask.body, "model": turn.ask.model or arm.model, **_between_us(turn, arm)}
         if not turn.ask.streamed:
             raw = await arm.backend.complete(msgspec.json.encode(body))
@@ -122,7 +165,9 @@ class Cascade:
         body["stream_options"] = {**(turn.ask.body.get("stream_options") or {}), "include_usage": True}
         batches = await stack.enter_async_context(arm.backend.stream(msgspec.json.encode(body)))
         turn.mark("first_byte")
-        return Live(_collected(turn, arm.name, since, batches))
+        collected = _collected(turn, arm.name, since, batches)
+        stack.push_async_callback(collected.aclose)  # so that the turn holds what was said before it is recorded
+        return Live(collected)
 
 
 def _draft_body(turn: Turn, student: Arm) -> bytes:
@@ -188,7 +233,7 @@ def _keep(turn: Turn, response: ChatResponse) -> None:
 
 async def _collected(
     turn: Turn, phase: str, since: float, batches: AsyncIterator[list[Event]]
-) -> AsyncIterator[list[Event]]:
+) -> AsyncGenerator[list[Event], None]:
     """The events, put together for the trace as they pass."""
     collector = Collector()
     try:

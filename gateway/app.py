@@ -19,6 +19,7 @@ from litestar.types import ASGIApp
 from gateway.api import admin, plain
 from gateway.api.chat import chat_completions
 from gateway.api.door import Door
+from gateway.api.replies import whole_seconds
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
 from gateway.ports import check_port
 from gateway.service import Gateway
@@ -40,7 +41,7 @@ def create_app(gateway: Gateway) -> ASGIApp:
         logging_config=None,
     )
     app.state.gateway = gateway
-    return Door(app, gateway.settings.gateway.origins)
+    return Door(app, gateway.settings.gateway.origins, keyed=lambda: gateway.admission.keyed)
 
 
 def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -55,7 +56,7 @@ def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     elif not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error)
     status, body, retry = http_answer(error)
-    headers = {"retry-after": str(max(1, round(retry)))} if retry is not None else {}
+    headers = {"retry-after": whole_seconds(retry)} if retry is not None else {}
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 

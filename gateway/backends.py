@@ -11,12 +11,14 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from gateway.errors import BackendBroken, BackendError, BackendRefused, BackendTimeout, BackendUnreachable
+from gateway.settings import LOOPBACK
 from gateway.stream import Event, Splitter
 
 _RETRY_CAP = 10.0  # seconds: a backend that asks for a longer pause is not waited for
@@ -28,6 +30,11 @@ class Address(msgspec.Struct, frozen=True):
 
     url: str
     socket: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether that is another machine, as far as the address tells: a program here may pass things on."""
+        return not self.socket and urlsplit(self.url).hostname not in LOOPBACK
 
 
 class Timeouts(msgspec.Struct, frozen=True):

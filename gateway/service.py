@@ -11,18 +11,31 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.admission import Admission
 from gateway.answer import Cascade
 from gateway.arms import Arm
 from gateway.backends import Address, Backend, Timeouts
 from gateway.errors import BackendError, UnknownModel
+from gateway.keys import KeyRing, admin_key
 from gateway.lease import Leases
 from gateway.ports import free_port
-from gateway.promotion import Promotion, admin_key
+from gateway.promotion import Promotion
 from gateway.recorder import Recorder
-from gateway.settings import EXPERT, BackendSettings, Home, Settings, api_key, require_model
+from gateway.settings import (
+    EXPERT,
+    LOOPBACK,
+    BackendSettings,
+    Home,
+    Settings,
+    api_key,
+    keys_file,
+    require_model,
+)
+from gateway.spend import Prices, Spend
 from gateway.supervisor import ProcessSettings, Supervisor
 from router.decision import Arm as ArmName
 from router.policy import Rules
@@ -39,16 +52,17 @@ class Names:
         self._promotion = promotion
         self._aliases = aliases
 
-    def resolve(self, name: str) -> tuple[ArmName | None, str]:
+    def resolve(self, name: str, allowed: Callable[[str], bool]) -> tuple[ArmName | None, str]:
         """The arm a name asks for (None: the router chooses) and the model to ask its backend for ("": its own).
 
-        Raises UnknownModel.
+        `allowed` says of each name on offer whether this client may have it. Raises UnknownModel.
         """
-        found = self._find(name)
+        offered, found = name, self._find(name)
         if found is None:
             pattern = next((pattern for pattern in self._aliases if fnmatch.fnmatchcase(name, pattern)), "")
-            found = self._find(self._aliases[pattern]) if pattern else None
-        if found is None:
+            offered = self._aliases.get(pattern, "")
+            found = self._find(offered)
+        if found is None or not allowed(offered):
             raise UnknownModel(f"There is no model '{name}'; GET /v1/models lists what there is.", param="model")
         return found
 
@@ -63,7 +77,7 @@ class Names:
             return "teacher", name
         return None
 
-    def listed(self) -> list[dict[str, Any]]:
+    def listed(self, allowed: Callable[[str], bool]) -> list[dict[str, Any]]:
         """As GET /v1/models tells them."""
         own = ["nightschool", "student", "teacher", self._student.base, self._teacher.base]
         adapters = [
@@ -73,6 +87,7 @@ class Names:
         return [
             {"id": name, "object": "model", "created": self._promotion.started, "owned_by": "nightschool", **more}
             for name, more in known.items()
+            if allowed(name)
         ]
 
 
@@ -90,11 +105,19 @@ class Gateway:
         self.recorder = Recorder(home.data / "traces.db")
         self.promotion = Promotion(home, student)
         self.names = Names(student, teacher, self.promotion, settings.aliases)
-        self.cascade = Cascade(student, teacher, self._rules, self.recorder)
-        self.admin_key = ""
+        prices = Prices(settings.teacher.price_input, settings.teacher.price_output, settings.teacher.daily_limit)
+        self.spend = Spend(home.data / "spend.json", prices)
+        self.cascade = Cascade(student, teacher, self._rules, self.recorder, self.spend)
+        self.admission = Admission(
+            KeyRing(keys_file(home)),
+            public=settings.gateway.host not in LOOPBACK,
+            at_once=settings.gateway.max_at_once,
+        )
 
     async def start(self) -> None:
-        self.admin_key = admin_key(self.home.data / "admin.key")
+        self.admission.admin_key = admin_key(self.home.data / "admin.key")
+        self.admission.ring.load()
+        self.spend.start()
         await self.recorder.start()
         await self.student.backend.open()
         await self.teacher.backend.open()
@@ -109,6 +132,7 @@ class Gateway:
             await arm.close()
         await self.supervisor.stop()
         await self.recorder.stop()
+        await self.spend.stop()
 
     def status(self) -> dict[str, Any]:
         """What runs, as /health and /admin/status tell it."""
@@ -140,7 +164,7 @@ class Gateway:
             uncertified=router.uncertified,
             taught=bool(self.student.live) or not self.student.local,
             confidence=router.confidence,
-            holdout=router.holdout,
+            holdout=0.0 if self.spend.reached else router.holdout,  # the teacher is not there to be compared with
             context=self.settings.student.context or (known.context if known is not None else 0),
         )
 

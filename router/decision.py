@@ -17,6 +17,7 @@ Reason = Literal[
     "requested",  # the client named the arm
     "policy",  # the settings say so
     "sticky",  # the conversation stays with the teacher until the next user message
+    "stays_here",  # the request may not leave this machine, and the other arm is elsewhere
     "holdout",  # the conversation belongs to the random share that always goes to the teacher
     "student_failed",  # the student's engine broke or timed out
 ]

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import msgspec
 import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
@@ -18,6 +19,8 @@ from gateway.answer import Live, Whole
 from gateway.api.replies import ClientGone, header, read_json, send_error, send_json
 from gateway.api.wire import Asked, Reply, Wire
 from gateway.errors import GatewayError, MethodNotAllowed, http_answer
+from gateway.keys import Client, Rights
+from gateway.limits import deadline_in, until
 from gateway.service import Gateway
 from gateway.stream import events_of
 from gateway.turn import Ask, Turn, conversation_of
@@ -39,15 +42,18 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
             raise MethodNotAllowed("Use POST.")
-        raw, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
-        asked, reply = wire.read(body)
-        turn = Turn(_ask(scope, gateway, wire, asked, reply, len(raw)))
-        async with _while_connected(receive):
-            if turn.ask.streamed:
-                streamed = _Streamed(wire, turn, reply, asked.notes, send, gateway)
-                await streamed.run()
-            else:
-                await _whole(wire, turn, reply, asked.notes, send, gateway)
+        with gateway.admission.enter(scope) as client:
+            deadline = deadline_in(gateway.settings.gateway.max_seconds)
+            async with until(deadline):
+                raw, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
+            asked, reply = wire.read(body)
+            turn = Turn(_ask(scope, gateway, wire, asked, reply, len(raw), client, deadline))
+            async with _while_connected(receive):
+                if turn.ask.streamed:
+                    streamed = _Streamed(wire, turn, reply, asked.notes, send, gateway)
+                    await streamed.run()
+                else:
+                    await _whole(wire, turn, reply, asked.notes, send, gateway)
     except ClientGone:
         return
     except Exception as error:  # noqa: BLE001 - the edge of a request: what nobody expected is logged, and told as a 500
@@ -57,8 +63,17 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
             await send_error(send, error, form=wire.error)
 
 
-def _ask(scope: Scope, gateway: Gateway, wire: Wire, asked: Asked, reply: Reply, size: int) -> Ask:
-    requested, model = gateway.names.resolve(asked.request.model)
+def _ask(
+    scope: Scope,
+    gateway: Gateway,
+    wire: Wire,
+    asked: Asked,
+    reply: Reply,
+    size: int,
+    client: Client,
+    deadline: float | None,
+) -> Ask:
+    requested, model = gateway.names.resolve(asked.request.model, client.may_ask_for)
     return Ask(
         request=asked.request,
         body=asked.body,
@@ -66,10 +81,19 @@ def _ask(scope: Scope, gateway: Gateway, wire: Wire, asked: Asked, reply: Reply,
         conversation=header(scope, b"x-nightschool-conversation")[:200] or conversation_of(asked.request),
         requested=requested,
         model=model,
-        traced=header(scope, b"x-nightschool-no-trace") not in ("1", "true"),
         wire=wire.name,
         wire_id=reply.id,
+        client=client.name,
+        rights=_rights(scope, client),
+        deadline=deadline,
     )
+
+
+def _rights(scope: Scope, client: Client) -> Rights:
+    """The client's rights; it may renounce a trace of this request."""
+    if header(scope, b"x-nightschool-no-trace") in ("1", "true"):
+        return msgspec.structs.replace(client.rights, record=False)
+    return client.rights
 
 
 def _headers(turn: Turn, notes: Mapping[str, str], *, pending: bool = False) -> Headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,11 @@ def header(scope: Scope, name: bytes) -> str:
         if key == name:
             return value.decode("latin-1")
     return ""
+
+
+def whole_seconds(retry: float) -> str:
+    """Seconds as Retry-After tells them: never less than what is left."""
+    return str(max(1, math.ceil(retry)))
 
 
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, Any]:
@@ -82,5 +88,5 @@ async def send_error(
     body = form(status, body)
     if not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error)
-    more = [(b"retry-after", str(max(1, round(retry))).encode())] if retry is not None else []
+    more = [(b"retry-after", whole_seconds(retry).encode())] if retry is not None else []
     await send_json(send, status, msgspec.json.encode(body), [*(headers or []), *more])

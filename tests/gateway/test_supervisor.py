@@ -18,6 +18,7 @@ from gateway.arms import Arm
 from gateway.backends import Address, Backend, Timeouts
 from gateway.errors import BackendUnreachable, MemoryLeased
 from gateway.scripted import Act, ScriptedServer
+from gateway.spend import Prices, Spend
 from gateway.supervisor import LocalProcess, ProcessSettings, Supervisor
 from gateway.turn import Ask, Turn
 from router.chat import ChatRequest, Message
@@ -116,7 +117,9 @@ async def test_kill_9_of_the_student_during_a_request_is_answered_by_the_teacher
         await teacher.backend.open()
         await student.ready()
         kept = Kept()
-        cascade = Cascade(student, teacher, lambda: Rules(uncertified="serve", holdout=0), kept)
+        cascade = Cascade(
+            student, teacher, lambda: Rules(uncertified="serve", holdout=0), kept, Spend(tmp_path / "s", Prices())
+        )
         ask = Ask(ChatRequest("nightschool", [Message("user", "Hi")]), {"messages": []}, 10, "c")
 
         async def kill_soon() -> None:
