@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, cast
 
 import msgspec
@@ -16,7 +16,7 @@ import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.answer import Live, Whole
-from gateway.api.replies import ClientGone, header, read_json, send_error, send_json
+from gateway.api.replies import ClientGone, header, read_json, send_error, send_json, skip
 from gateway.api.wire import Asked, Reply, Wire
 from gateway.errors import GatewayError, MethodNotAllowed, http_answer
 from gateway.keys import Client, Rights
@@ -42,7 +42,7 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
             raise MethodNotAllowed("Use POST.")
-        with gateway.admission.enter(scope) as client:
+        async with _entered(gateway, scope, receive) as client:
             deadline = deadline_in(gateway.settings.gateway.max_seconds)
             async with until(deadline):
                 raw, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
@@ -61,6 +61,18 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
             await streamed.fail(error)
         else:
             await send_error(send, error, form=wire.error)
+
+
+@asynccontextmanager
+async def _entered(gateway: Gateway, scope: Scope, receive: Receive) -> AsyncIterator[Client]:
+    """Who asks, with a place under the limits while the block lasts."""
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(gateway.admission.enter(scope))
+        except GatewayError:
+            await skip(receive, gateway.settings.gateway.max_body_bytes)
+            raise
+        yield client
 
 
 def _ask(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +17,7 @@ from router.chat import InvalidRequest
 
 _log = structlog.get_logger("api")
 _DISCARDED = 4  # times the limit: who sends more than this is cut off
+_PATIENCE = 5.0  # seconds for a body that nobody wants
 _JSON = (b"content-type", b"application/json")
 
 
@@ -45,9 +48,9 @@ def whole_seconds(retry: float) -> str:
 
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, Any]:
     """The request's bytes and the JSON in them. Raises UnsupportedMedia, TooLarge, NotJson or ClientGone."""
+    body = await _read(receive, limit)
     if header(scope, b"content-type").partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMedia
-    body = await _read(receive, limit)
     try:
         return body, msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -72,6 +75,17 @@ async def _read(receive: Receive, limit: int) -> bytes:
     if size > limit:
         raise TooLarge(f"The request body is larger than {limit} bytes.")
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def skip(receive: Receive, limit: int) -> None:
+    """Read a body without keeping it, for a while: a client that is still sending would not see why it is refused."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            while size <= limit and (message := await receive())["type"] == "http.request":
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

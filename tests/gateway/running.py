@@ -55,6 +55,13 @@ def nightschool(*arguments: str, home: Path, cwd: Path | None = None, **more: st
     )
 
 
+def new_key(home: Path, name: str, *options: str) -> str:
+    """Make a key with the command; its secret."""
+    done = nightschool("keys", "add", name, *options, home=home)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 class Running:
     """`nightschool serve` with a student and a teacher at URLs. Use it as a context."""
 
