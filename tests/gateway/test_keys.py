@@ -15,6 +15,8 @@ import msgspec
 import pytest
 from openai import AuthenticationError, OpenAI
 
+from distill.day import Day
+from gateway.child import answers
 from gateway.keys import KeyRing, read_keys
 from gateway.scripted import Act
 from tests.gateway.running import ROOT, Running, Script, new_key, nightschool
@@ -166,6 +168,21 @@ def test_a_trace_is_seen_by_the_key_that_made_it_and_by_the_admin(keyed: Keyed) 
     time.sleep(0.3)  # from the store, too
     assert keyed.call(path, b"", "GET", {"authorization": f"Bearer {keyed.bob}"})[0] == 404
     assert keyed.admin(path, b"", "GET")[0] == 200
+
+
+async def test_the_night_comes_in_with_the_admin_key(keyed: Keyed, tmp_path: Path) -> None:
+    assert await answers(keyed.url, keyed.home / "data")
+    assert not await answers(keyed.url, tmp_path)  # another home's gateway
+    async with Day.of_home(keyed.url, keyed.home / "data") as day, day.client() as client:
+        answer = await client.chat.completions.create(model="teacher", messages=USER)  # type: ignore[arg-type]
+        assert answer.choices[0].message.content == "teacher"
+
+
+def test_the_exploring_agent_shows_its_key(keyed: Keyed, tmp_path: Path) -> None:
+    arguments = ("ask", "What?", "--repo", ".", "--base-url", keyed.url + "/v1")
+    assert nightschool(*arguments, home=tmp_path).returncode == 1
+    done = nightschool(*arguments, "--api-key-env", "AGENT_KEY", home=tmp_path, AGENT_KEY=keyed.alice)
+    assert (done.returncode, done.stdout.strip()) == (0, "student"), done.stderr
 
 
 def test_a_key_sees_and_gets_the_models_it_may_have(keyed: Keyed) -> None:
