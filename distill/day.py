@@ -21,6 +21,7 @@ class Day:
 
     def __init__(self, url: str, admin_key: str) -> None:
         self._url = url
+        self._admin_key = admin_key
         self._http = httpx2.AsyncClient(
             base_url=url, headers={"Authorization": f"Bearer {admin_key}"}, timeout=120.0, trust_env=False
         )
@@ -37,7 +38,7 @@ class Day:
         """Models behind the gateway, asked without leaving traces."""
         return AsyncOpenAI(
             base_url=f"{self._url}/v1",
-            api_key="unused",
+            api_key=self._admin_key,
             max_retries=2,
             timeout=300.0,
             default_headers={"x-nightschool-no-trace": "1"},

@@ -35,10 +35,10 @@ class Trajectory(msgspec.Struct, frozen=True):
 
 
 def trajectories(traces: Iterable[Trace]) -> list[Trajectory]:
-    """Traces grouped by conversation, in the order in which conversations began."""
-    groups: dict[str, list[Trace]] = {}
+    """Traces grouped by conversation, in the order in which conversations began. Two clients share none."""
+    groups: dict[tuple[str, str], list[Trace]] = {}
     for trace in traces:
-        groups.setdefault(trace.conversation, []).append(trace)
+        groups.setdefault((trace.client, trace.conversation), []).append(trace)
     return [_trajectory(group) for group in groups.values()]
 
 

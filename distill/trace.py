@@ -31,7 +31,8 @@ class Served(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """Times are Unix seconds; `seconds` are durations by phase (total, draft, teacher, first_byte). `wire` is the API
-    that the client spoke, `wire_id` the answer's id that it saw."""
+    that the client spoke, `wire_id` the answer's id that it saw. `client` is the name of its key; `teach` and
+    `may_leave_machine` say what that key allows: to learn from this, to show it to a model on another machine."""
 
     id: str
     created: float
@@ -54,3 +55,4 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     tried: list[str] = []  # teachers that were asked first and could not answer, and why
     teach: bool = True
+    may_leave_machine: bool = True

@@ -15,11 +15,13 @@ import msgspec
 from distill.trace import Trace
 from gateway import drafting
 from gateway.arms import Arm
-from gateway.errors import BackendError, GatewayError, MemoryLeased, NoRoom
+from gateway.errors import BackendError, BackendUnreachable, GatewayError, MayNotLeave, MemoryLeased, NoRoom
+from gateway.limits import until
 from gateway.patience import is_fault
 from gateway.reply import Live, Whole, between_us, collected, keep, read
 from gateway.teachers import Teachers
-from gateway.turn import Turn
+from gateway.turn import Ask, Turn
+from router.decision import Arm as ArmName
 from router.decision import Decision
 from router.policy import Rules, before, may_stand_in
 
@@ -45,54 +47,63 @@ class Cascade:
         GatewayError when nobody can answer; leaving the block early cancels all work.
         """
         try:
-            async with AsyncExitStack() as stack:
+            async with until(turn.ask.deadline), AsyncExitStack() as stack:
                 yield await self._reply(turn, stack)
             turn.state = "completed"
         except GatewayError as error:
             turn.state, turn.error = "failed", f"{type(error).__name__}: {error}"
             raise
         finally:
+            self._teachers.count(turn)
             if turn.ask.traced:
                 self._recorder.put(turn.trace())
 
     async def _reply(self, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
-        rules = self._rules()
-        decided = self._before(turn, rules)
+        rules, barred = self._rules(), self._barred(turn.ask)
+        decided = self._before(turn.ask, rules, barred)
         if decided is not None:
             turn.decision = decided
         else:
-            turn.decision, drafted = await self._draft(turn, rules, stack)
+            turn.decision, drafted = await self._draft(turn, rules, barred, stack)
             if drafted is not None:
                 return drafted
         try:
-            return await self._relay(turn, stack)
+            return await self._relay(turn, barred, stack)
         except (BackendError, MemoryLeased, NoRoom) as error:
             standing_in = await self._stand_in(turn, rules, error)
             if standing_in is None:
                 raise
             return standing_in
 
-    def _before(self, turn: Turn, rules: Rules) -> Decision | None:
-        ask = turn.ask
-        decision = before(ask.request, rules, conversation=ask.conversation, requested=ask.requested, size=ask.size)
-        if decision is None and not self._student.is_ready:
+    def _before(self, ask: Ask, rules: Rules, barred: frozenset[ArmName]) -> Decision | None:
+        decision = before(
+            ask.request, rules, conversation=ask.conversation, requested=ask.requested, size=ask.size, barred=barred
+        )
+        if decision is None and not barred and not self._student.is_ready:
             return Decision(arm="teacher", reason="student_failed", detail="not ready")
         return decision
 
-    async def _draft(self, turn: Turn, rules: Rules, stack: AsyncExitStack) -> tuple[Decision, Whole | Live | None]:
-        known = self._student.capabilities
-        if (
-            rules.hold == "fast"
-            and turn.ask.streamed
-            and known is not None
-            and (known.stream_logprobs or not rules.confidence)
-        ):
-            return await drafting.draft_live(turn, self._student, rules, stack)
-        return await drafting.draft(turn, self._student, rules)
+    def _barred(self, ask: Ask) -> frozenset[ArmName]:
+        """The arms that may not see the request."""
+        if ask.rights.may_leave_machine:
+            return frozenset()
+        remote: dict[ArmName, bool] = {"student": self._student.remote, "teacher": self._teachers.remote}
+        return frozenset(name for name, elsewhere in remote.items() if elsewhere)
 
-    async def _relay(self, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
+    async def _draft(
+        self, turn: Turn, rules: Rules, barred: frozenset[ArmName], stack: AsyncExitStack
+    ) -> tuple[Decision, Whole | Live | None]:
+        if not self._student.up:
+            await self._student.ready()  # only where there is no teacher to answer instead
+        known = self._student.capabilities
+        surely = not rules.confidence or (known is not None and known.stream_logprobs)
+        if rules.hold == "fast" and turn.ask.streamed and surely:
+            return await drafting.draft_live(turn, self._student, rules, barred, stack)
+        return await drafting.draft(turn, self._student, rules, barred)
+
+    async def _relay(self, turn: Turn, barred: frozenset[ArmName], stack: AsyncExitStack) -> Whole | Live:
         """The answer of the arm that was decided on, as it comes; of several teachers, of the first that has one."""
-        arms = [self._student] if turn.decision.arm == "student" else self._teachers.in_order(turn.ask.model)
+        arms = self._arms_for(turn, barred)
         for arm in arms[:-1]:
             try:
                 return await self._ask(arm, turn, stack)
@@ -104,9 +115,23 @@ class Cascade:
                 turn.tried.append(f"{arm.label}: {error}")
         return await self._ask(arms[-1], turn, stack)
 
+    def _arms_for(self, turn: Turn, barred: frozenset[ArmName]) -> list[Arm]:
+        """Who may answer what was decided. Raises MayNotLeave, SpendLimit or BackendUnreachable where nobody may."""
+        decision = turn.decision
+        if decision.arm == "student":
+            if "student" in barred:
+                raise MayNotLeave("This key's requests may not leave the machine, and the student is elsewhere.")
+            return [self._student]
+        if "teacher" in barred and decision.reason == "student_failed":
+            raise BackendUnreachable(
+                f"The student failed ({decision.why}), and this key's requests may not leave the machine."
+            )
+        return self._teachers.willing(turn)
+
     async def _ask(self, arm: Arm, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
         since = turn.elapsed
         await arm.ready()
+        turn.asked = arm.label
         body = {**turn.ask.body, "model": turn.ask.model or arm.model, **between_us(turn, arm)}
         if not turn.ask.streamed:
             raw = await arm.backend.complete(msgspec.json.encode(body))
@@ -118,13 +143,16 @@ class Cascade:
         body["stream_options"] = {**(turn.ask.body.get("stream_options") or {}), "include_usage": True}
         batches = await stack.enter_async_context(arm.backend.stream(msgspec.json.encode(body)))
         turn.mark("first_byte")
-        return Live(collected(turn, arm.name, since, batches))
+        passing = collected(turn, arm.name, since, batches)
+        stack.push_async_callback(passing.aclose)  # so that the turn holds what was said before it is recorded
+        return Live(passing)
 
     async def _stand_in(self, turn: Turn, rules: Rules, error: GatewayError) -> Whole | None:
         """The student's verified draft where no teacher can answer and the rules allow it; None: there is none."""
         if turn.draft is not None or not may_stand_in(turn.decision, rules) or not self._student.is_ready:
             return None
-        decided, drafted = await drafting.draft(turn, self._student, rules)
+        decided, drafted = await drafting.draft(turn, self._student, rules, frozenset())
         if drafted is not None:
             turn.decision = msgspec.structs.replace(decided, reason="teacher_failed", detail=str(error)[:200])
+            turn.asked = ""
         return drafted

@@ -21,6 +21,7 @@ from gateway.api.chat import chat_completions
 from gateway.api.door import Door
 from gateway.api.forms import form_of
 from gateway.api.messages.routes import count_tokens, messages
+from gateway.api.replies import whole_seconds
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
 from gateway.ports import check_port
 from gateway.service import Gateway
@@ -43,7 +44,7 @@ def create_app(gateway: Gateway) -> ASGIApp:
         logging_config=None,
     )
     app.state.gateway = gateway
-    return Door(app, gateway.settings.gateway.origins)
+    return Door(app, gateway.settings.gateway.origins, keyed=lambda: gateway.admission.keyed)
 
 
 def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -59,7 +60,7 @@ def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     elif not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error)
     status, body, retry = http_answer(error)
-    headers = {"retry-after": str(max(1, round(retry)))} if retry is not None else {}
+    headers = {"retry-after": whole_seconds(retry)} if retry is not None else {}
     return Response(form(status, body), status_code=status, headers=headers, media_type="application/json")
 
 

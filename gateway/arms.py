@@ -77,6 +77,11 @@ class Arm:
         return self._child is not None
 
     @property
+    def remote(self) -> bool:
+        """Whether what it is sent leaves the machine."""
+        return self.backend.address.remote
+
+    @property
     def model(self) -> str:
         return self.live or self.base
 

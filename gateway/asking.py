@@ -12,10 +12,10 @@ from distill.tools import Toolbox
 from gateway.errors import StartError
 
 
-async def answer_question(question: str, repo: Path, base_url: str, model: str, max_calls: int) -> None:
+async def answer_question(question: str, repo: Path, base_url: str, api_key: str, model: str, max_calls: int) -> None:
     """Print the calls the agent makes and its answer. Raises StartError when there is no repository or no answer."""
     toolbox = _toolbox(repo)
-    async with AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as client:
+    async with AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0) as client:
         found = await explore(client, model, question, toolbox, max_calls=max_calls)
     for call in found.calls:
         typer.echo(f"→ {call.name} {call.arguments}", err=True)

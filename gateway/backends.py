@@ -11,12 +11,14 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
 from gateway.errors import BackendBroken, BackendError, BackendRefused, BackendTimeout, BackendUnreachable
 from gateway.patience import Manners, Patience
+from gateway.settings import LOOPBACK
 from gateway.stream import Event, Splitter
 
 _BODY_LIMIT = 64 * 1024 * 1024
@@ -27,6 +29,11 @@ class Address(msgspec.Struct, frozen=True):
 
     url: str
     socket: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether that is another machine, as far as the address tells: a program here may pass things on."""
+        return not self.socket and urlsplit(self.url).hostname not in LOOPBACK
 
 
 class Timeouts(msgspec.Struct, frozen=True):

@@ -19,8 +19,11 @@ _PATIENCE = 120.0  # seconds until both arms are ready
 
 
 @asynccontextmanager
-async def child_gateway(arguments: list[str], environment: Mapping[str, str], log: Path) -> AsyncIterator[str]:
-    """`nightschool serve` with these arguments on a free port; yields its URL once both arms are ready.
+async def child_gateway(
+    arguments: list[str], environment: Mapping[str, str], log: Path, data: Path
+) -> AsyncIterator[str]:
+    """`nightschool serve` with these arguments on a free port; yields its URL once both arms are ready. `data` is the
+    data folder it is going to have.
 
     Raises StartError with the last line it logged when it does not come up.
     """
@@ -33,7 +36,7 @@ async def child_gateway(arguments: list[str], environment: Mapping[str, str], lo
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        await _until_ready(url, process, log)
+        await _until_ready(url, process, log, data)
         yield url
     finally:
         if process.returncode is None:
@@ -45,21 +48,21 @@ async def child_gateway(arguments: list[str], environment: Mapping[str, str], lo
                 await process.wait()
 
 
-async def answers(url: str) -> bool:
-    """Whether a gateway is there."""
+async def answers(url: str, data: Path) -> bool:
+    """Whether a gateway with this data folder is there."""
     try:
-        return (await _health(url)) is not None
+        return (await _health(url, data)) is not None
     except (aiohttp.ClientError, TimeoutError, OSError):
         return False
 
 
-async def _until_ready(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
+async def _until_ready(url: str, process: asyncio.subprocess.Process, log: Path, data: Path) -> None:
     deadline = asyncio.get_running_loop().time() + _PATIENCE
     while asyncio.get_running_loop().time() < deadline:
         if process.returncode is not None:
             break
         try:
-            health = await _health(url)
+            health = await _health(url, data)
         except (aiohttp.ClientError, TimeoutError, OSError):
             health = None
         if health and health["student"]["ready"] and health["teacher"]["ready"]:
@@ -73,8 +76,11 @@ def _last_lines(log: Path) -> list[str]:
     return log.read_text(errors="replace").strip().splitlines() or ["nothing was logged"]
 
 
-async def _health(url: str) -> dict[str, dict[str, bool]] | None:
+async def _health(url: str, data: Path) -> dict[str, dict[str, bool]] | None:
+    """What a gateway tells the holder of its admin key; one with keys tells strangers next to nothing."""
     timeout = aiohttp.ClientTimeout(total=5)
-    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/health") as answer:
+    key = (data / "admin.key").read_text().strip() if (data / "admin.key").exists() else ""
+    headers = {"authorization": f"Bearer {key}"}
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http, http.get(f"{url}/health") as answer:
         body: dict[str, dict[str, bool]] = await answer.json()
         return body if "student" in body else None

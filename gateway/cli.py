@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from gateway.keycommands import keys
+
 app = typer.Typer(
     help="A local gateway whose small model learns at night from the big one that teaches it by day.",
     no_args_is_help=True,
@@ -22,6 +24,7 @@ app = typer.Typer(
 
 models = typer.Typer(help="What models there are; fetch one, or convert one.", no_args_is_help=True)
 app.add_typer(models, name="models")
+app.add_typer(keys, name="keys")
 
 _HOST = "127.0.0.1"
 
@@ -146,11 +149,13 @@ def ask(
     base_url: Annotated[str, typer.Option(help="The endpoint to ask.")] = "http://127.0.0.1:8787/v1",
     model: Annotated[str, typer.Option(help="The model to ask for.")] = "nightschool",
     max_calls: Annotated[int, typer.Option(help="Give up after so many tool calls.")] = 6,
+    api_key_env: Annotated[str, typer.Option(help="The environment variable with the key that is sent.")] = "",
 ) -> None:
     """Ask a question about a repository; the agent explores it with read-only tools."""
+    from gateway import settings
     from gateway.asking import answer_question
 
-    _run(answer_question(question, repo, base_url, model, max_calls))
+    _run(answer_question(question, repo, base_url, settings.api_key(api_key_env), model, max_calls))
 
 
 @app.command()

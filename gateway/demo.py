@@ -66,7 +66,7 @@ async def run_demo(out: Path, seed: int, lessons: Lessons, console: Console) -> 
     console.print(f"Seed {seed}. Everything the demo makes goes to {out}.")
     with Bars(console) as bars:
         bars.stage("starting the gateway", None)
-        async with child_gateway(["--profile", "embedded"], environment, out / "gateway.log") as url:
+        async with child_gateway(["--profile", "embedded"], environment, out / "gateway.log", home / "data") as url:
             lesson = _day(TAUGHT, lessons.taught * len(TAUGHT), seed)
             first = await _live_day(url, "day 1", lesson, templates, out, bars)
             async with Day.of_home(url, home / "data") as day:

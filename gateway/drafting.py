@@ -7,7 +7,7 @@ go on live. Decides nothing: the rules are router's. Knows nothing of the teache
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Set
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,14 +20,18 @@ from gateway.reply import Live, Whole, between_us, keep, read
 from gateway.stream import Collector, Event
 from gateway.turn import Turn
 from router.chat import ChatResponse, Choice, ToolCall
+from router.decision import Arm as ArmName
 from router.decision import Decision
 from router.policy import STUDENT_CALL, Rules, after, released
 
 _FAST_TOKENS = 32  # of text, after which a fast turn is released
 
 
-async def draft(turn: Turn, student: Arm, rules: Rules) -> tuple[Decision, Whole | None]:
-    """The student's whole turn and what is decided on it; nothing to serve when the teacher is to answer."""
+async def draft(turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName]) -> tuple[Decision, Whole | None]:
+    """The student's whole turn and what is decided on it; nothing to serve when the teacher is to answer.
+
+    `barred` arms may not see the request.
+    """
     since = turn.elapsed
     try:
         response = read(await student.backend.complete(msgspec.json.encode(_body(turn, student))))
@@ -35,11 +39,11 @@ async def draft(turn: Turn, student: Arm, rules: Rules) -> tuple[Decision, Whole
         turn.mark("draft", since)
         return failed(error), None
     turn.mark("draft", since)
-    return _judged(turn, response, rules, since)
+    return _judged(turn, response, rules, barred, since)
 
 
 async def draft_live(
-    turn: Turn, student: Arm, rules: Rules, stack: AsyncExitStack
+    turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName], stack: AsyncExitStack
 ) -> tuple[Decision, Whole | Live | None]:
     """As `draft`, but a turn of text is let go as soon as its beginning is long and sure enough."""
     since = turn.elapsed
@@ -59,17 +63,19 @@ async def draft_live(
                     turn.mark("draft", since)
                     turn.mark("first_byte")
                     stack.push_async_exit(trial.pop_all())
-                    return decision, Live(_rest(turn, held, batches, collector))
+                    rest = _rest(turn, held, batches, collector)
+                    stack.push_async_callback(rest.aclose)  # as with a teacher's answer
+                    return decision, Live(rest)
     except BackendError as error:
         turn.mark("draft", since)
         return failed(error), None
     turn.mark("draft", since)
-    return _judged(turn, collector.response, rules, since)
+    return _judged(turn, collector.response, rules, barred, since)
 
 
 async def _rest(
     turn: Turn, held: list[Event], batches: AsyncIterator[list[Event]], collector: Collector
-) -> AsyncIterator[list[Event]]:
+) -> AsyncGenerator[list[Event], None]:
     """What was held and what follows. A call after released text cannot be taken back, so it ends the answer."""
     try:
         yield [event.plain() for event in held]
@@ -99,9 +105,11 @@ def _body(turn: Turn, student: Arm) -> dict[str, Any]:
     return body
 
 
-def _judged(turn: Turn, response: ChatResponse, rules: Rules, since: float) -> tuple[Decision, Whole | None]:
+def _judged(
+    turn: Turn, response: ChatResponse, rules: Rules, barred: Set[ArmName], since: float
+) -> tuple[Decision, Whole | None]:
     choice = response.choices[0]
-    decision = after(turn.ask.request, choice, rules)
+    decision = after(turn.ask.request, choice, rules, barred)
     turn.draft = Draft(
         message=choice.message,
         finish_reason=choice.finish_reason,

@@ -5,6 +5,9 @@ GatewayError
 ├── StartError               the process cannot start; the command line prints the message and stops
 │   └── SettingsError        a settings file or variable is wrong
 ├── NotJson, UnsupportedMedia, TooLarge, OriginRefused, Unauthorized, NotFound, UnknownModel, MethodNotAllowed
+├── OverLimit, SpendLimit    a client's limit, or the day's, is reached
+├── Overloaded, OverTime     the gateway's own limits: requests at once, seconds for one
+├── MayNotLeave              only a model on another machine could answer, and the client's key forbids that
 ├── Conflict                 an admin call that does not fit the present state
 ├── MemoryLeased             the memory an engine needs is lent to the night
 ├── NoRoom                   another model needs the memory and has not become idle
@@ -63,6 +66,10 @@ class Unauthorized(GatewayError):
     """This call needs the admin key: 'authorization: Bearer <content of data/admin.key>'."""
 
 
+class MayNotLeave(GatewayError):
+    """Requests of this key may not leave the machine."""
+
+
 class NotFound(GatewayError):
     """There is nothing here."""
 
@@ -77,6 +84,22 @@ class MethodNotAllowed(GatewayError):
 
 class Conflict(GatewayError):
     """This does not fit the present state."""
+
+
+class OverLimit(GatewayError):
+    """This key has reached its limit."""
+
+
+class SpendLimit(GatewayError):
+    """The day's spending limit is reached."""
+
+
+class Overloaded(GatewayError):
+    """The gateway has as many requests under way as it may."""
+
+
+class OverTime(GatewayError):
+    """The request took longer than gateway.max_seconds."""
 
 
 class MemoryLeased(GatewayError):
@@ -126,12 +149,15 @@ TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     NotJson: (400, "invalid_request_error", "invalid_json"),
     Unauthorized: (401, "authentication_error", "invalid_api_key"),
     OriginRefused: (403, "permission_error", "origin_refused"),
+    MayNotLeave: (403, "permission_error", "may_not_leave_machine"),
     UnknownModel: (404, "invalid_request_error", "model_not_found"),
     NotFound: (404, "invalid_request_error", "not_found"),
     MethodNotAllowed: (405, "invalid_request_error", "method_not_allowed"),
     Conflict: (409, "invalid_request_error", "conflict"),
     TooLarge: (413, "invalid_request_error", "request_too_large"),
     UnsupportedMedia: (415, "invalid_request_error", "unsupported_media_type"),
+    OverLimit: (429, "rate_limit_error", "rate_limit_exceeded"),
+    SpendLimit: (429, "rate_limit_error", "spend_limit_reached"),
     BackendBroken: (502, "server_error", "backend_broken"),
     BackendUnreachable: (503, "server_error", "backend_unreachable"),
     BackendTimeout: (503, "server_error", "backend_timeout"),
@@ -139,6 +165,8 @@ TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     BackendResting: (503, "server_error", "backend_resting"),
     MemoryLeased: (503, "server_error", "memory_leased"),
     NoRoom: (503, "server_error", "no_room"),
+    Overloaded: (503, "server_error", "overloaded"),
+    OverTime: (504, "server_error", "timeout"),
 }
 _UNEXPECTED = (500, "server_error", "internal_error")
 _RETRY_SECONDS = 2.0  # what a client is told when a backend that should be there is not

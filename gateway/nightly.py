@@ -60,10 +60,10 @@ def tell(done: Night, console: Console) -> None:
 @asynccontextmanager
 async def _gateway(settings: Settings, home: Home, arguments: list[str]) -> AsyncIterator[str]:
     url = f"http://{settings.gateway.host}:{settings.gateway.port}"
-    if await answers(url):
+    if await answers(url, home.data):
         yield url
         return
-    async with child_gateway(arguments, {}, home.data / "logs" / "night-gateway.log") as private:
+    async with child_gateway(arguments, {}, home.data / "logs" / "night-gateway.log", home.data) as private:
         yield private
 
 

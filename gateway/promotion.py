@@ -7,9 +7,6 @@ adapter was made or judged.
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +17,7 @@ import structlog
 
 from distill.digest import combined_digest, file_digest
 from gateway.arms import Arm
+from gateway.atomic import write_atomically
 from gateway.errors import BackendError, BackendRefused, Conflict, StartError
 from gateway.settings import Home
 from router.chat import InvalidRequest
@@ -152,31 +150,6 @@ class Promotion:
         except BackendRefused as error:
             if error.status != 404:
                 raise
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file so that a reader sees the old or the new one, never a part, whatever dies meanwhile."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def admin_key(path: Path) -> str:
-    """The key of the admin calls; made at the first start, readable by the owner alone."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32))
-    return path.read_text().strip()
 
 
 def _digest(folder: Path) -> str:

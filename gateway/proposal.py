@@ -14,12 +14,14 @@ _TEMPLATE = """\
 profile = "{profile}"  # {about}
 
 [gateway]
-host = "127.0.0.1"       # this machine only
+host = "127.0.0.1"       # this machine only; any other address needs keys: nightschool keys add NAME
 port = 8787
 # hold_headers = 5.0     # seconds before a streamed request's headers go out as "pending"
 # heartbeat = 10.0       # seconds of silence before a comment line on a stream
 # memory_bytes = 0       # what local models and the night may take together; 0: no limit is kept
 # origins = []           # web origins that may call the gateway
+# max_at_once = 0        # requests under way; further ones are told to come back; 0: no limit
+# max_seconds = 0.0      # for a whole request; 0: no limit
 
 [student]                # either of the two; a profile sets it too
 # model = "qwen2.5-coder-7b"            # a name of the catalogue, or a model folder
@@ -29,6 +31,9 @@ port = 8787
 {teacher}
 # name = ""              # the model's name there; empty: the first it lists
 # api_key_env = ""       # the environment variable that holds its key
+# price_input = 0.0      # per million prompt tokens, in any currency
+# price_output = 0.0     # per million tokens of its answers
+# daily_limit = 0.0      # what it may cost in a day, in that currency; 0: no limit
 
 [router]
 policy = "cascade"       # or "student", "teacher"

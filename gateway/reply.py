@@ -5,7 +5,7 @@ Knows nothing of who answers or of the client's wire.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -61,7 +61,7 @@ def keep(turn: Turn, response: ChatResponse) -> None:
 
 async def collected(
     turn: Turn, phase: str, since: float, batches: AsyncIterator[list[Event]]
-) -> AsyncIterator[list[Event]]:
+) -> AsyncGenerator[list[Event], None]:
     """The events, put together for the trace as they pass."""
     collector = Collector()
     try:

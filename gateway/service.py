@@ -11,19 +11,32 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.admission import Admission
 from gateway.answer import Cascade
 from gateway.arms import Arm
 from gateway.backends import Address, Backend, Timeouts
 from gateway.errors import BackendError, UnknownModel
+from gateway.keys import KeyRing, admin_key
 from gateway.lease import Leases
 from gateway.patience import Manners
 from gateway.ports import free_port
-from gateway.promotion import Promotion, admin_key
+from gateway.promotion import Promotion
 from gateway.recorder import Recorder
-from gateway.settings import EXPERT, BackendSettings, Home, Settings, api_key, require_model
+from gateway.settings import (
+    EXPERT,
+    LOOPBACK,
+    BackendSettings,
+    Home,
+    Settings,
+    api_key,
+    keys_file,
+    require_model,
+)
+from gateway.spend import Prices, Spend
 from gateway.supervisor import ProcessSettings, Supervisor
 from gateway.teachers import Teachers
 from router.decision import Arm as ArmName
@@ -41,16 +54,17 @@ class Names:
         self._promotion = promotion
         self._aliases = aliases
 
-    def resolve(self, name: str) -> tuple[ArmName | None, str]:
+    def resolve(self, name: str, allowed: Callable[[str], bool]) -> tuple[ArmName | None, str]:
         """The arm a name asks for (None: the router chooses) and the model to ask its backend for ("": its own).
 
-        Raises UnknownModel.
+        `allowed` says of each name on offer whether this client may have it. Raises UnknownModel.
         """
-        found = self._find(name)
+        offered, found = name, self._find(name)
         if found is None:
             pattern = next((pattern for pattern in self._aliases if fnmatch.fnmatchcase(name, pattern)), "")
-            found = self._find(self._aliases[pattern]) if pattern else None
-        if found is None:
+            offered = self._aliases.get(pattern, "")
+            found = self._find(offered)
+        if found is None or not allowed(offered):
             raise UnknownModel(f"There is no model '{name}'; GET /v1/models lists what there is.", param="model")
         return found
 
@@ -65,7 +79,7 @@ class Names:
             return "teacher", name
         return None
 
-    def listed(self) -> list[dict[str, Any]]:
+    def listed(self, allowed: Callable[[str], bool]) -> list[dict[str, Any]]:
         """As GET /v1/models tells them."""
         own = ["nightschool", "student", "teacher", self._student.base, *[arm.base for arm in self._teachers.arms]]
         adapters = [
@@ -75,6 +89,7 @@ class Names:
         return [
             {"id": name, "object": "model", "created": self._promotion.started, "owned_by": "nightschool", **more}
             for name, more in known.items()
+            if allowed(name)
         ]
 
 
@@ -95,14 +110,21 @@ class Gateway:
         self.promotion = Promotion(home, student)
         self.names = Names(student, teachers, self.promotion, settings.aliases)
         self.cascade = Cascade(student, teachers, self._rules, self.recorder)
-        self.admin_key = ""
+        self.admission = Admission(
+            KeyRing(keys_file(home)),
+            public=settings.gateway.host not in LOOPBACK,
+            at_once=settings.gateway.max_at_once,
+        )
 
     @property
     def arms(self) -> list[Arm]:
         return [self.student, *self.teachers.arms]
 
     async def start(self) -> None:
-        self.admin_key = admin_key(self.home.data / "admin.key")
+        self.admission.admin_key = admin_key(self.home.data / "admin.key")
+        self.admission.ring.load()
+        for spend in self.teachers.spends.values():
+            spend.start()
         await self.recorder.start()
         for arm in self.arms:
             await arm.backend.open()
@@ -117,6 +139,8 @@ class Gateway:
             await arm.close()
         await self.supervisor.stop()
         await self.recorder.stop()
+        for spend in self.teachers.spends.values():
+            await spend.stop()
 
     def status(self) -> dict[str, Any]:
         """What runs, as /health and /admin/status tell it."""
@@ -149,7 +173,7 @@ class Gateway:
             uncertified=router.uncertified,
             taught=bool(self.student.live) or not self.student.local,
             confidence=router.confidence,
-            holdout=router.holdout,
+            holdout=0.0 if self.teachers.spent else router.holdout,  # nobody is there to be compared with
             hold=router.hold,
             teacher_down=router.teacher_down,
             context=self.settings.student.context or (known.context if known is not None else 0),
@@ -162,8 +186,15 @@ def build(settings: Settings, home: Home) -> Gateway:
     student = _arm("student", settings.student, home, supervisor)
     named = {"teacher": settings.teacher, **settings.teachers}
     arms = [_arm("teacher", backend, home, supervisor, label) for label, backend in named.items()]
-    teachers = Teachers(arms, balanced=settings.router.teachers == "balanced")
+    teachers = Teachers(arms, _spends(named, home), balanced=settings.router.teachers == "balanced")
     return Gateway(settings, home, supervisor, student, teachers)
+
+
+def _spends(teachers: dict[str, BackendSettings], home: Home) -> dict[str, Spend]:
+    """An account for each teacher; without prices it stays empty."""
+    prices = {name: Prices(t.price_input, t.price_output, t.daily_limit) for name, t in teachers.items()}
+    files = {name: "spend.json" if name == "teacher" else f"spend-{name}.json" for name in teachers}
+    return {name: Spend(home.data / files[name], price) for name, price in prices.items()}
 
 
 def _told(arm: Arm) -> dict[str, Any]:

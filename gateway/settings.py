@@ -13,12 +13,13 @@ import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import platformdirs
 
 from gateway.errors import SettingsError, StartError
+from gateway.keys import read_keys
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "embedded": {"student": {"model": "embedded"}, "teacher": {"model": "expert"}},
@@ -31,14 +32,20 @@ EXPERT = "expert"  # as a teacher's model: the deterministic stand-in, run as a 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8787
     server: Literal["granian", "uvicorn"] = "granian"
     max_body_bytes: int = 32 * 1024 * 1024
+    max_at_once: Count = 0  # requests under way, of all clients; 0: no limit
+    max_seconds: Amount = 0.0  # for a whole request; 0: no limit
     hold_headers: float = 5.0  # seconds a streamed request may wait before its headers go out as "pending"
     heartbeat: float = 10.0  # seconds of silence on a stream before a comment line
-    origins: list[str] = []  # web origins that may call a gateway without keys
+    origins: list[str] = []  # web origins whose pages may call the gateway
     memory_bytes: int = 0  # what all local engines and the night may take together; 0: no limit is kept
     home: str = ""
 
@@ -64,6 +71,9 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_bytes: int = 0  # what a local engine takes, where gateway.memory_bytes is set
     threads: int = 0  # of a local engine's BLAS, on a CPU; 0: one for each core
     max_kv_size: int = 0  # tokens of context that a local engine keeps for each request; 0: all
+    price_input: Amount = 0.0  # of the teacher, per million tokens, in any currency
+    price_output: Amount = 0.0
+    daily_limit: Amount = 0.0  # of the teacher, in that currency, for a day in UTC; 0: none
 
 
 class RouterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,6 +148,10 @@ def home(settings: Settings, environment: Mapping[str, str] | None = None) -> Ho
     checkout = _checkout()
     root = Path(chosen) if chosen else checkout or Path(platformdirs.user_data_dir("nightschool"))
     return Home(data=root.resolve() / "data", models=root.resolve() / "models")
+
+
+def keys_file(folders: Home) -> Path:
+    return folders.data / "keys.json"
 
 
 def make_home(folders: Home) -> Home:
@@ -294,6 +308,7 @@ def _check(settings: Settings) -> Settings:
             raise SettingsError(f"[{arm}] needs a 'model' or a 'url'")
         if backend.url and not backend.url.startswith(("http://", "https://")):
             raise SettingsError(f"{arm}.url must start with http:// or https://, not '{backend.url}'")
+    _check_prices(settings)
     for name in ("confidence", "holdout"):
         if not 0 <= getattr(settings.router, name) <= 1:
             raise SettingsError(f"router.{name} must be between 0 and 1")
@@ -302,8 +317,16 @@ def _check(settings: Settings) -> Settings:
     return settings
 
 
-def check_servable(settings: Settings) -> Settings:
-    """What `serve` needs beyond valid settings. Raises SettingsError."""
+def _check_prices(settings: Settings) -> None:
+    student, teacher = settings.student, settings.teacher
+    if student.price_input or student.price_output or student.daily_limit:
+        raise SettingsError("[student] has prices or a daily_limit: only the teacher's spending is counted")
+    if teacher.daily_limit and not (teacher.price_input or teacher.price_output):
+        raise SettingsError("teacher.daily_limit needs teacher.price_input and teacher.price_output")
+
+
+def check_servable(settings: Settings, environment: Mapping[str, str] | None = None) -> Settings:
+    """What `serve` needs beyond valid settings. Raises SettingsError, or StartError for damaged keys."""
     if not (settings.student.model or settings.student.url or settings.teacher.model or settings.teacher.url):
         raise SettingsError(
             "no student and no teacher are set: run 'nightschool init' to write nightschool.toml, "
@@ -313,9 +336,9 @@ def check_servable(settings: Settings) -> Settings:
         raise SettingsError("[teacher] needs a 'model' or a 'url' (or set router.policy to 'student')")
     if not (settings.student.model or settings.student.url) and settings.router.policy != "teacher":
         raise SettingsError("[student] needs a 'model' or a 'url' (or set router.policy to 'teacher')")
-    if settings.gateway.host not in LOOPBACK:
+    if settings.gateway.host not in LOOPBACK and not read_keys(keys_file(home(settings, environment))):
         raise SettingsError(
-            f"gateway.host is {settings.gateway.host}: an address that others can reach needs API keys, "
-            "which this version does not have yet; use 127.0.0.1"
+            f"gateway.host is {settings.gateway.host}: an address that others can reach needs API keys, and there are "
+            "none; make one with 'nightschool keys add NAME', or use 127.0.0.1"
         )
     return settings

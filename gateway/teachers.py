@@ -1,31 +1,67 @@
-"""The teachers, and in what order they are asked.
+"""The teachers: in what order they are asked, which may see a request, and what they cost.
 
-Owns the order alone. Knows nothing of requests.
+Owns the choice among them. Knows nothing of what is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.arms import Arm
+from gateway.errors import MayNotLeave
+from gateway.spend import Spend
+from gateway.turn import Turn
 
 
 class Teachers:
     """At least one. In the order of the settings, or, `balanced`, whoever has the least to do first. A teacher that is
-    being left alone comes last either way."""
+    being left alone comes last either way. `spends` are their accounts, by label."""
 
-    def __init__(self, arms: Sequence[Arm], *, balanced: bool = False) -> None:
+    def __init__(self, arms: Sequence[Arm], spends: Mapping[str, Spend], *, balanced: bool = False) -> None:
         self.arms = list(arms)
+        self.spends = dict(spends)
         self._balanced = balanced
 
     @property
     def first(self) -> Arm:
         return self.arms[0]
 
-    def in_order(self, model: str = "") -> list[Arm]:
-        """Whom to ask, one after the other; those that serve `model`, where one is named."""
+    @property
+    def remote(self) -> bool:
+        """Whether all of them are on other machines."""
+        return all(arm.remote for arm in self.arms)
+
+    @property
+    def spent(self) -> bool:
+        """Whether all of them have cost what they may today."""
+        return all(self._has_spent(arm) for arm in self.arms)
+
+    def willing(self, turn: Turn) -> list[Arm]:
+        """Whom to ask for a turn, one after the other. Raises MayNotLeave or SpendLimit where nobody is left."""
+        found = self._in_order(turn.ask.model)
+        if not turn.ask.rights.may_leave_machine:
+            found = [arm for arm in found if not arm.remote]
+            if not found:
+                raise MayNotLeave(
+                    "This key's requests may not leave the machine, and the teacher, elsewhere, is the only one who "
+                    f"could answer ({turn.decision.why})."
+                )
+        affordable = [arm for arm in found if not self._has_spent(arm)]
+        if not affordable:
+            raise self.spends[found[0].label].refusal()
+        return affordable
+
+    def count(self, turn: Turn) -> None:
+        """Add what a turn cost to the account of whoever answered it."""
+        if turn.asked in self.spends:
+            self.spends[turn.asked].count(turn)
+
+    def _in_order(self, model: str) -> list[Arm]:
         named = [arm for arm in self.arms if arm.base == model] if model else []
         found = named or list(self.arms)
         if self._balanced:
             found.sort(key=lambda arm: arm.backend.in_flight + arm.backend.patience.waiting)
         return sorted(found, key=lambda arm: arm.backend.patience.breaker.waits > 0)
+
+    def _has_spent(self, arm: Arm) -> bool:
+        return arm.label in self.spends and self.spends[arm.label].reached

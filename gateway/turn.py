@@ -13,13 +13,15 @@ from typing import Any
 import msgspec
 
 from distill.trace import Draft, Served, State, Trace
+from gateway.keys import Rights
 from router.chat import AnswerMessage, ChatRequest, EngineNote, Usage
 from router.decision import Arm, Decision
 
 
 class Ask(msgspec.Struct, frozen=True):
     """A request as it came in over a wire. `body` is what a backend is sent, `size` how many bytes the client sent,
-    `wire_id` the answer's id where the wire gives it."""
+    `wire_id` the answer's id where the wire gives it, `client` who sent it and `deadline` when it must be answered, on
+    the event loop's clock (None: whenever)."""
 
     request: ChatRequest
     body: dict[str, Any]
@@ -27,9 +29,15 @@ class Ask(msgspec.Struct, frozen=True):
     conversation: str
     requested: Arm | None = None
     model: str = ""  # the backend's model name where the request names one
-    traced: bool = True
     wire: str = "chat"
     wire_id: str = ""
+    client: str = ""
+    rights: Rights = Rights()
+    deadline: float | None = None
+
+    @property
+    def traced(self) -> bool:
+        return self.rights.record
 
     @property
     def streamed(self) -> bool:
@@ -44,6 +52,7 @@ class Turn:
         self.ask = ask
         self.decision = Decision(arm="teacher", reason="policy")
         self.state: State = "aborted"
+        self.asked = ""  # the label of the arm whose answer is handed on, once it was asked for one
         self.answer: AnswerMessage | None = None
         self.finish_reason: str | None = None
         self.draft: Draft | None = None
@@ -87,8 +96,11 @@ class Turn:
             model=self.model,
             wire=self.ask.wire,
             wire_id=self.ask.wire_id or self.wire_id,
+            client=self.ask.client,
             error=self.error,
             tried=self.tried,
+            teach=self.ask.rights.teach,
+            may_leave_machine=self.ask.rights.may_leave_machine,
         )
 
 

@@ -17,6 +17,7 @@ Reason = Literal[
     "requested",  # the client named the arm
     "policy",  # the settings say so
     "sticky",  # the conversation stays with the teacher until the next user message
+    "stays_here",  # the request may not leave this machine, and the other arm is elsewhere
     "holdout",  # the conversation belongs to the random share that always goes to the teacher
     "student_failed",  # the student's engine broke or timed out
     "teacher_failed",  # no teacher could answer, and the student's draft passed verification
@@ -34,3 +35,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     certificate: str | None = None
     certified: bool = False
     policy: str = "rule-1"
+
+    @property
+    def why(self) -> str:
+        """Reason and detail, for people."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason

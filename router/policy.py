@@ -7,6 +7,7 @@ HTTP are elsewhere.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Set
 from typing import Literal
 
 import msgspec
@@ -44,9 +45,19 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def before(
-    request: ChatRequest, rules: Rules, *, conversation: str, requested: Arm | None = None, size: int = 0
+    request: ChatRequest,
+    rules: Rules,
+    *,
+    conversation: str,
+    requested: Arm | None = None,
+    size: int = 0,
+    barred: Set[Arm] = frozenset(),
 ) -> Decision | None:
-    """Who answers without a draft; None: the student may try. `size` is the length of the request in characters."""
+    """Who answers without a draft; None: the student may try. `size` is the length of the request in characters.
+
+    `barred` arms may not see the request, since it may not leave the machine. Where one of them is decided on all the
+    same, nobody else could answer, and the request is to be refused.
+    """
     if requested is not None:
         return Decision(arm=requested, reason="requested")
     if rules.policy != "cascade":
@@ -54,6 +65,10 @@ def before(
     lacking = _beyond_student(request, rules, size)
     if lacking:
         return Decision(arm="teacher", reason="capability", detail=lacking)
+    if "student" in barred:
+        return Decision(arm="teacher", reason="stays_here")
+    if "teacher" in barred:
+        return None  # the student is the only one left: certificates, hold-out and stickiness choose between two
     if in_holdout(conversation, rules.holdout):
         return Decision(arm="teacher", reason="holdout")
     if rules.uncertified == "shadow":
@@ -65,12 +80,14 @@ def before(
     return None
 
 
-def after(request: ChatRequest, choice: Choice, rules: Rules) -> Decision:
-    """Whether the draft is released."""
+def after(request: ChatRequest, choice: Choice, rules: Rules, barred: Set[Arm] = frozenset()) -> Decision:
+    """Whether the draft is released. A doubtful one is where the teacher is barred; one of a wrong form never."""
     problem = fault(request, choice)
     found = scores(choice)
     if problem:
         return Decision(arm="teacher", reason="unverified", detail=problem, scores=found, threshold=rules.confidence)
+    if "teacher" in barred:
+        return Decision(arm="student", reason="stays_here", scores=found, threshold=rules.confidence)
     if not found and rules.confidence > 0:
         return Decision(arm="teacher", reason="doubtful", detail="no log-probabilities", threshold=rules.confidence)
     if found.get("confidence", 1.0) < rules.confidence:

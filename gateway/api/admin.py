@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import Any
 
@@ -38,7 +37,7 @@ class Wish(msgspec.Struct, frozen=True):
 def needs_admin_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     gateway: Gateway = connection.app.state.gateway
     given = connection.headers.get("authorization", "").removeprefix("Bearer ")
-    if not secrets.compare_digest(given.encode(), gateway.admin_key.encode()):
+    if not gateway.admission.is_admin(given):
         raise Unauthorized
 
 
@@ -99,6 +98,7 @@ async def status(state: State) -> dict[str, Any]:
         "live": gateway.promotion.live,
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
         "leased_bytes": gateway.leases.held(),
+        "spend": {name: spend.status for name, spend in gateway.teachers.spends.items()},
     }
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, cast
 
+import msgspec
 import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.api.replies import ClientGone, header, read_json, send_error, send_json
+from gateway.api.replies import ClientGone, header, read_json, send_error, send_json, skip
 from gateway.api.wire import Asked, Reply, Wire
 from gateway.errors import GatewayError, MethodNotAllowed, http_answer
+from gateway.keys import Client, Rights
+from gateway.limits import deadline_in, until
 from gateway.reply import Live, Whole
 from gateway.service import Gateway
 from gateway.stream import events_of
@@ -39,15 +42,18 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
             raise MethodNotAllowed("Use POST.")
-        raw, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
-        asked, reply = wire.read(body)
-        turn = Turn(_ask(scope, gateway, wire, asked, reply, len(raw)))
-        async with _while_connected(receive):
-            if turn.ask.streamed:
-                streamed = _Streamed(wire, turn, reply, asked.notes, send, gateway)
-                await streamed.run()
-            else:
-                await _whole(wire, turn, reply, asked.notes, send, gateway)
+        async with _entered(gateway, scope, receive) as client:
+            deadline = deadline_in(gateway.settings.gateway.max_seconds)
+            async with until(deadline):
+                raw, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
+            asked, reply = wire.read(body)
+            turn = Turn(_ask(scope, gateway, wire, asked, reply, len(raw), client, deadline))
+            async with _while_connected(receive):
+                if turn.ask.streamed:
+                    streamed = _Streamed(wire, turn, reply, asked.notes, send, gateway)
+                    await streamed.run()
+                else:
+                    await _whole(wire, turn, reply, asked.notes, send, gateway)
     except ClientGone:
         return
     except Exception as error:  # noqa: BLE001 - the edge of a request: what nobody expected is logged, and told as a 500
@@ -57,8 +63,29 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
             await send_error(send, error, form=wire.error)
 
 
-def _ask(scope: Scope, gateway: Gateway, wire: Wire, asked: Asked, reply: Reply, size: int) -> Ask:
-    requested, model = gateway.names.resolve(asked.request.model)
+@asynccontextmanager
+async def _entered(gateway: Gateway, scope: Scope, receive: Receive) -> AsyncIterator[Client]:
+    """Who asks, with a place under the limits while the block lasts."""
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(gateway.admission.enter(scope))
+        except GatewayError:
+            await skip(receive, gateway.settings.gateway.max_body_bytes)
+            raise
+        yield client
+
+
+def _ask(
+    scope: Scope,
+    gateway: Gateway,
+    wire: Wire,
+    asked: Asked,
+    reply: Reply,
+    size: int,
+    client: Client,
+    deadline: float | None,
+) -> Ask:
+    requested, model = gateway.names.resolve(asked.request.model, client.may_ask_for)
     named = header(scope, b"x-nightschool-conversation")[:200] or asked.conversation
     return Ask(
         request=asked.request,
@@ -67,10 +94,19 @@ def _ask(scope: Scope, gateway: Gateway, wire: Wire, asked: Asked, reply: Reply,
         conversation=named or conversation_of(asked.request),
         requested=requested,
         model=model,
-        traced=header(scope, b"x-nightschool-no-trace") not in ("1", "true"),
         wire=wire.name,
         wire_id=reply.id,
+        client=client.name,
+        rights=_rights(scope, client),
+        deadline=deadline,
     )
+
+
+def _rights(scope: Scope, client: Client) -> Rights:
+    """The client's rights; it may renounce a trace of this request."""
+    if header(scope, b"x-nightschool-no-trace") in ("1", "true"):
+        return msgspec.structs.replace(client.rights, record=False)
+    return client.rights
 
 
 def _headers(turn: Turn, notes: Mapping[str, str], *, pending: bool = False) -> Headers:

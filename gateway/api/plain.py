@@ -8,33 +8,41 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.datastructures import State
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Unauthorized
 from gateway.service import Gateway
 
 
 @get("/v1/models")
-async def models(state: State) -> dict[str, Any]:
+async def models(request: Request[Any, Any, Any], state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
-    return {"object": "list", "data": gateway.names.listed()}
+    client = gateway.admission.client(request.scope)
+    return {"object": "list", "data": gateway.names.listed(client.may_ask_for)}
 
 
 @get("/v1/models/{name:str}")
-async def model(state: State, name: str) -> dict[str, Any]:
+async def model(request: Request[Any, Any, Any], state: State, name: str) -> dict[str, Any]:
     gateway: Gateway = state.gateway
-    gateway.names.resolve(name)
-    return next((entry for entry in gateway.names.listed() if entry["id"] == name), {"id": name, "object": "model"})
+    client = gateway.admission.client(request.scope)
+    gateway.names.resolve(name, client.may_ask_for)
+    listed = gateway.names.listed(client.may_ask_for)
+    return next((entry for entry in listed if entry["id"] == name), {"id": name, "object": "model"})
 
 
 @get("/v1/traces/{trace_id:str}")
 async def trace(request: Request[Any, Any, Any], state: State, trace_id: str) -> Response[bytes]:
     gateway: Gateway = state.gateway
+    client = gateway.admission.client(request.scope)
     found = await gateway.recorder.get(trace_id)
-    if found is None:
+    if found is None or not client.may_see(found.client):
         raise NotFound(f"There is no trace '{trace_id}'.")
     return Response(msgspec.json.encode(found), media_type="application/json")
 
 
 @get("/health")
-async def health(state: State) -> dict[str, Any]:
+async def health(request: Request[Any, Any, Any], state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
+    try:
+        gateway.admission.client(request.scope)
+    except Unauthorized:
+        return {"status": "ok"}
     return {"status": "ok", **gateway.status()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +17,7 @@ from router.chat import InvalidRequest
 
 _log = structlog.get_logger("api")
 _DISCARDED = 4  # times the limit: who sends more than this is cut off
+_PATIENCE = 5.0  # seconds for a body that nobody wants
 _JSON = (b"content-type", b"application/json")
 
 
@@ -37,11 +41,16 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
+def whole_seconds(retry: float) -> str:
+    """Seconds as Retry-After tells them: never less than what is left."""
+    return str(max(1, math.ceil(retry)))
+
+
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, Any]:
     """The request's bytes and the JSON in them. Raises UnsupportedMedia, TooLarge, NotJson or ClientGone."""
+    body = await _read(receive, limit)
     if header(scope, b"content-type").partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMedia
-    body = await _read(receive, limit)
     try:
         return body, msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -68,6 +77,17 @@ async def _read(receive: Receive, limit: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+async def skip(receive: Receive, limit: int) -> None:
+    """Read a body without keeping it, for a while: a client that is still sending would not see why it is refused."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            while size <= limit and (message := await receive())["type"] == "http.request":
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+
+
 async def send_json(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
@@ -82,5 +102,5 @@ async def send_error(
     body = form(status, body)
     if not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error)
-    more = [(b"retry-after", str(max(1, round(retry))).encode())] if retry is not None else []
+    more = [(b"retry-after", whole_seconds(retry).encode())] if retry is not None else []
     await send_json(send, status, msgspec.json.encode(body), [*(headers or []), *more])

@@ -55,11 +55,19 @@ def nightschool(*arguments: str, home: Path, cwd: Path | None = None, **more: st
     )
 
 
+def new_key(home: Path, name: str, *options: str) -> str:
+    """Make a key with the command; its secret."""
+    done = nightschool("keys", "add", name, *options, home=home)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 class Running:
     """`nightschool serve` with a student and a teacher at URLs. Use it as a context."""
 
     def __init__(self, home: Path, student: str = "", teacher: str = "", *options: str, **settings: Any) -> None:
         self.home = home
+        self.key = ""  # what every call sends, where it sends no other
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         values = {
@@ -117,17 +125,20 @@ class Running:
         self.wait(lambda health: health["student"]["ready"] and health["teacher"]["ready"])
 
     def get(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(self.url + path, timeout=10) as reply:
+        request = urllib.request.Request(self.url + path, headers=self._shown())
+        with urllib.request.urlopen(request, timeout=10) as reply:
             return msgspec.json.decode(reply.read())
+
+    def _shown(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
     def call(
         self, path: str, payload: Any, method: str = "POST", headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of one request; `payload` as JSON, or as the bytes given."""
         data = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
-        request = urllib.request.Request(
-            self.url + path, data, {"content-type": "application/json", **(headers or {})}, method=method
-        )
+        sent = {"content-type": "application/json", **self._shown(), **(headers or {})}
+        request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:
                 return reply.status, dict(reply.headers), reply.read()

@@ -51,7 +51,11 @@ def test_without_settings_nothing_starts_and_init_is_named(tmp_path: Path) -> No
         ('[student]\nurl = "http://127.0.0.1:9/v1"\n', "[teacher]"),
         (URLS + 'api_key_env = "NO_SUCH_KEY"\n', "NO_SUCH_KEY"),
         ('profile = "mac23"\n', "did you mean 'mac32'"),
-        (URLS + '[gateway]\nhost = "0.0.0.0"\n', "API keys"),
+        (URLS + '[gateway]\nhost = "0.0.0.0"\n', "nightschool keys add"),
+        (URLS + "daily_limit = 5\n", "teacher.price_input"),
+        (URLS + "price_input = -1\n", "teacher.price_input"),
+        ('[student]\nurl = "http://127.0.0.1:9/v1"\nprice_input = 1\n', "only the teacher's"),
+        (URLS + "[gateway]\nmax_at_once = -1\n", "gateway.max_at_once"),
     ],
 )
 def test_wrong_settings_are_named(tmp_path: Path, settings: str, words: str) -> None:
@@ -93,6 +97,15 @@ def test_a_damaged_live_pointer_is_named(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "live.json").write_text("{")
     assert "live.json" in told(tmp_path, settings=URLS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("keys.json", "{"), ("keys.json", "{}"), ("spend.json", "["), ("admin.key", "\n")]
+)
+def test_a_damaged_file_of_the_gateway_is_named(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).write_text(content)
+    assert name in told(tmp_path, "--port", str(free_port()), settings=URLS)
 
 
 def test_a_damaged_trace_store_is_named(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ async def test_kill_9_of_the_student_during_a_request_is_answered_by_the_teacher
         await teacher.backend.open()
         await student.ready()
         kept = Kept()
-        cascade = Cascade(student, Teachers([teacher]), lambda: Rules(uncertified="serve", holdout=0), kept)
+        cascade = Cascade(student, Teachers([teacher], {}), lambda: Rules(uncertified="serve", holdout=0), kept)
         ask = Ask(ChatRequest("nightschool", [Message("user", "Hi")]), {"messages": []}, 10, "c")
 
         async def kill_soon() -> None:

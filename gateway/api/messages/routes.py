@@ -76,9 +76,10 @@ async def count_tokens(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
             raise MethodNotAllowed("Use POST.")
+        client = gateway.admission.client(scope)
         _, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
         asked = read_prompt(body)
-        gateway.names.resolve(asked.request.model)
+        gateway.names.resolve(asked.request.model, client.may_ask_for)
         counted = await count(asked.request, gateway.arms)
         notes = {**asked.notes, **({} if counted.exact else {"x-nightschool-estimated": "1"})}
         headers = [(name.encode(), value.encode()) for name, value in notes.items()]
