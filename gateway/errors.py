@@ -5,6 +5,7 @@ GatewayError
 ├── StartError               the process cannot start; the command line prints the message and stops
 │   └── SettingsError        a settings file or variable is wrong
 ├── NotJson, UnsupportedMedia, TooLarge, OriginRefused, Unauthorized, NotFound, UnknownModel, MethodNotAllowed
+├── PreviousResponseNotFound a chain of responses whose beginning is not kept (any more)
 ├── Conflict                 an admin call that does not fit the present state
 ├── MemoryLeased             the memory an engine needs is lent to the night
 └── BackendError             a model could not answer
@@ -68,6 +69,10 @@ class UnknownModel(GatewayError):
     """There is no such model."""
 
 
+class PreviousResponseNotFound(GatewayError):
+    """The previous response is not kept here."""
+
+
 class MethodNotAllowed(GatewayError):
     """This method is not allowed here."""
 
@@ -109,6 +114,7 @@ class BackendRefused(BackendError):
 TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     InvalidRequest: (400, "invalid_request_error", None),
     NotJson: (400, "invalid_request_error", "invalid_json"),
+    PreviousResponseNotFound: (400, "invalid_request_error", "previous_response_not_found"),
     Unauthorized: (401, "authentication_error", "invalid_api_key"),
     OriginRefused: (403, "permission_error", "origin_refused"),
     UnknownModel: (404, "invalid_request_error", "model_not_found"),

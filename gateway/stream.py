@@ -115,6 +115,7 @@ class Collector:
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self._text: list[str] = []
+        self._refusal: list[str] = []
         self._thoughts: list[str] = []
         self._calls: dict[int, _OpenCall] = {}
 
@@ -132,6 +133,8 @@ class Collector:
     def _add_delta(self, delta: Delta) -> None:
         if delta.content:
             self._text.append(delta.content)
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
         if thought := delta.reasoning_content or delta.reasoning:
             self._thoughts.append(thought)
         for part in delta.tool_calls or ():
@@ -151,6 +154,7 @@ class Collector:
             content="".join(self._text) or None,
             tool_calls=calls or None,
             reasoning_content="".join(self._thoughts) or None,
+            refusal="".join(self._refusal) or None,
         )
 
 
@@ -160,8 +164,8 @@ def events_of(response: ChatResponse) -> list[Event]:
 
 
 def as_events(response: ChatResponse, include_usage: bool) -> Iterator[bytes]:
-    """A finished answer as OpenAI streams it: role, thoughts, text, per call its head and its arguments, finish, usage,
-    [DONE]."""
+    """A finished answer as OpenAI streams it: role, thoughts, text, refusal, per call its head and its arguments, finish,
+    usage, [DONE]."""
     choice = response.choices[0]
     head = {"id": response.id, "object": "chat.completion.chunk", "created": response.created, "model": response.model}
 
@@ -169,10 +173,12 @@ def as_events(response: ChatResponse, include_usage: bool) -> Iterator[bytes]:
         return encode_event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
     yield event({"role": "assistant", "content": None if choice.message.tool_calls else ""})
-    if choice.message.reasoning_content:
-        yield event({"reasoning_content": choice.message.reasoning_content})
+    if choice.message.thoughts:
+        yield event({"reasoning_content": choice.message.thoughts})
     if choice.message.content:
         yield event({"content": choice.message.content})
+    if choice.message.refusal:
+        yield event({"refusal": choice.message.refusal})
     for index, call in enumerate(choice.message.tool_calls or ()):
         opening = {"name": call.function.name, "arguments": ""}
         yield event({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": opening}]})

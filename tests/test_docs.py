@@ -122,7 +122,7 @@ def _hidden(parameter: click.Parameter) -> bool:
 
 def test_every_route_of_the_gateway_is_documented_and_no_other() -> None:
     found = set()
-    for file in sorted((ROOT / "gateway/api").glob("*.py")):
+    for file in sorted((ROOT / "gateway/api").rglob("*.py")):
         prefix = "/admin" if file.stem == "admin" else ""
         found |= {f"{_method(verb)} {prefix}{_path(path)}" for verb, path in _ROUTE.findall(file.read_text())}
     documented = rows(part(page("docs/http.md"), "Routes"))

@@ -1,6 +1,6 @@
 """Who may come in: a gateway without keys serves programs on this machine, and no web page.
 
-Owns the checks of Host and Origin, before anything else is read. Knows nothing of routes.
+Owns the checks of Host and Origin, before anything else is read, and whose a request is. Knows nothing of routes.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ class Door:
         if origin and origin not in self._origins:
             return f"Pages of {origin[:100]} may not use this gateway; gateway.origins lists those that may."
         return ""
+
+
+def owner_of(scope: Scope) -> str:
+    """Whose is what a request leaves behind in memory. Without keys all programs on this machine are one owner."""
+    return ""
 
 
 def _name(host: str) -> str:

@@ -15,7 +15,14 @@ import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.answer import Live, Whole
-from gateway.api.replies import ClientGone, header, read_json, send_error, send_json
+from gateway.api.replies import (
+    ClientGone,
+    named_conversation,
+    read_json,
+    send_error,
+    send_json,
+    wants_no_trace,
+)
 from gateway.api.wire import Asked, Reply, Wire
 from gateway.errors import GatewayError, MethodNotAllowed, http_answer
 from gateway.service import Gateway
@@ -63,10 +70,10 @@ def _ask(scope: Scope, gateway: Gateway, wire: Wire, asked: Asked, reply: Reply,
         request=asked.request,
         body=asked.body,
         size=size,
-        conversation=header(scope, b"x-nightschool-conversation")[:200] or conversation_of(asked.request),
+        conversation=named_conversation(scope) or asked.conversation or conversation_of(asked.request),
         requested=requested,
         model=model,
-        traced=header(scope, b"x-nightschool-no-trace") not in ("1", "true"),
+        traced=not wants_no_trace(scope),
         wire=wire.name,
         wire_id=reply.id,
     )

@@ -38,3 +38,6 @@ async def trace(request: Request[Any, Any, Any], state: State, trace_id: str) ->
 async def health(state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
     return {"status": "ok", **gateway.status()}
+
+
+ROUTES = [models, model, trace, health]

@@ -37,6 +37,16 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
+def named_conversation(scope: Scope) -> str:
+    """The conversation's name if the client gives one, up to 200 characters."""
+    return header(scope, b"x-nightschool-conversation")[:200]
+
+
+def wants_no_trace(scope: Scope) -> bool:
+    """Whether nothing of the request may be kept."""
+    return header(scope, b"x-nightschool-no-trace") in ("1", "true")
+
+
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, Any]:
     """The request's bytes and the JSON in them. Raises UnsupportedMedia, TooLarge, NotJson or ClientGone."""
     if header(scope, b"content-type").partition(";")[0].strip().lower() != "application/json":

@@ -18,12 +18,14 @@ from router.chat import ChatRequest, ChatResponse
 class Asked(msgspec.Struct, frozen=True):
     """A request as chat completions: `body` is what a backend is sent, `request` the same, parsed and checked.
 
-    `notes` are response headers that tell what of the client's request was left out.
+    `notes` are response headers that tell what of the client's request was left out. `conversation` is its name where
+    the wire has one; what the client names in a header goes before it.
     """
 
     body: dict[str, Any]
     request: ChatRequest
     notes: Mapping[str, str] = {}
+    conversation: str = ""
 
 
 class Reply(Protocol):
