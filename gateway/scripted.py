@@ -40,6 +40,7 @@ class Act(msgspec.Struct, frozen=True):
     """
 
     text: str = ""
+    thoughts: str = ""
     calls: list[tuple[str, str]] = []
     logprob: float | None = -0.01
     finish: str = ""
@@ -204,7 +205,8 @@ class ScriptedServer:
         step = max(1, len(act.text) // act.pieces)
         parts = [act.text[at : at + step] for at in range(0, len(act.text), step)]
         content = [list(as_events(self._response(Act(text=part), body), False))[1] for part in parts]
-        return [events[0], *content, *events[2:-1], DONE]
+        at = 2 if act.thoughts else 1
+        return [*events[:at], *content, *events[at + 1 : -1], DONE]
 
     def _response(self, act: Act, body: dict[str, Any]) -> ChatResponse:
         calls = [
@@ -218,7 +220,9 @@ class ScriptedServer:
             logprobs = ChoiceLogprobs([TokenLogprob(token, act.logprob) for token in tokens])
         ids = list(range(len(tokens))) if body.get("return_token_ids") else None
         choice = Choice(
-            message=AnswerMessage(content=act.text or None, tool_calls=calls or None),
+            message=AnswerMessage(
+                content=act.text or None, tool_calls=calls or None, reasoning_content=act.thoughts or None
+            ),
             finish_reason=act.finish or ("tool_calls" if calls else "stop"),
             logprobs=logprobs,
             token_ids=ids,

@@ -164,7 +164,7 @@ def events_of(response: ChatResponse) -> list[Event]:
 
 
 def as_events(response: ChatResponse, include_usage: bool) -> Iterator[bytes]:
-    """A finished answer as OpenAI streams it: role, thoughts, text, refusal, per call its head and its arguments, finish,
+    """A finished answer as OpenAI streams it: role, thoughts, text, refusal, for each call head and arguments, finish,
     usage, [DONE]."""
     choice = response.choices[0]
     head = {"id": response.id, "object": "chat.completion.chunk", "created": response.created, "model": response.model}
