@@ -1,4 +1,4 @@
-"""The openai package through real sockets: a tool loop to its end, in both arms, stateless and with chained responses."""
+"""The openai package through real sockets: a tool loop to its end, in both arms, stateless and chained."""
 
 from __future__ import annotations
 
