@@ -69,7 +69,7 @@ def _ask(scope: Scope, gateway: Gateway, wire: Wire, asked: Asked, reply: Reply,
     return Ask(
         request=asked.request,
         body=asked.body,
-        size=size,
+        size=max(size, asked.size),
         conversation=named_conversation(scope) or asked.conversation or conversation_of(asked.request),
         requested=requested,
         model=model,

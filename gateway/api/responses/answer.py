@@ -51,7 +51,6 @@ def new_response(response_id: str, request: ResponsesRequest, *, stored: bool) -
         "top_logprobs": 0,
         "truncation": "disabled",
         "usage": None,
-        "user": None,
     }
 
 

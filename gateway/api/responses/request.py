@@ -99,13 +99,15 @@ def read_request(body: Any, store: ResponseStore, owner: str) -> Read:
     chain = store.chain(owner, request.previous_response_id) if request.previous_response_id else []
     items = own_items(request.input, store, owner)
     history = read_history(request.instructions, chain, items)
-    chat = _chat(request, history.messages(), tools)
+    messages = history.messages()
+    chat = _chat(request, messages, tools)
     chat.update({name: body[name] for name in _AS_IN_CHAT if body.get(name) is not None})
     asked = Asked(
         body=chat,
         request=parse_request(chat),
         notes=notes(_ignored(body, request), tools.skipped, history.skipped),
         conversation=chain[-1].conversation if chain else (request.prompt_cache_key or "")[:200],
+        size=len(msgspec.json.encode(messages)) if chain or items is not request.input else 0,
     )
     return Read(asked, request, tools, [listed(item) for item in items])
 
@@ -116,6 +118,8 @@ def own_items(given: str | list[dict[str, Any]], store: ResponseStore, owner: st
         given = [{"type": "message", "role": "user", "content": given}] if given else []
     if not given:
         raise InvalidRequest("'input' must be a text or hold at least one item.", "input")
+    if not any(_is_reference(item) for item in given):
+        return given
     return [_resolved(item, store, owner, f"input[{index}]") for index, item in enumerate(given)]
 
 
@@ -145,7 +149,7 @@ def convert(body: Any, kind: type[T]) -> T:
 
 def _resolved(item: dict[str, Any], store: ResponseStore, owner: str, where: str) -> dict[str, Any]:
     """The item itself, or the stored one that it refers to."""
-    if item.get("type") != "item_reference" and (item.get("type") or "role" in item or "id" not in item):
+    if not _is_reference(item):
         return item
     found = store.item(owner, str(item.get("id")))
     if found is None:
@@ -154,6 +158,11 @@ def _resolved(item: dict[str, Any], store: ResponseStore, owner: str, where: str
         )
         raise InvalidRequest(message, f"{where}.id")
     return found
+
+
+def _is_reference(item: dict[str, Any]) -> bool:
+    """Whether an item only names another; its type may be left out."""
+    return item.get("type") == "item_reference" or ("id" in item and not item.get("type") and "role" not in item)
 
 
 def _refuse(request: ResponsesRequest) -> None:

@@ -133,3 +133,9 @@ def test_blank_after_a_complete_call_is_nothing_and_more_is_a_fault() -> None:
     assert len(fed(*done, call(0, "\n"))[-1]["response"]["output"]) == 2
     with pytest.raises(BackendBroken):
         fed(*done, call(0, '{"more": 1}'))
+
+
+def test_a_call_that_was_complete_before_the_answer_was_cut_is_complete() -> None:
+    cut_off = answer("", "", [("read", '{"path": "a"}')], "length")
+    whole = judged(reply().whole(cut_off, b""))
+    assert (whole["status"], whole["output"][0]["status"]) == ("incomplete", "completed")

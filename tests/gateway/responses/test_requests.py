@@ -103,6 +103,7 @@ BAD = [
     ({"input": [{"type": "reasoning", "summary": [{"type": "image"}]}]}, "input[0].summary[0].type"),
     ({"input": [{"type": "compaction", "encrypted_content": "gAAAA"}]}, "input[0].encrypted_content"),
     ({"input": [{"type": "item_reference", "id": "msg_nobody"}]}, "input[0].id"),
+    ({"input": [{"type": "item_reference"}]}, "input[0].id"),
     ({"input": [{"id": "msg_nobody"}]}, "input[0].id"),
     ({"model": 7}, "model"),
     ({"instructions": ["Be brief."]}, "instructions"),

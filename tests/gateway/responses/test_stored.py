@@ -139,6 +139,25 @@ def test_a_chain_carries_items_and_the_conversation_but_no_instructions(gateway:
     assert gateway.trace(headers)["conversation"] == "mine"
 
 
+def test_what_is_only_named_counts_for_the_students_context(student: Script, teacher: Script, tmp_path: Path) -> None:
+    with Running(tmp_path, student.url, teacher.url, student__context=400) as gateway:
+        gateway.wait_ready()
+        first = judged(gateway.call("/v1/responses", {"model": "nightschool", "input": "x" * 700})[2])
+        question = {"role": "user", "content": "y" * 300}
+        for more in (
+            {"input": [question], "previous_response_id": first["id"]},
+            {"input": [{"type": "item_reference", "id": first_input(gateway, first)}, question]},
+        ):
+            _, headers, _ = gateway.call("/v1/responses", {"model": "nightschool", **more})
+            assert headers["x-nightschool-reason"] == "capability"
+        _, headers, _ = gateway.call("/v1/responses", {"model": "nightschool", "input": [question]})
+        assert headers["x-nightschool-served-by"] == "student"
+
+
+def first_input(gateway: Running, response: dict[str, Any]) -> str:
+    return str(gateway.get(f"/v1/responses/{response['id']}/input_items")["data"][0]["id"])
+
+
 def test_items_can_be_sent_by_reference(gateway: Running, student: Script) -> None:
     one = ask(gateway, "First")
     for reference in ({"type": "item_reference", "id": one["output"][0]["id"]}, {"id": one["output"][0]["id"]}):
