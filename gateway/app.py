@@ -16,12 +16,16 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ASGIApp
 
-from gateway.api import admin, plain
+from gateway.api import admin
 from gateway.api.chat import chat_completions
+from gateway.api.completions import completions
 from gateway.api.door import Door
 from gateway.api.forms import form_of
 from gateway.api.messages.routes import count_tokens, messages
+from gateway.api.plain import ROUTES as PLAIN
 from gateway.api.replies import whole_seconds
+from gateway.api.responses.routes import ROUTES as RESPONSES
+from gateway.api.responses.stored import ResponseStore
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
 from gateway.ports import check_port
 from gateway.service import Gateway
@@ -35,15 +39,15 @@ _DRAIN_SECONDS = 10.0
 
 def create_app(gateway: Gateway) -> ASGIApp:
     """The app of a gateway, which is started and stopped by somebody else."""
-    wires = [chat_completions, messages, count_tokens]
     app = Litestar(
-        route_handlers=[*wires, plain.models, plain.model, plain.trace, plain.health, admin.routes()],
+        route_handlers=[chat_completions, completions, messages, count_tokens, *RESPONSES, *PLAIN, admin.routes()],
         exception_handlers={Exception: _reply},
         openapi_config=None,
         request_max_body_size=gateway.settings.gateway.max_body_bytes,
         logging_config=None,
     )
     app.state.gateway = gateway
+    app.state.responses = ResponseStore()
     return Door(app, gateway.settings.gateway.origins, keyed=lambda: gateway.admission.keyed)
 
 

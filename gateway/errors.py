@@ -8,6 +8,7 @@ GatewayError
 ├── OverLimit, SpendLimit    a client's limit, or the day's, is reached
 ├── Overloaded, OverTime     the gateway's own limits: requests at once, seconds for one
 ├── MayNotLeave              only a model on another machine could answer, and the client's key forbids that
+├── PreviousResponseNotFound a chain of responses whose beginning is not kept (any more)
 ├── Conflict                 an admin call that does not fit the present state
 ├── MemoryLeased             the memory an engine needs is lent to the night
 ├── NoRoom                   another model needs the memory and has not become idle
@@ -76,6 +77,10 @@ class NotFound(GatewayError):
 
 class UnknownModel(GatewayError):
     """There is no such model."""
+
+
+class PreviousResponseNotFound(GatewayError):
+    """The previous response is not kept here."""
 
 
 class MethodNotAllowed(GatewayError):
@@ -147,6 +152,7 @@ class BackendRefused(BackendError):
 TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     InvalidRequest: (400, "invalid_request_error", None),
     NotJson: (400, "invalid_request_error", "invalid_json"),
+    PreviousResponseNotFound: (400, "invalid_request_error", "previous_response_not_found"),
     Unauthorized: (401, "authentication_error", "invalid_api_key"),
     OriginRefused: (403, "permission_error", "origin_refused"),
     MayNotLeave: (403, "permission_error", "may_not_leave_machine"),

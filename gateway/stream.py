@@ -223,8 +223,8 @@ def events_of(response: ChatResponse) -> list[Event]:
 
 
 def as_events(response: ChatResponse, include_usage: bool) -> Iterator[bytes]:
-    """A finished answer as OpenAI streams it: role, thoughts, text, per call its head and its arguments, finish, usage,
-    [DONE]."""
+    """A finished answer as OpenAI streams it: role, thoughts, text, refusal, for each call head and arguments, finish,
+    usage, [DONE]."""
     choice = response.choices[0]
     head = {"id": response.id, "object": "chat.completion.chunk", "created": response.created, "model": response.model}
 
@@ -232,10 +232,12 @@ def as_events(response: ChatResponse, include_usage: bool) -> Iterator[bytes]:
         return encode_event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
     yield event({"role": "assistant", "content": None if choice.message.tool_calls else ""})
-    if thoughts := choice.message.reasoning_content or choice.message.reasoning:
-        yield event({"reasoning_content": thoughts})
+    if choice.message.thoughts:
+        yield event({"reasoning_content": choice.message.thoughts})
     if choice.message.content:
         yield event({"content": choice.message.content})
+    if choice.message.refusal:
+        yield event({"refusal": choice.message.refusal})
     for index, call in enumerate(choice.message.tool_calls or ()):
         opening = {"name": call.function.name, "arguments": ""}
         yield event({"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": opening}]})

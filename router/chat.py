@@ -131,22 +131,27 @@ def _nothing() -> None:
 
 
 class AnswerMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An assistant's answer; unlike Message it always says `content`, as OpenAI does. Thoughts come under either of two
-    names, as there."""
+    """An assistant's answer; unlike Message it always says `content` and `refusal`, as OpenAI does. Thoughts come under
+    either of two names, as there."""
 
     content: str | None = msgspec.field(default_factory=_nothing)
     tool_calls: list[ToolCall] | None = None
     role: str = msgspec.field(default_factory=lambda: "assistant")
     reasoning_content: str | None = None
     reasoning: str | None = None
-    refusal: str | None = None
+    refusal: str | None = msgspec.field(default_factory=_nothing)
+
+    @property
+    def thoughts(self) -> str:
+        """The model's thoughts, under whichever of two names they came."""
+        return self.reasoning_content or self.reasoning or ""
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     message: AnswerMessage
     finish_reason: str | None
     index: int = msgspec.field(default_factory=int)  # a factory, so that 0 is written too
-    logprobs: ChoiceLogprobs | None = None
+    logprobs: ChoiceLogprobs | None = msgspec.field(default_factory=_nothing)
     token_ids: list[int] | None = None
 
 

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.api.replies import ClientGone, header, read_json, send_error, send_json, skip
+from gateway.api.replies import ClientGone, named_conversation, read_json, send_error, send_json, skip, wants_no_trace
 from gateway.api.wire import Asked, Reply, Wire
 from gateway.errors import GatewayError, MethodNotAllowed, http_answer
 from gateway.keys import Client, Rights
@@ -86,12 +86,11 @@ def _ask(
     deadline: float | None,
 ) -> Ask:
     requested, model = gateway.names.resolve(asked.request.model, client.may_ask_for)
-    named = header(scope, b"x-nightschool-conversation")[:200] or asked.conversation
     return Ask(
         request=asked.request,
         body=asked.body,
-        size=size,
-        conversation=named or conversation_of(asked.request),
+        size=max(size, asked.size),
+        conversation=named_conversation(scope) or asked.conversation or conversation_of(asked.request),
         requested=requested,
         model=model,
         wire=wire.name,
@@ -104,7 +103,7 @@ def _ask(
 
 def _rights(scope: Scope, client: Client) -> Rights:
     """The client's rights; it may renounce a trace of this request."""
-    if header(scope, b"x-nightschool-no-trace") in ("1", "true"):
+    if wants_no_trace(scope):
         return msgspec.structs.replace(client.rights, record=False)
     return client.rights
 

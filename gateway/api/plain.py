@@ -46,3 +46,6 @@ async def health(request: Request[Any, Any, Any], state: State) -> dict[str, Any
     except Unauthorized:
         return {"status": "ok"}
     return {"status": "ok", **gateway.status()}
+
+
+ROUTES = [models, model, trace, health]

@@ -46,6 +46,16 @@ def whole_seconds(retry: float) -> str:
     return str(max(1, math.ceil(retry)))
 
 
+def named_conversation(scope: Scope) -> str:
+    """The conversation's name if the client gives one, up to 200 characters."""
+    return header(scope, b"x-nightschool-conversation")[:200]
+
+
+def wants_no_trace(scope: Scope) -> bool:
+    """Whether nothing of the request may be kept."""
+    return header(scope, b"x-nightschool-no-trace") in ("1", "true")
+
+
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, Any]:
     """The request's bytes and the JSON in them. Raises UnsupportedMedia, TooLarge, NotJson or ClientGone."""
     body = await _read(receive, limit)

@@ -19,13 +19,15 @@ class Asked(msgspec.Struct, frozen=True):
     """A request as chat completions: `body` is what a backend is sent, `request` the same, parsed and checked.
 
     `notes` are response headers that tell what of the client's request was left out. `conversation` is its name where
-    the body gives one.
+    the wire has one; what the client names in a header goes before it. `size` is that of the messages, in bytes, where
+    they are more than the client sent, as the rest was kept here.
     """
 
     body: dict[str, Any]
     request: ChatRequest
     notes: Mapping[str, str] = {}
     conversation: str = ""
+    size: int = 0
 
 
 class Reply(Protocol):

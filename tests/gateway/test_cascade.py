@@ -21,8 +21,8 @@ def with_tools(**more: object) -> dict[str, object]:
 def test_a_verified_text_of_the_student_is_served(gateway: Running, student: Script, teacher: Script) -> None:
     status, headers, answer = gateway.chat()
     assert (status, headers["x-nightschool-served-by"], headers["x-nightschool-reason"]) == (200, "student", "verified")
-    assert answer["choices"][0]["message"] == {"role": "assistant", "content": "student"}
-    assert "logprobs" not in answer["choices"][0]
+    assert answer["choices"][0]["message"] == {"role": "assistant", "content": "student", "refusal": None}
+    assert answer["choices"][0]["logprobs"] is None
     assert "prompt_token_ids" not in answer
     assert not teacher.asked
 
