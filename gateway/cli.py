@@ -13,6 +13,9 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from gateway.commands.launch import launch
+from gateway.commands.status import status
+
 app = typer.Typer(
     help="A local gateway whose small model learns at night from the big one that teaches it by day.",
     no_args_is_help=True,
@@ -22,6 +25,8 @@ app = typer.Typer(
 
 models = typer.Typer(help="What models there are; fetch one, or convert one.", no_args_is_help=True)
 app.add_typer(models, name="models")
+app.command()(launch)
+app.command()(status)
 
 _HOST = "127.0.0.1"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.answer import Cascade
 from gateway.arms import Arm
-from gateway.backends import Address, Backend, Timeouts
+from gateway.backends import Address, Backend, Load, Timeouts
 from gateway.errors import BackendError, UnknownModel
 from gateway.lease import Leases
 from gateway.ports import free_port
@@ -117,19 +117,18 @@ class Gateway:
             for p in self.supervisor.processes
         }
         return {
-            "student": {"model": self.student.model, "ready": self.student.up},
-            "teacher": {"model": self.teacher.model, "ready": self.teacher.up},
+            **{arm.name: _told(arm) for arm in (self.student, self.teacher)},
             "processes": processes,
             "traces": self.recorder.status,
         }
 
-    async def memory(self) -> dict[str, int]:
-        """Peak memory in bytes of the local processes behind the arms."""
-        told: dict[str, int] = {}
+    async def loads(self) -> dict[str, Load]:
+        """What the local processes behind the arms have to carry; one that does not tell is left out."""
+        told: dict[str, Load] = {}
         for arm in (self.student, self.teacher):
             if arm.local and arm.up:
                 with contextlib.suppress(BackendError):
-                    told[arm.name] = await arm.backend.peak_memory()
+                    told[arm.name] = await arm.backend.load()
         return told
 
     def _rules(self) -> Rules:
@@ -143,6 +142,10 @@ class Gateway:
             holdout=router.holdout,
             context=self.settings.student.context or (known.context if known is not None else 0),
         )
+
+
+def _told(arm: Arm) -> dict[str, Any]:
+    return {"model": arm.model, "ready": arm.up, "local": arm.local, "in_flight": arm.backend.in_flight}
 
 
 def build(settings: Settings, home: Home) -> Gateway:

@@ -93,9 +93,11 @@ async def give_back(state: State, lease_id: str) -> dict[str, Any]:
 @get("/status")
 async def status(state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
+    loads = await gateway.loads()
     return {
         **gateway.status(),
-        "memory": await gateway.memory(),
+        "memory": {name: load.peak_memory_bytes for name, load in loads.items()},
+        "queued": {name: load.queued for name, load in loads.items()},
         "live": gateway.promotion.live,
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
         "leased_bytes": gateway.leases.held(),
