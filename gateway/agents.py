@@ -1,6 +1,7 @@
 """The agents that `nightschool launch` knows, and what each needs to use a gateway.
 
-Pure apart from reading the records. Owns data/agents.toml. Knows nothing of processes; `gateway.launch` starts what is planned here.
+Pure apart from reading the records. Owns data/agents.toml. Knows nothing of processes; `gateway.launch` starts what is
+planned here.
 """
 
 from __future__ import annotations

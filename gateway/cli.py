@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from gateway.commands.launch import launch
+from gateway.commands.service import service
 from gateway.commands.status import status
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 models = typer.Typer(help="What models there are; fetch one, or convert one.", no_args_is_help=True)
 app.add_typer(models, name="models")
+app.add_typer(service, name="service")
 app.command()(launch)
 app.command()(status)
 
