@@ -19,8 +19,9 @@ from tests.gateway.agent_stand_in import put_on_path
 from tests.gateway.running import ROOT, Running, Script, environment, free_port, nightschool
 
 SECRET = "sk-of-the-gateway-7031"
-MINE = {"ANTHROPIC_API_KEY": "mine", "OPENAI_API_KEY": "mine", "ANTHROPIC_AUTH_TOKEN": "mine", "OTHER": "stays"}
 WORDS = sorted(agents())
+UNSET = {name for record in agents().values() for name in record.unset}
+MINE = dict.fromkeys([*UNSET, "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OTHER"], "mine")
 
 
 def takes_a_model(word: str) -> bool:
@@ -44,20 +45,8 @@ def place(tmp_path: Path) -> dict[str, str]:
 def launch(gateway: Running, place: dict[str, str], word: str, *options: str, **more: str) -> dict[str, Any]:
     """What the stand-in tells, started by `launch` with two arguments of the user's own."""
     command = [] if agents()[word].program else ["my-agent"]
-    where = {**place, **more}
-    done = nightschool(
-        "launch",
-        word,
-        "--url",
-        gateway.url,
-        *options,
-        "--",
-        *command,
-        "--mine",
-        "two words",
-        home=gateway.home,
-        **where,
-    )
+    arguments = ["launch", word, "--url", gateway.url, *options, "--", *command, "--mine", "two words"]
+    done = nightschool(*arguments, home=gateway.home, **{**place, **more})
     assert done.returncode == int(more.get("AGENT_EXIT", 0)), done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
@@ -83,7 +72,7 @@ def test_an_agent_uses_the_gateway_and_nothing_of_the_users_is_touched(
     assert not {name for name in record.unset if name in seen}
     others = {name for name in seen if SECRET in seen[name]} - {"AGENT_KEY", *keyed}
     assert not others
-    assert seen["OTHER"] == "stays"
+    assert seen["OTHER"] == "mine"
     assert seen["HOME"] == place["HOME"]
     assert tree(Path(place["HOME"])) == before
 
@@ -153,22 +142,13 @@ def test_signals_reach_the_agent_and_its_exit_code_comes_back(gateway: Running, 
         assert process.wait(10) == 7
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", ["codex", "claude", "opencode", "any"])
 def test_print_shows_lines_that_a_shell_can_run(gateway: Running, place: dict[str, str], word: str) -> None:
     """What is printed does, in a shell, what launch does; the key is named in it and not shown."""
     command = [] if agents()[word].program else ["my-agent"]
-    options = [
-        "--url",
-        gateway.url + "/v1/",
-        "--key-env",
-        "AGENT_KEY",
-        "--print",
-        "--",
-        *command,
-        "--mine",
-        "two words",
-    ]
-    printed = nightschool("launch", word, *options, home=gateway.home, **place).stdout
+    options = ["--url", gateway.url + "/v1/", "--key-env", "AGENT_KEY", "--print"]
+    own = [*command, "--mine", "two words"]
+    printed = nightschool("launch", word, *options, "--", *own, home=gateway.home, **place).stdout
     assert SECRET not in printed
     shell = subprocess.run(
         ["sh", "-euc", printed], env=environment(gateway.home, **place), capture_output=True, text=True, check=True
