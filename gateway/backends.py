@@ -50,13 +50,6 @@ class Capabilities(msgspec.Struct, frozen=True):
     context: int = 0  # tokens; 0: it does not say
 
 
-class Load(msgspec.Struct, frozen=True):
-    """What one of our own servers has to carry: bytes its process took at most, requests that wait in it."""
-
-    peak_memory_bytes: int
-    queued: int = 0
-
-
 class Backend:
     """A client to one endpoint. `open` and `close` belong to the process's start and stop."""
 
@@ -130,12 +123,12 @@ class Backend:
         async with self._send(method, path, body, seconds) as response:
             return await self._whole(response)
 
-    async def load(self) -> Load:
-        """What the endpoint's process has to carry; only our own servers tell. Raises BackendError."""
+    async def peak_memory(self) -> int:
+        """Bytes the endpoint's process has taken at most; only our own servers tell. Raises BackendError."""
         try:
-            return msgspec.json.decode(await self.call("GET", "/../health", seconds=5.0), type=Load)
-        except msgspec.DecodeError as error:
-            raise BackendBroken("The model's server does not tell its load.") from error
+            return int(msgspec.json.decode(await self.call("GET", "/../health", seconds=5.0))["peak_memory_bytes"])
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            raise BackendBroken("The model's server does not tell its memory.") from error
 
     async def models(self) -> list[dict[str, Any]]:
         """The endpoint's list of models. Raises BackendError."""
@@ -191,30 +184,27 @@ class Backend:
     @asynccontextmanager
     async def _send(self, method: str, path: str, body: bytes, seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response whose status is 200. `seconds` is the time to its head."""
-        self.in_flight += 1  # from here on, so that a backend that is still thinking counts as busy
-        try:
-            response = await self._head(method, path, body, seconds)
-            try:
-                if response.status != 200:
-                    raise await self._refusal(response)
-                yield response
-            finally:
-                response.close() if not response.content.at_eof() else response.release()
-        finally:
-            self.in_flight -= 1
-
-    async def _head(self, method: str, path: str, body: bytes, seconds: float) -> aiohttp.ClientResponse:
         if self._session is None:
             raise BackendUnreachable("The model's client is not open.")
         try:
             async with asyncio.timeout(seconds):
-                return await self._session.request(method, self._url + path, data=body or None, allow_redirects=False)
+                response = await self._session.request(
+                    method, self._url + path, data=body or None, allow_redirects=False
+                )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise BackendUnreachable(f"The model cannot be reached at {self._url}.") from error
         except TimeoutError as error:
             raise BackendTimeout(f"The model did not answer within {seconds:g} s.") from error
         except (aiohttp.ClientError, OSError) as error:
             raise BackendBroken(f"The model's server broke the connection: {error}") from error
+        self.in_flight += 1
+        try:
+            if response.status != 200:
+                raise await self._refusal(response)
+            yield response
+        finally:
+            self.in_flight -= 1
+            response.close() if not response.content.at_eof() else response.release()
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
         parts: list[bytes] = []

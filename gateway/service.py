@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.answer import Cascade
 from gateway.arms import Arm
-from gateway.backends import Address, Backend, Load, Timeouts
+from gateway.backends import Address, Backend, Timeouts
 from gateway.errors import BackendError, UnknownModel
 from gateway.lease import Leases
 from gateway.ports import free_port
@@ -117,18 +117,19 @@ class Gateway:
             for p in self.supervisor.processes
         }
         return {
-            **{arm.name: _told(arm) for arm in (self.student, self.teacher)},
+            "student": _told(self.student),
+            "teacher": _told(self.teacher),
             "processes": processes,
             "traces": self.recorder.status,
         }
 
-    async def loads(self) -> dict[str, Load]:
-        """What the local processes behind the arms have to carry; one that does not tell is left out."""
-        told: dict[str, Load] = {}
+    async def memory(self) -> dict[str, int]:
+        """Peak memory in bytes of the local processes behind the arms."""
+        told: dict[str, int] = {}
         for arm in (self.student, self.teacher):
             if arm.local and arm.up:
                 with contextlib.suppress(BackendError):
-                    told[arm.name] = await arm.backend.load()
+                    told[arm.name] = await arm.backend.peak_memory()
         return told
 
     def _rules(self) -> Rules:
@@ -144,16 +145,17 @@ class Gateway:
         )
 
 
-def _told(arm: Arm) -> dict[str, Any]:
-    return {"model": arm.model, "ready": arm.up, "local": arm.local, "in_flight": arm.backend.in_flight}
-
-
 def build(settings: Settings, home: Home) -> Gateway:
     """A gateway out of settings; nothing runs yet. Raises SettingsError."""
     supervisor = Supervisor(settings.gateway.memory_bytes)
     student = _arm("student", settings.student, home, supervisor)
     teacher = _arm("teacher", settings.teacher, home, supervisor)
     return Gateway(settings, home, supervisor, student, teacher)
+
+
+def _told(arm: Arm) -> dict[str, Any]:
+    """What /health says of an arm."""
+    return {"model": arm.model, "ready": arm.up, "in_flight": arm.backend.in_flight}
 
 
 def _arm(name: ArmName, settings: BackendSettings, home: Home, supervisor: Supervisor) -> Arm:

@@ -93,11 +93,9 @@ async def give_back(state: State, lease_id: str) -> dict[str, Any]:
 @get("/status")
 async def status(state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
-    loads = await gateway.loads()
     return {
         **gateway.status(),
-        "memory": {name: load.peak_memory_bytes for name, load in loads.items()},
-        "queued": {name: load.queued for name, load in loads.items()},
+        "memory": await gateway.memory(),
         "live": gateway.promotion.live,
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
         "leased_bytes": gateway.leases.held(),
