@@ -5,7 +5,6 @@ Writes nothing anywhere: all that the agent is told is in its environment and it
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -17,19 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.agents import Agent, Plan, agents
-from gateway.child import answers
-from gateway.errors import SettingsError, StartError
+from gateway.errors import StartError
+from gateway.presence import answers
 from gateway.settings import agent_environment
 
 DUMMY_KEY = "unused"  # a gateway without keys takes any; many agents insist on one
 _MAJOR = re.compile(r"(\d+)\.\d")
-
-
-def address(url: str) -> str:
-    """A gateway's address as a person gives it, without /v1. Raises SettingsError."""
-    if not url.startswith(("http://", "https://")):
-        raise SettingsError(f"--url must start with http:// or https://, not '{url}'")
-    return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def start(chosen: Agent, planned: Plan, url: str, key: str) -> NoReturn:
@@ -37,7 +29,7 @@ def start(chosen: Agent, planned: Plan, url: str, key: str) -> NoReturn:
 
     Raises StartError when no gateway answers, or the agent is not installed or too new.
     """
-    if not asyncio.run(answers(url)):
+    if not answers(url):
         raise StartError(f"no gateway answers at {url}: start one with 'nightschool serve', or name another with --url")
     program = _found(chosen, planned.command[0])
     if chosen.below:

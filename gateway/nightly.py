@@ -18,7 +18,7 @@ from distill.night import Night, NightSettings, night
 from gateway.child import answers, child_gateway
 from gateway.errors import SettingsError
 from gateway.progress import Bars
-from gateway.settings import Home, Settings, gateway_url, model_folder, shared
+from gateway.settings import Home, Settings, model_folder, shared
 
 
 async def run_night(settings: Settings, home: Home, arguments: list[str], examination: str, console: Console) -> Night:
@@ -59,7 +59,7 @@ def tell(done: Night, console: Console) -> None:
 
 @asynccontextmanager
 async def _gateway(settings: Settings, home: Home, arguments: list[str]) -> AsyncIterator[str]:
-    url = gateway_url(settings)
+    url = f"http://{settings.gateway.host}:{settings.gateway.port}"
     if await answers(url):
         yield url
         return

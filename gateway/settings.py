@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -195,17 +195,17 @@ def api_key(variable: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def gateway_url(settings: Settings) -> str:
-    """Where a gateway with these settings answers, without /v1."""
-    host = settings.gateway.host
+    """Where programs on this machine reach a gateway with these settings, without /v1."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.gateway.host, settings.gateway.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.gateway.port}"
 
 
 def agent_environment(
-    added: Mapping[str, str], unset: Iterable[str], environment: Mapping[str, str] | None = None
+    added: Mapping[str, str], unset: list[str], environment: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The environment for a program of the user's own, with some variables set and others taken away."""
     environment = os.environ if environment is None else environment
-    return {name: value for name, value in {**environment, **added}.items() if name not in set(unset)}
+    return {name: value for name, value in {**environment, **added}.items() if name not in unset}
 
 
 def file_in_effect(path: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from distill.day import Day, DayError
 from distill.store import Answered, StoreError, TraceStore
-from gateway.child import answers
+from gateway.presence import answers
 from gateway.settings import Home
 
 DOWN = 3  # the exit code when no gateway answers
@@ -33,15 +33,16 @@ _GB = 1e9
 
 
 class ArmStatus(msgspec.Struct, frozen=True):
-    """Student or teacher. Of an endpoint elsewhere, process id, memory and queue are not known."""
+    """The student or a teacher: requests it is answering and those that wait for it. An endpoint elsewhere has no
+    process and tells no memory."""
 
     model: str
     ready: bool
     local: bool
     in_flight: int
+    waiting: int
     pid: int | None = None
     peak_memory_bytes: int | None = None
-    queued: int | None = None
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -113,13 +114,13 @@ async def tell_status(url: str, home: Home, console: Console, *, as_json: bool, 
 async def look(url: str, home: Home) -> Status:
     """Ask the gateway and read the folders."""
     told, notes = await _ask(url, home.data)
-    up = bool(told) or await answers(url)
+    up = bool(told) or await asyncio.to_thread(answers, url)
     today, trouble = await _today(_store(home))
     return Status(
         url=url,
         up=up,
         note="; ".join(filter(None, [notes if up else "", trouble])),
-        arms={name: _arm(name, told) for name in ("student", "teacher") if name in told},
+        arms=_arms(told),
         recorder=told.get("traces"),
         leased_bytes=int(told.get("leased_bytes", 0)),
         live=told.get("live") if told else _json(home.models / "live.json"),
@@ -139,14 +140,21 @@ async def _ask(url: str, data: Path) -> tuple[dict[str, Any], str]:
         return {}, str(error)
 
 
-def _arm(name: str, told: dict[str, Any]) -> ArmStatus:
-    arm, process = told[name], told.get("processes", {}).get(name, {})
-    return ArmStatus(
-        **{key: arm[key] for key in ("model", "ready", "local", "in_flight")},
-        pid=process.get("pid"),
-        peak_memory_bytes=told.get("memory", {}).get(name),
-        queued=told.get("queued", {}).get(name),
-    )
+def _arms(told: dict[str, Any]) -> dict[str, ArmStatus]:
+    """The arms by name, further teachers by theirs."""
+    arms = {name: told[name] for name in ("student", "teacher") if name in told} | told.get("teachers", {})
+    return {
+        name: ArmStatus(
+            model=arm["model"],
+            ready=arm["ready"],
+            local=name in told["processes"],
+            in_flight=arm["in_flight"],
+            waiting=arm.get("waiting", 0),
+            pid=told["processes"].get(name, {}).get("pid"),
+            peak_memory_bytes=told["memory"].get(name),
+        )
+        for name, arm in arms.items()
+    }
 
 
 def _store(home: Home) -> Path | None:
@@ -240,12 +248,12 @@ def as_table(found: Status) -> RenderableType:
 
 
 def _arms_table(arms: dict[str, ArmStatus]) -> Table:
-    table = Table("arm", "model", "state", "where", "pid", "peak memory", "in flight", "queued", box=None)
+    table = Table("arm", "model", "state", "where", "pid", "peak memory", "in flight", "waiting", box=None)
     for name, arm in arms.items():
         memory = "-" if arm.peak_memory_bytes is None else f"{arm.peak_memory_bytes / _GB:.1f} GB"
         state, where = "ready" if arm.ready else "not ready", "local" if arm.local else "remote"
-        queued, pid = "-" if arm.queued is None else str(arm.queued), str(arm.pid or "-")
-        table.add_row(name, arm.model or "not known yet", state, where, pid, memory, str(arm.in_flight), queued)
+        counts = [str(arm.in_flight), str(arm.waiting)]
+        table.add_row(name, arm.model or "not known yet", state, where, str(arm.pid or "-"), memory, *counts)
     return table
 
 

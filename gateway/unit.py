@@ -18,7 +18,6 @@ from string import Template
 import msgspec
 
 from gateway.errors import StartError
-from gateway.promotion import write_atomically
 from gateway.settings import shared, unit_folder
 
 LABEL = "local.nightschool.gateway"
@@ -87,7 +86,7 @@ def install(unit: Unit, home: Path) -> list[str]:
     lines = [f"{unit.path} is as it should be"]
     if not unit.written:
         unit.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(unit.path, unit.content.encode())
+        unit.path.write_text(unit.content, encoding="utf-8")
         lines = [f"Wrote {unit.path}"]
     if unit.system == "Darwin":
         _call(stop_commands(unit))  # launchd takes up a changed file only if it does not have the old one

@@ -24,16 +24,17 @@ def launch(
     from gateway import agents, settings
     from gateway import launch as launching
     from gateway.errors import SettingsError
+    from gateway.presence import address
 
     if listed:
         launching.tell_agents(Console())
         return
     if not agent:
         raise SettingsError("name an agent: 'nightschool launch --list' shows them")
-    address = launching.address(url or settings.gateway_url(settings.load(config)))
-    planned = agents.plan(agent, address, model, args or [])
+    where = address(url or settings.gateway_url(settings.load(config)))
+    planned = agents.plan(agent, where, model, args or [])
     if show:
         typer.echo(agents.as_shell(planned, launching.DUMMY_KEY, key_env))
         return
     key = settings.api_key(key_env) or launching.DUMMY_KEY
-    launching.start(agents.agent(agent), planned, address, key)
+    launching.start(agents.agent(agent), planned, where, key)

@@ -19,7 +19,7 @@ def status(
     from rich.console import Console
 
     from gateway import settings
-    from gateway.launch import address
+    from gateway.presence import address
     from gateway.status import DOWN, tell_status
 
     chosen = settings.load(config)

@@ -70,10 +70,10 @@ def test_the_arms_are_told_with_what_is_known_of_their_processes(day: Running) -
     assert (found["url"], found["up"], found["note"]) == (day.url, True, "")
     student, teacher = found["arms"]["student"], found["arms"]["teacher"]
     assert student == {
-        **{"model": "small", "ready": True, "local": False, "in_flight": 0},
-        **{"pid": None, "peak_memory_bytes": None, "queued": None},
+        **{"model": "small", "ready": True, "local": False, "in_flight": 0, "waiting": 0},
+        **{"pid": None, "peak_memory_bytes": None},
     }
-    assert (teacher["model"], teacher["ready"], teacher["local"], teacher["queued"]) == ("expert", True, True, 0)
+    assert (teacher["model"], teacher["ready"], teacher["local"]) == ("expert", True, True)
     assert Path(f"/proc/{teacher['pid']}").exists() or sys.platform == "darwin"
     assert teacher["peak_memory_bytes"] > 1_000_000
     assert found["recorder"]["written"] == 5
@@ -91,8 +91,9 @@ def test_todays_requests_are_counted_while_the_gateway_writes(day: Running) -> N
 
 
 def test_a_request_under_way_is_seen(day: Running, student: Script) -> None:
-    student.play(Act(text="slow", delay=4.0))
-    asking = threading.Thread(target=day.chat, args=("Hi", "student"))
+    student.play(Act(text="slow words", pieces=5, pause=0.8))
+    body = {"model": "student", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+    asking = threading.Thread(target=day.call, args=("/v1/chat/completions", body))
     asking.start()
     day.wait(lambda health: health["student"]["in_flight"] == 1)
     assert as_json(day)["arms"]["student"]["in_flight"] == 1
