@@ -204,9 +204,7 @@ def test_an_agent_that_is_not_installed_is_named_with_how_to_get_it(gateway: Run
     assert "'no-such'" in done.stderr
 
 
-def test_an_agent_that_would_not_heed_its_environment_is_not_started(
-    gateway: Running, place: dict[str, str], teacher: Script, student: Script
-) -> None:
+def test_an_agent_that_would_not_heed_its_environment_is_not_started(gateway: Running, place: dict[str, str]) -> None:
     done = nightschool("launch", "opencode", "--url", gateway.url, home=gateway.home, **place, AGENT_VERSION="2.0.14")
     assert (done.returncode, done.stdout) == (1, "")
     assert "docs/agents.md" in done.stderr
