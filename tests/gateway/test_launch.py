@@ -16,7 +16,7 @@ import pytest
 
 from gateway.agents import agents
 from tests.gateway.agent_stand_in import put_on_path
-from tests.gateway.running import ROOT, Running, Script, environment, free_port, nightschool
+from tests.gateway.running import ROOT, Running, environment, free_port, nightschool
 
 SECRET = "sk-of-the-gateway-7031"
 WORDS = sorted(agents())
