@@ -38,6 +38,15 @@ class StoreError(DistillError):
     """The trace store is damaged or made by a newer version."""
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """What became of one request, without its texts. `seconds` from the request to its end; None: not known."""
+
+    arm: str
+    reason: str
+    state: str
+    seconds: float | None
+
+
 class TraceStore:
     """Traces in one SQLite file. `seq` grows with every insert: a watermark is the last `seq` that was read."""
 
@@ -56,6 +65,20 @@ class TraceStore:
             await connection.execute("PRAGMA journal_mode=WAL")
             await connection.execute("PRAGMA synchronous=NORMAL")
             await _migrate(connection, path)
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection)
+
+    @classmethod
+    async def open_to_read(cls, path: Path, busy_seconds: float = 2.0) -> TraceStore:
+        """Open a store that another process may be writing; this one cannot change it.
+
+        Raises StoreError for a file of a newer version, sqlite3.Error for one that is missing or broken.
+        """
+        connection = await aiosqlite.connect(_read_only(path), uri=True, timeout=busy_seconds)
+        try:
+            await _version(connection, path)
         except BaseException:
             await connection.close()
             raise
@@ -87,6 +110,15 @@ class TraceStore:
         rows = await self._bodies("SELECT seq, body FROM traces WHERE conversation = ? ORDER BY seq", conversation)
         return [trace for _, trace in rows]
 
+    async def answered_since(self, moment: float) -> list[Answered]:
+        """What became of the requests that came at `moment` (Unix seconds) or later, in no order."""
+        query = (
+            "SELECT arm, reason, state, json_extract(CAST(body AS TEXT), '$.seconds.total') "
+            "FROM traces WHERE created >= ?"
+        )
+        async with self._connection.execute(query, (moment,)) as cursor:
+            return [Answered(*row) async for row in cursor]
+
     async def count(self) -> int:
         return await self._number("SELECT count(*) FROM traces")
 
@@ -115,6 +147,10 @@ class TraceStore:
         return int(row[0]) if row else 0
 
 
+def _read_only(path: Path) -> str:
+    return path.absolute().as_uri() + "?mode=ro"
+
+
 def _row(trace: Trace) -> tuple[object, ...]:
     decision = trace.decision
     return (
@@ -130,11 +166,16 @@ def _row(trace: Trace) -> tuple[object, ...]:
     )
 
 
-async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
+async def _version(connection: aiosqlite.Connection, path: Path) -> int:
+    """The schema of a store, 0 for an empty file. Raises StoreError for one that this program does not know."""
     async with connection.execute("PRAGMA user_version") as cursor:
         row = await cursor.fetchone()
     version = int(row[0]) if row else 0
     if version > SCHEMA_VERSION:
         raise StoreError(f"{path} was made by a newer version of Nightschool (schema {version})")
-    if version == 0:
+    return version
+
+
+async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
+    if await _version(connection, path) == 0:
         await connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")

@@ -167,6 +167,8 @@ class Backend:
             token_ids=choice.get("token_ids") is not None,
             logprobs=logprobs,
             stream_logprobs=logprobs and own,
+            grammar=own,
+            tokenize=own,
             adapters=own or any(entry.get("owned_by") == "vllm" for entry in listed),
             context=context,
         )

@@ -13,7 +13,10 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from gateway.keycommands import keys
+from gateway.commands.keys import keys
+from gateway.commands.launch import launch
+from gateway.commands.service import service
+from gateway.commands.status import status
 
 app = typer.Typer(
     help="A local gateway whose small model learns at night from the big one that teaches it by day.",
@@ -25,6 +28,9 @@ app = typer.Typer(
 models = typer.Typer(help="What models there are; fetch one, or convert one.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
+app.add_typer(service, name="service")
+app.command()(launch)
+app.command()(status)
 
 _HOST = "127.0.0.1"
 

@@ -176,6 +176,7 @@ class Gateway:
             holdout=0.0 if self.teachers.spent else router.holdout,  # nobody is there to be compared with
             hold=router.hold,
             teacher_down=router.teacher_down,
+            grammar=known is not None and known.grammar,
             context=self.settings.student.context or (known.context if known is not None else 0),
         )
 

@@ -212,8 +212,37 @@ def api_key(variable: str, environment: Mapping[str, str] | None = None) -> str:
         return ""
     key = (os.environ if environment is None else environment).get(variable, "")
     if not key:
-        raise SettingsError(f"the environment variable {variable}, named by api_key_env, is not set")
+        raise SettingsError(f"the environment variable {variable}, which should hold a key, is not set")
     return key
+
+
+def gateway_url(settings: Settings) -> str:
+    """Where programs on this machine reach a gateway with these settings, without /v1."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.gateway.host, settings.gateway.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.gateway.port}"
+
+
+def agent_environment(
+    added: Mapping[str, str], unset: list[str], environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The environment for a program of the user's own, with some variables set and others taken away."""
+    environment = os.environ if environment is None else environment
+    return {name: value for name, value in {**environment, **added}.items() if name not in unset}
+
+
+def file_in_effect(path: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:
+    """The settings file that `load` would read, as an absolute path; None: there is none."""
+    found = path or _default_file(os.environ if environment is None else environment)
+    return found.resolve() if found is not None else None
+
+
+def unit_folder(system: str, environment: Mapping[str, str] | None = None) -> Path:
+    """Where the user's own services are described, on "Darwin" or "Linux"."""
+    environment = os.environ if environment is None else environment
+    user = Path(environment.get("HOME") or Path.home())
+    if system == "Darwin":
+        return user / "Library" / "LaunchAgents"
+    return Path(environment.get("XDG_CONFIG_HOME") or user / ".config") / "systemd" / "user"
 
 
 def _checkout() -> Path | None:

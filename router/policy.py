@@ -18,14 +18,12 @@ from router.score import scores
 from router.verify import fault
 
 STUDENT_CALL = "call_s"  # ids of tool calls that a student's turn carried begin so; any other was the teacher's
-_BEYOND = (  # fields of a request that an engine without grammar and penalties cannot honour
+_BEYOND = (  # fields of a request that are the teacher's: its vendor's services, and what hangs on its tokenizer
     "functions",
     "audio",
     "modalities",
     "web_search_options",
     "prediction",
-    "frequency_penalty",
-    "presence_penalty",
     "logit_bias",
 )
 _CHARACTERS_PER_TOKEN = 2.5  # low for English and code, so that a prompt is rather taken for too long than cut
@@ -40,6 +38,7 @@ class Rules(msgspec.Struct, frozen=True):
     confidence: float = 0.6
     holdout: float = 0.05
     context: int = 0  # of the student, in tokens; 0: not known
+    grammar: bool = False  # whether the student can be held to a schema or to a call
     hold: Literal["certified", "fast"] = "certified"  # how long a streamed turn of text is held
     teacher_down: Literal["student", "error"] = "student"  # who answers what is the teacher's when none can
 
@@ -125,15 +124,15 @@ def _beyond_student(request: ChatRequest, rules: Rules, size: int) -> str:
     if request.logprobs or request.top_logprobs:
         return "logprobs"
     kind = (request.response_format or {}).get("type", "text")
-    if kind != "text":
+    if kind != "text" and not rules.grammar:
         return f"response_format {kind}"
-    if request.tool_choice not in (None, "auto", "none"):
+    if request.tool_choice not in (None, "auto", "none") and not rules.grammar:
         return "tool_choice"
     for name in _BEYOND:
         if request.extra.get(name):
             return name
-    if rules.context and size / _CHARACTERS_PER_TOKEN + (request.completion_limit or 0) > rules.context:
-        return "context"
+    if rules.context and size / _CHARACTERS_PER_TOKEN > rules.context:
+        return "context"  # the prompt alone: agents ask for far more tokens than any answer of theirs has
     return _part_beyond_text(request)
 
 

@@ -29,7 +29,8 @@ def fault(request: ChatRequest, choice: Choice) -> str:
         return problem
     if calls:
         return _calls(request, calls)
-    return _text(choice.message.content or "", bool(request.tools))
+    text = choice.message.content or ""
+    return _text(text, bool(request.tools)) or _against_format(request.response_format, text)
 
 
 def _against_choice(tool_choice: str | dict[str, Any] | None, calls: list[ToolCall]) -> str:
@@ -42,6 +43,17 @@ def _against_choice(tool_choice: str | dict[str, Any] | None, calls: list[ToolCa
         if not calls or any(call.function.name != wanted for call in calls):
             return f"not the tool that tool_choice names: {wanted}"
     return ""
+
+
+def _against_format(wanted: dict[str, Any] | None, text: str) -> str:
+    kind = (wanted or {}).get("type", "text")
+    if kind == "text":
+        return ""
+    value = _decode(text)
+    if value == text:
+        return "the text is not the JSON that response_format asks for"
+    schema = ((wanted or {}).get("json_schema") or {}).get("schema") if kind == "json_schema" else None
+    return _against_schema("the text", schema or {}, value) if isinstance(value, dict) or schema else ""
 
 
 def _calls(request: ChatRequest, calls: list[ToolCall]) -> str:
@@ -70,7 +82,7 @@ def call_fault(call: ToolCall, tools: dict[str, Tool]) -> str:
     return _against_schema(name, tools[name].function.parameters, arguments)
 
 
-def _against_schema(name: str, schema: dict[str, Any], arguments: dict[str, Any]) -> str:
+def _against_schema(name: str, schema: dict[str, Any], arguments: Any) -> str:
     if not schema:
         return ""
     validator = _validator(msgspec.json.encode(schema, order="deterministic"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.store import SCHEMA_VERSION, StoreError, TraceStore
+from distill.store import SCHEMA_VERSION, Answered, StoreError, TraceStore
 from distill.trace import Trace
 from router.chat import AnswerMessage, ChatRequest, Message
 from router.decision import Decision
@@ -14,13 +14,12 @@ from router.decision import Decision
 def trace(name: str, conversation: str = "c", **more: object) -> Trace:
     return Trace(
         id=name,
-        created=1.5,
         conversation=conversation,
         request=ChatRequest("nightschool", [Message("user", "Where?")]),
         state="completed",
         decision=Decision(arm="student", reason="verified", scores={"confidence": 0.9}),
         answer=AnswerMessage("Here."),
-        **more,  # type: ignore[arg-type]
+        **{"created": 1.5, **more},  # type: ignore[arg-type]
     )
 
 
@@ -74,3 +73,41 @@ async def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(StoreError, match="newer"):
         await TraceStore.open(tmp_path / "t.db")
+
+
+async def test_what_became_of_requests_is_read_without_their_texts(tmp_path: Path) -> None:
+    async with await TraceStore.open(tmp_path / "t.db") as store:
+        await store.insert([trace("a", created=9.9), trace("b", created=10.0, seconds={"total": 0.5}), trace("c")])
+        await store.insert([trace("d", created=11.0)])
+        assert sorted(await store.answered_since(10.0), key=str) == [
+            Answered("student", "verified", "completed", 0.5),
+            Answered("student", "verified", "completed", None),
+        ]
+
+
+async def test_a_reader_reads_beside_a_writer_and_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "a store?.db"
+    async with await TraceStore.open(path) as writer:
+        await writer.insert([trace("a")])
+        other = sqlite3.connect(path)
+        other.execute("BEGIN IMMEDIATE")
+        async with await TraceStore.open_to_read(path, busy_seconds=0.05) as reader:
+            assert await reader.count() == 1
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                await reader.insert([trace("b")])
+        other.rollback()
+        other.close()
+    async with await TraceStore.open_to_read(path) as reader:  # with no writer there to keep the log
+        assert await reader.count() == 1
+
+
+async def test_a_reader_makes_no_store_and_refuses_a_newer_one(tmp_path: Path) -> None:
+    for _ in range(2):  # the first try leaves nothing that the second could open
+        with pytest.raises(sqlite3.OperationalError):
+            await TraceStore.open_to_read(tmp_path / "none.db")
+    other = sqlite3.connect(tmp_path / "t.db")
+    other.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    other.commit()
+    other.close()
+    with pytest.raises(StoreError, match="newer"):
+        await TraceStore.open_to_read(tmp_path / "t.db")

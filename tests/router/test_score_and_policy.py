@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from router.chat import (
@@ -14,7 +16,8 @@ from router.chat import (
     TokenLogprob,
     ToolCall,
 )
-from router.policy import Rules, after, before, in_holdout
+from router.decision import Decision, Reason
+from router.policy import Rules, after, before, in_holdout, may_stand_in
 from router.score import scores
 
 ASK = ChatRequest("nightschool", [Message("user", "Hi")])
@@ -66,6 +69,24 @@ def test_what_does_not_fit_the_context_goes_to_the_teacher() -> None:
     decision = before(ASK, Rules(uncertified="serve", holdout=0, context=100), conversation="c", size=1000)
     assert decision is not None
     assert (decision.reason, decision.detail) == ("capability", "context")
+    greedy = msgspec.structs.replace(ASK, max_tokens=64_000)  # as agents ask: no answer is that long
+    assert before(greedy, Rules(uncertified="serve", holdout=0, context=100), conversation="c", size=200) is None
+
+
+@pytest.mark.parametrize("more", [{"tool_choice": "required"}, {"response_format": {"type": "json_object"}}])
+def test_forced_forms_are_the_students_where_it_has_a_grammar(more: dict[str, Any]) -> None:
+    ask = msgspec.structs.replace(ASK, **more)
+    decision = before(ask, Rules(uncertified="serve", holdout=0), conversation="c")
+    assert decision is not None
+    assert decision.reason == "capability"
+    assert before(ask, Rules(uncertified="serve", holdout=0, grammar=True), conversation="c") is None
+
+
+def test_a_student_stands_in_only_where_the_conversation_alone_spoke_against_it() -> None:
+    reasons = get_args(Reason)
+    allowed = [name for name in reasons if may_stand_in(Decision("teacher", name), Rules())]
+    assert sorted(allowed) == ["holdout", "sticky"]
+    assert not may_stand_in(Decision("teacher", "holdout"), Rules(teacher_down="error"))
 
 
 def test_the_holdout_is_a_fixed_share_of_conversations() -> None:

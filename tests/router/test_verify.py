@@ -104,3 +104,27 @@ def test_a_pattern_that_would_backtrack_without_end_does_not() -> None:
 def test_a_schema_that_points_elsewhere_is_not_fetched(reference: str) -> None:
     schema = {"type": "object", "properties": {"path": {"$ref": reference}}}
     assert "cannot be checked" in fault(asked(tools=[tool(schema)]), called(("read_file", '{"path": "a"}')))
+
+
+JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text", "sound"),
+    [
+        ({"type": "text"}, "Two.", True),
+        ({"type": "json_object"}, '{"a": 1}', True),
+        ({"type": "json_object"}, "Two.", False),
+        ({"type": "json_object"}, '{"a": ', False),
+        (JSON_SCHEMA, '{"path": "a", "lines": 2}', True),
+        (JSON_SCHEMA, '{"path": "a", "lines": 0}', False),
+        (JSON_SCHEMA, "[]", False),
+        (JSON_SCHEMA, "Two.", False),
+    ],
+)
+def test_a_text_has_the_form_that_was_asked_for(wanted: dict[str, object], text: str, sound: bool) -> None:
+    assert (fault(asked(tools=None, response_format=wanted), said(text)) == "") == sound
+
+
+def test_a_call_may_come_where_a_form_is_asked_of_the_text() -> None:
+    assert fault(asked(response_format=JSON_SCHEMA), called(("read_file", '{"path": "a"}'))) == ""
