@@ -92,7 +92,7 @@ def _fit(machine: Machine, entry: Entry, on_disk: int) -> Fit:
 
 def _profile_fit(name: str, machine: Machine, models: dict[str, Fit]) -> ProfileFit:
     """`mac32` keeps one of its two in memory at a time, `mac32-pair` both; the others run one model here."""
-    chosen = [values["model"] for values in PROFILES[name].values()]
+    chosen = [values["model"] for values in PROFILES[name].values() if "model" in values]
     found = [models[key] for key in (EMBEDDED if model == "embedded" else model for model in chosen) if key in models]
     sizes = [fit.needed for fit in found] or [0]
     needed = sum(sizes) if name == "mac32-pair" else max(sizes)

@@ -15,6 +15,7 @@ from gateway.catalog import entries
 from gateway.doctor import Diagnosis, diagnose, tell
 from gateway.machine import Accelerator, Machine
 from gateway.measure import Measured, keep, read
+from gateway.settings import load
 from tests.gateway.running import nightschool
 
 METAL = Accelerator("metal", "Apple M2 Pro", 22_906_503_168, "builtin", "0.32.4", "0.32.2")
@@ -157,3 +158,13 @@ def test_a_measurement_takes_a_real_engine(tmp_path: Path, student_folder: Path)
 def test_a_model_that_is_not_there_cannot_be_measured(tmp_path: Path) -> None:
     done = nightschool("doctor", "--measure", "--model", "qwen2.5-coder-7b", home=tmp_path)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
+@pytest.mark.parametrize(("profile", "together"), [("mac32", False), ("mac32-pair", True)])
+def test_a_macs_profile_counts_its_models_as_the_catalogue_does(profile: str, together: bool) -> None:
+    chosen, catalogue = load(profile=profile, environment={}), entries()
+    backends = (chosen.student, chosen.teacher)
+    for backend in backends:
+        needed = catalogue[backend.model].needed_bytes(float32=False)
+        assert needed <= backend.memory_bytes <= 1.02 * needed
+    assert (sum(backend.memory_bytes for backend in backends) <= chosen.gateway.memory_bytes) == together
