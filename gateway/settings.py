@@ -32,7 +32,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "mac32-pair": {
         "gateway": {"memory_bytes": 23_500_000_000},
-        "student": {"model": "qwen2.5-coder-3b", "memory_bytes": 3_400_000_000},
+        "student": {"model": "qwen2.5-coder-3b", "memory_bytes": 3_450_000_000},
         "teacher": {"model": "qwen3-30b-a3b", "memory_bytes": 19_900_000_000},
     },
     "remote": {"student": {"model": "qwen2.5-coder-7b"}},
