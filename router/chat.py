@@ -176,6 +176,17 @@ class ChatResponse(msgspec.Struct, frozen=True, omit_defaults=True):
     nightschool: EngineNote | None = None
 
 
+def this_turn(messages: list[Message]) -> list[Message]:
+    """What was said and called since the user's last word.
+
+    A user message right behind a tool's result is no new word: agents put reminders there, beside the results.
+    """
+    for at in range(len(messages) - 1, -1, -1):
+        if messages[at].role == "user" and (at == 0 or messages[at - 1].role != "tool"):
+            return messages[at + 1 :]
+    return list(messages)
+
+
 _KNOWN = frozenset(ChatRequest.__struct_fields__) - {"extra"}
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from router.chat import ChatRequest, Choice
+from router.chat import ChatRequest, Choice, this_turn
 from router.decision import Arm, Decision
 from router.score import scores
 from router.verify import fault
@@ -147,9 +147,5 @@ def _part_beyond_text(request: ChatRequest) -> str:
 
 def _teacher_has_it(request: ChatRequest) -> bool:
     """Whether the teacher answered since the last user message: told by the ids of the calls in the history."""
-    for message in reversed(request.messages):
-        if message.role == "user":
-            return False
-        if any(not call.id.startswith(STUDENT_CALL) for call in message.tool_calls or ()):
-            return True
-    return False
+    calls = [call for message in this_turn(request.messages) for call in message.tool_calls or ()]
+    return any(not call.id.startswith(STUDENT_CALL) for call in calls)

@@ -5,14 +5,13 @@ Knows nothing of confidence, certificates or who answers instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
 import msgspec
 
-from router.chat import ChatRequest, Choice, Message, Tool, ToolCall
+from router.chat import ChatRequest, Choice, Tool, ToolCall, this_turn
 
 _LEFTOVERS = ("<tool_call", "</tool_call", "<tool_response", "<function=", "[TOOL_CALLS]")
 
@@ -60,7 +59,8 @@ def _calls(request: ChatRequest, calls: list[ToolCall]) -> str:
     if request.parallel_tool_calls is False and len(calls) > 1:
         return "several calls where parallel_tool_calls is false"
     tools = {tool.function.name: tool for tool in request.tools or ()}
-    seen = {_canonical(call) for call in _calls_of_this_turn(request.messages)}
+    made = [call for message in this_turn(request.messages) for call in message.tool_calls or ()]
+    seen = {_canonical(call) for call in made}
     for call in calls:
         problem = call_fault(call, tools)
         if problem:
@@ -104,14 +104,6 @@ def _validator(schema: bytes) -> Any:
         )
     except (ValueError, jsonschema_rs.ReferencingError):  # ValidationError is a ValueError
         return None
-
-
-def _calls_of_this_turn(messages: list[Message]) -> Iterable[ToolCall]:
-    """The calls made since the last user message."""
-    for message in reversed(messages):
-        if message.role == "user":
-            return
-        yield from message.tool_calls or ()
 
 
 def _canonical(call: ToolCall) -> tuple[str, bytes]:

@@ -4,7 +4,17 @@ import time
 
 import pytest
 
-from router.chat import AnswerMessage, ChatRequest, Choice, FunctionCall, FunctionSpec, Message, Tool, ToolCall
+from router.chat import (
+    AnswerMessage,
+    ChatRequest,
+    Choice,
+    FunctionCall,
+    FunctionSpec,
+    Message,
+    Tool,
+    ToolCall,
+    this_turn,
+)
 from router.verify import fault
 
 SCHEMA = {
@@ -71,7 +81,8 @@ def test_a_call_already_made_since_the_last_user_message_is_a_fault() -> None:
     ]
     again = called(("read_file", '{"path": "a"}'))
     assert "same call again" in fault(asked(*history), again)
-    assert fault(asked(*history, Message("user", "Once more.")), again) == ""
+    answered = [*history, Message("assistant", "There is no such file."), Message("user", "Once more.")]
+    assert fault(asked(*answered), again) == ""
 
 
 @pytest.mark.parametrize(
@@ -128,3 +139,27 @@ def test_a_text_has_the_form_that_was_asked_for(wanted: dict[str, object], text:
 
 def test_a_call_may_come_where_a_form_is_asked_of_the_text() -> None:
     assert fault(asked(response_format=JSON_SCHEMA), called(("read_file", '{"path": "a"}'))) == ""
+
+
+CALL = Message("assistant", None, [ToolCall("call_1", FunctionCall("read_file", '{"path": "a"}'))])
+RESULT = Message("tool", "text", tool_call_id="call_1")
+
+
+@pytest.mark.parametrize(
+    ("messages", "since"),
+    [
+        ([Message("user", "Look.")], 0),
+        ([Message("user", "Look."), CALL, RESULT], 2),
+        ([Message("user", "Look."), CALL, RESULT, Message("user", "<reminder>")], 3),
+        ([Message("user", "Look."), CALL, RESULT, Message("assistant", "So."), Message("user", "And?")], 0),
+        ([CALL, RESULT], 2),
+        ([], 0),
+    ],
+)
+def test_a_reminder_beside_a_tools_result_begins_no_new_turn(messages: list[Message], since: int) -> None:
+    assert len(this_turn(messages)) == since
+
+
+def test_the_same_call_again_is_seen_over_a_reminder() -> None:
+    ask = asked(Message("user", "Look."), CALL, RESULT, Message("user", "<reminder>"))
+    assert "again" in fault(ask, called(("read_file", '{"path": "a"}')))
