@@ -18,6 +18,7 @@ _WORDS = 80
 _TEXT = "".join(f"w{number:02} " for number in range(_WORDS))
 _PAUSE = 0.04
 _SLOW = Act(text=_TEXT, pieces=_WORDS, pause=_PAUSE)  # 3.2 seconds in all, 32 words after 1.3
+_SLOW_WHOLE = Act(text=_TEXT, delay=_WORDS * _PAUSE)  # the same, asked for whole
 
 
 @pytest.fixture(scope="module", params=["certified", "fast"])
@@ -52,7 +53,7 @@ def said(chunks: list[dict[str, Any]]) -> str:
 
 def test_the_first_word_of_a_long_text(held: tuple[Running, Any]) -> None:
     gateway, (student, _, mode) = held
-    student.play(_SLOW)
+    student.play(_SLOW if mode == "fast" else _SLOW_WHOLE)
     first, last, headers, chunks = stream(gateway)
     assert headers["x-nightschool-served-by"] == "student"
     assert said(chunks) == _TEXT
