@@ -36,6 +36,7 @@ def on_hang_up(reload: Callable[[], Coroutine[Any, Any, object]], leave: Callabl
 
     def act() -> None:
         if not all(os.isatty(descriptor) for descriptor in terminals):
+            _silence(terminals)
             leave()
             return
         task = asyncio.create_task(quietly(), name="reload")
@@ -43,3 +44,10 @@ def on_hang_up(reload: Callable[[], Coroutine[Any, Any, object]], leave: Callabl
         task.add_done_callback(running.discard)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
+
+
+def _silence(terminals: list[int]) -> None:
+    """Let what is still written to a terminal that is gone go nowhere, instead of failing."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in terminals:
+        os.dup2(nowhere, descriptor)
