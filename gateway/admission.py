@@ -27,7 +27,7 @@ class Admission:
         self.ring = ring
         self.admin_key = ""
         self._public = public
-        self._limits = Limits(at_once, time.monotonic)
+        self.limits = Limits(at_once, time.monotonic)
 
     @property
     def keyed(self) -> bool:
@@ -60,7 +60,7 @@ class Admission:
         Raises Unauthorized, OverLimit or Overloaded.
         """
         client = self.client(scope)
-        with self._limits.held(client.name, rate=client.rate, at_once=client.at_once):
+        with self.limits.held(client.name, rate=client.rate, at_once=client.at_once):
             yield client
 
 

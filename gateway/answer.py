@@ -1,7 +1,7 @@
-"""How a request is answered: decide → draft → verify → commit, or escalate → record.
+"""How a request is answered: as before, or decide → draft → verify → commit, or escalate → record.
 
-Owns that order and nothing else: the rules are router's, the draft is held in drafting, bytes travel in backends, what
-was decided ends in the turn. Knows nothing of HTTP or of the wire the client speaks.
+Owns that order and nothing else: what is a repeat is repeats', the rules are router's, the draft is held in drafting,
+bytes travel in backends, what was decided ends in the turn. Knows nothing of HTTP or of the wire the client speaks.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from distill.trace import Trace
 from gateway import drafting
 from gateway.arms import Arm
 from gateway.errors import BackendError, BackendUnreachable, GatewayError, MayNotLeave, MemoryLeased, NoRoom
-from gateway.limits import until
 from gateway.patience import is_fault
+from gateway.repeats import Repeats
 from gateway.reply import Live, Whole, between_us, collected, keep, read
 from gateway.teachers import Teachers
 from gateway.turn import Ask, Turn
+from gateway.underway import UnderWay
 from router.decision import Arm as ArmName
 from router.decision import Decision
 from router.policy import Rules, before, may_stand_in
@@ -33,11 +34,21 @@ class TakesTraces(Protocol):
 class Cascade:
     """Answers turns with a student and its teachers. `rules` is asked at each request, so that settings may change."""
 
-    def __init__(self, student: Arm, teachers: Teachers, rules: Callable[[], Rules], recorder: TakesTraces) -> None:
+    def __init__(
+        self,
+        student: Arm,
+        teachers: Teachers,
+        rules: Callable[[], Rules],
+        recorder: TakesTraces,
+        repeats: Repeats,
+        under_way: UnderWay,
+    ) -> None:
         self._student = student
         self._teachers = teachers
         self._rules = rules
         self._recorder = recorder
+        self._repeats = repeats
+        self._under_way = under_way
 
     @asynccontextmanager
     async def answer(self, turn: Turn) -> AsyncIterator[Whole | Live]:
@@ -47,9 +58,10 @@ class Cascade:
         GatewayError when nobody can answer; leaving the block early cancels all work.
         """
         try:
-            async with until(turn.ask.deadline), AsyncExitStack() as stack:
-                yield await self._reply(turn, stack)
+            async with self._under_way.until(turn.ask.deadline), AsyncExitStack() as stack:
+                yield self._repeats.answer_to(turn) or await self._reply(turn, stack)
             turn.state = "completed"
+            self._repeats.keep(turn)
         except GatewayError as error:
             turn.state, turn.error = "failed", f"{type(error).__name__}: {error}"
             raise
@@ -126,7 +138,7 @@ class Cascade:
             raise BackendUnreachable(
                 f"The student failed ({decision.why}), and this key's requests may not leave the machine."
             )
-        return self._teachers.willing(turn)
+        return self._teachers.willing(turn.ask.model, turn.ask.rights, decision.why)
 
     async def _ask(self, arm: Arm, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
         since = turn.elapsed

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,8 @@ from gateway.api import admin
 from gateway.api.chat import chat_completions
 from gateway.api.completions import completions
 from gateway.api.door import Door
+from gateway.api.embeddings import embeddings
+from gateway.api.exit import Exit
 from gateway.api.forms import form_of
 from gateway.api.messages.routes import count_tokens, messages
 from gateway.api.plain import ROUTES as PLAIN
@@ -28,27 +29,30 @@ from gateway.api.responses.routes import ROUTES as RESPONSES
 from gateway.api.responses.stored import ResponseStore
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
 from gateway.ports import check_port
+from gateway.servers import HttpServer, server_for
 from gateway.service import Gateway
-from gateway.settings import GatewaySettings
-from gateway.supervisor import on_signal
+from gateway.signals import on_hang_up, on_signal
 from router.chat import InvalidRequest
 
 _log = structlog.get_logger("app")
-_DRAIN_SECONDS = 10.0
+_CLOSING_SECONDS = 5.0  # for the server, when no request is left
+_ROUTES = [chat_completions, completions, messages, count_tokens, embeddings]
+_ADMIN_BODY_BYTES = 32 * 1024 * 1024
 
 
 def create_app(gateway: Gateway) -> ASGIApp:
     """The app of a gateway, which is started and stopped by somebody else."""
     app = Litestar(
-        route_handlers=[chat_completions, completions, messages, count_tokens, *RESPONSES, *PLAIN, admin.routes()],
+        route_handlers=[*_ROUTES, *RESPONSES, *PLAIN, admin.routes()],
         exception_handlers={Exception: _reply},
         openapi_config=None,
-        request_max_body_size=gateway.settings.gateway.max_body_bytes,
+        request_max_body_size=_ADMIN_BODY_BYTES,  # where Litestar reads them; the wires keep gateway.max_body_bytes
         logging_config=None,
     )
     app.state.gateway = gateway
     app.state.responses = ResponseStore()
-    return Door(app, gateway.settings.gateway.origins, keyed=lambda: gateway.admission.keyed)
+    door = Door(app, lambda: gateway.settings.gateway.origins, keyed=lambda: gateway.admission.keyed)
+    return Exit(door, gateway.under_way)
 
 
 def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -71,56 +75,27 @@ def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 async def serve(gateway: Gateway, announce: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT, then let open requests end. Raises StartError, such as for a port that is taken."""
     settings = gateway.settings.gateway
-    run = _uvicorn if settings.server == "uvicorn" else _granian
     try:
         check_port(settings.host, settings.port)
         await gateway.start()
         announce(f"http://{settings.host}:{settings.port}/v1")
-        await run(create_app(gateway), settings)
+        await _run(server_for(create_app(gateway), settings), gateway)
     finally:
         await gateway.stop()
 
 
-async def _granian(app: ASGIApp, settings: GatewaySettings) -> None:
-    from granian.constants import HTTPModes, Interfaces  # the server is a setting
-    from granian.server.embed import Server
-
-    server = Server(
-        app,
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
-        backlog=1024,
-    )
-    stopped = asyncio.Event()
-    on_signal(stopped.set)
+async def _run(server: HttpServer, gateway: Gateway) -> None:
+    leaving = asyncio.Event()
+    on_signal(leaving.set)
+    on_hang_up(gateway.reload, leaving.set)
     running = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stopped.wait())
+    stopping = asyncio.create_task(leaving.wait())
     await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
-        server.stop()  # type: ignore[no-untyped-call]
+        await gateway.under_way.close(gateway.settings.gateway.drain_seconds)
+        server.stop()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(running, _DRAIN_SECONDS)
+            await asyncio.wait_for(running, _CLOSING_SECONDS)
     stopping.cancel()
     if running.done() and not running.cancelled() and (error := running.exception()) is not None:
         raise error
-
-
-async def _uvicorn(app: ASGIApp, settings: GatewaySettings) -> None:
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        lifespan="off",
-        log_level=logging.WARNING,
-        access_log=False,
-        timeout_graceful_shutdown=int(_DRAIN_SECONDS),
-        ws="none",
-    )
-    on_signal(lambda: None)  # uvicorn raises the signal once more when it is done; it shall not end us half-way
-    await uvicorn.Server(config).serve()

@@ -55,6 +55,7 @@ class Arm:
         *,
         label: str = "",
         model: str = "",
+        embeddings: str = "",
         child: Child | None = None,
         eager: bool = True,
     ) -> None:
@@ -63,7 +64,9 @@ class Arm:
         self.eager = eager  # whether to get ready at the gateway's start
         self.backend = backend
         self.base = model
+        self.embeddings = embeddings  # the model to ask for embeddings, where it is another one
         self.live = ""  # the promoted adapter, if any
+        self.version = 0  # counts the changes of its adapters
         self.capabilities: Capabilities | None = None
         self._child = child
         self._generation = 0
@@ -84,6 +87,11 @@ class Arm:
     @property
     def model(self) -> str:
         return self.live or self.base
+
+    def put_to_work(self, adapter: str) -> None:
+        """Answer with this adapter from now on; empty: with none."""
+        self.live = adapter
+        self.version += 1
 
     def on_ready(self, action: Callable[[], Awaitable[None]]) -> None:
         """Run `action` each time a fresh backend is there, before it is asked anything."""

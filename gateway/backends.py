@@ -91,9 +91,15 @@ class Backend:
 
     async def complete(self, body: bytes) -> bytes:
         """The whole answer of a chat completion, as the backend sent it. Raises BackendError."""
+        return await self._answered("/chat/completions", body)
 
+    async def embed(self, body: bytes) -> bytes:
+        """The answer to a request for embeddings, as the backend sent it. Raises BackendError."""
+        return await self._answered("/embeddings", body)
+
+    async def _answered(self, path: str, body: bytes) -> bytes:
         async def attempt() -> bytes:
-            async with self._post("/chat/completions", body) as response:
+            async with self._post(path, body) as response:
                 answer = await self._whole(response)
             if not answer.lstrip().startswith(b"{"):
                 raise BackendBroken("The model's answer is not a JSON object.")

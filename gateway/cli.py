@@ -50,15 +50,16 @@ def serve(
     """Run the gateway: one OpenAI-compatible endpoint for student and teacher."""
     from gateway import settings
 
-    given = {"host": host, "port": port, "server": server}
-    chosen = settings.load(
-        config, profile, overrides={"gateway": {key: value for key, value in given.items() if value}}
-    )
-    settings.check_servable(chosen)
+    given = {key: value for key, value in {"host": host, "port": port, "server": server}.items() if value}
+
+    def read() -> settings.Settings:
+        return settings.check_servable(settings.load(config, profile, overrides={"gateway": given}))
+
+    chosen = read()
     from gateway.app import serve as run  # after the settings, so that what is wrong with them is told at once
     from gateway.service import build
 
-    gateway = build(chosen, settings.make_home(settings.home(chosen)))
+    gateway = build(chosen, settings.make_home(settings.home(chosen)), read)
     _serve(run(gateway, lambda url: typer.echo(f"Nightschool serves {url}", err=True)))
 
 

@@ -7,6 +7,7 @@ GatewayError
 ├── NotJson, UnsupportedMedia, TooLarge, OriginRefused, Unauthorized, NotFound, UnknownModel, MethodNotAllowed
 ├── OverLimit, SpendLimit    a client's limit, or the day's, is reached
 ├── Overloaded, OverTime     the gateway's own limits: requests at once, seconds for one
+├── ShuttingDown             the gateway is about to end
 ├── MayNotLeave              only a model on another machine could answer, and the client's key forbids that
 ├── PreviousResponseNotFound a chain of responses whose beginning is not kept (any more)
 ├── Conflict                 an admin call that does not fit the present state
@@ -107,6 +108,10 @@ class OverTime(GatewayError):
     """The request took longer than gateway.max_seconds."""
 
 
+class ShuttingDown(GatewayError):
+    """The gateway is shutting down; try again in a moment."""
+
+
 class MemoryLeased(GatewayError):
     """The memory this model needs is lent to the night; try again later."""
 
@@ -172,6 +177,7 @@ TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     MemoryLeased: (503, "server_error", "memory_leased"),
     NoRoom: (503, "server_error", "no_room"),
     Overloaded: (503, "server_error", "overloaded"),
+    ShuttingDown: (503, "server_error", "shutting_down"),
     OverTime: (504, "server_error", "timeout"),
 }
 _UNEXPECTED = (500, "server_error", "internal_error")

@@ -44,7 +44,7 @@ class Client(msgspec.Struct, frozen=True):
     """Who asks. `name` is empty on a gateway without keys.
 
     `rate` is in requests a minute and `at_once` in requests under way, 0: no limit; `models` are patterns of the names
-    that may be asked for, empty: all.
+    that may be asked for, empty: all. `cache`: an answer that was given before will do, where a request says nothing.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Client(msgspec.Struct, frozen=True):
     rate: int = 0
     at_once: int = 0
     models: tuple[str, ...] = ()
+    cache: bool = False
 
     def may_ask_for(self, model: str) -> bool:
         return not self.models or any(fnmatch.fnmatchcase(model, pattern) for pattern in self.models)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from gateway.errors import OverLimit, Overloaded, OverTime
+from gateway.errors import OverLimit, Overloaded
 
 _COME_BACK = 1.0  # seconds: when one of the requests under way may have ended
 
@@ -32,10 +32,11 @@ class Bucket:
 
 
 class Limits:
-    """Who has how many requests under way, and who asked how often. `clock` is monotonic, in seconds."""
+    """Who has how many requests under way, and who asked how often. `at_once` is the limit for all together, 0: none;
+    `clock` is monotonic, in seconds."""
 
     def __init__(self, at_once: int, clock: Callable[[], float]) -> None:
-        self._at_once = at_once
+        self.at_once = at_once
         self._clock = clock
         self._under_way = Counter[str]()
         self._all = 0
@@ -47,7 +48,7 @@ class Limits:
 
         Raises Overloaded for what the gateway as a whole cannot take, OverLimit for what this name may not.
         """
-        if self._at_once and self._all >= self._at_once:
+        if self.at_once and self._all >= self.at_once:
             raise Overloaded(f"{self._all} requests are under way, as many as may be.", retry_after=_COME_BACK)
         if at_once and self._under_way[name] >= at_once:
             message = f"This key has {at_once} requests under way, as many as it may have."
@@ -72,16 +73,3 @@ class Limits:
 def deadline_in(seconds: float) -> float | None:
     """A moment on the event loop's clock; None for 0 seconds, which is no limit."""
     return asyncio.get_running_loop().time() + seconds if seconds else None
-
-
-@asynccontextmanager
-async def until(deadline: float | None) -> AsyncIterator[None]:
-    """End the block with OverTime at `deadline` on the event loop's clock; None: never."""
-    limit = asyncio.timeout_at(deadline)
-    try:
-        async with limit:
-            yield
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise OverTime from error

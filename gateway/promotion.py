@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,13 @@ class Promotion:
 
     def __init__(self, home: Home, student: Arm) -> None:
         self._home = home
-        self._student = student
         self._file = home.models / "live.json"
         self._changing = asyncio.Lock()
         self.live: Live | None = None
         self.adapters: dict[str, Path] = {}
         self.started = int(time.time())
         self._read()
+        self._serve(student)
 
     def _read(self) -> None:
         """Take up the live pointer of an earlier day; the engine gets it when it is ready."""
@@ -58,15 +59,26 @@ class Promotion:
             raise StartError(f"{self._file} is damaged ({error}): remove it, and the base model serves") from error
         self.adapters[self.live.adapter] = Path(self.live.path)
 
-    async def restore(self) -> None:
+    async def exchange(self, student: Arm) -> None:
+        """Serve another student from now on; a change of adapters that is under way is finished first."""
+        async with self._changing:
+            self._serve(student)
+
+    def _serve(self, student: Arm) -> None:
+        self._student = student
+        student.on_ready(partial(self._restore, student))
+
+    async def _restore(self, student: Arm) -> None:
         """Load what was loaded into an engine that has just started. An adapter that fails is left out."""
+        if student is not self._student:
+            return  # it answers its last requests
         for name, path in list(self.adapters.items()):
             try:
                 await self._load(name, path)
             except BackendError as error:
                 _log.error("adapter not loaded", adapter=name, error=str(error))
                 self.adapters.pop(name)
-        self._student.live = self.live.adapter if self.live and self.live.adapter in self.adapters else ""
+        student.put_to_work(self.live.adapter if self.live and self.live.adapter in self.adapters else "")
 
     async def add(self, name: str, path: str) -> None:
         """Make a candidate addressable by its name. Raises Conflict, InvalidRequest or BackendError."""
@@ -118,7 +130,8 @@ class Promotion:
                 raise Conflict("No adapter is live.")
             if self.live.previous is None:
                 self._file.unlink(missing_ok=True)
-                self.live, self._student.live = None, ""
+                self.live = None
+                self._student.put_to_work("")
                 return None
             live = msgspec.convert(self.live.previous, Live)
             if live.adapter not in self.adapters:
@@ -129,7 +142,8 @@ class Promotion:
 
     def _write(self, live: Live) -> None:
         write_atomically(self._file, msgspec.json.format(msgspec.json.encode(live), indent=2) + b"\n")
-        self.live, self._student.live = live, live.adapter
+        self.live = live
+        self._student.put_to_work(live.adapter)
         _log.info("promoted", adapter=live.adapter)
 
     def _confined(self, path: str) -> Path:
@@ -143,6 +157,7 @@ class Promotion:
     async def _load(self, name: str, folder: Path) -> None:
         call = {"lora_name": name, "lora_path": str(folder)}
         await self._student.backend.call("POST", "/load_lora_adapter", call, seconds=60.0)
+        self._student.version += 1  # a name may stand for other weights than before
 
     async def _unload(self, name: str) -> None:
         try:

@@ -52,6 +52,7 @@ def between_us(turn: Turn, arm: Arm) -> dict[str, Any]:
 
 def keep(turn: Turn, response: ChatResponse) -> None:
     """Note in the turn what was answered."""
+    turn.response = response
     turn.usage, turn.model, turn.wire_id = response.usage, response.model, response.id
     turn.note = turn.note or response.nightschool
     if response.choices:

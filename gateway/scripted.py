@@ -1,8 +1,9 @@
 """A stand-in model server that plays a script, for tests and benchmarks of everything that talks to a backend.
 
 Contract: it is an OpenAI-compatible endpoint on a real socket (TCP or Unix), written on bare asyncio so that it can
-misbehave at the level of bytes. It takes any POST to /v1/chat/completions and answers with the next `Act` of its
-script (the last one is repeated); GET /v1/models lists one model, GET /health is 200, and the adapter calls say yes.
+misbehave at the level of bytes. It takes any POST to /v1/chat/completions or /v1/embeddings and answers with the next
+`Act` of its script (the last one is repeated); an embedding is the length of its text. GET /v1/models lists one model,
+GET /health is 200, and the adapter calls say yes.
 Every request it got is kept in `seen`, with the moment its connection closed early. It knows no language.
 
 As a process: `python -m gateway.scripted (--port N | --socket PATH) [--text TEXT] [--pieces N] [--delay SECONDS]`.
@@ -83,6 +84,11 @@ class ScriptedServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    @property
     def asked(self) -> list[Seen]:
         """The chat completions among what came in, without the question a gateway asks to learn what this can do."""
         return [seen for seen in self.seen if seen.path.endswith("/chat/completions") and not _is_probe(seen.body)]
@@ -131,9 +137,9 @@ class ScriptedServer:
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         seen = Seen(path, headers, msgspec.json.decode(raw) if raw else {})
         self.seen.append(seen)
-        if method == "POST" and path.endswith("/chat/completions"):
+        if method == "POST" and path.endswith(("/chat/completions", "/embeddings")):
             act = Act(text="Hi") if _is_probe(seen.body) else self._next()
-            return await self._watched(self._answer(act, seen.body, writer), reader, seen)
+            return await self._watched(self._answer(act, seen, writer), reader, seen)
         listed = {"object": "list", "data": [{"id": self.model, "object": "model"}]}
         writer.write(_response(200, msgspec.json.encode(listed)))
         await writer.drain()
@@ -154,7 +160,7 @@ class ScriptedServer:
                 return False
         return bool(work.result())
 
-    async def _answer(self, act: Act, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, act: Act, seen: Seen, writer: asyncio.StreamWriter) -> bool:
         await asyncio.sleep(act.delay)
         if act.hang:
             await asyncio.Event().wait()
@@ -163,10 +169,11 @@ class ScriptedServer:
             return False
         if act.status != 200:
             writer.write(_response(act.status, act.body, act.headers))
-        elif body.get("stream"):
-            return await self._stream(act, body, writer)
+        elif seen.body.get("stream"):
+            return await self._stream(act, seen.body, writer)
         else:
-            content = act.raw if act.raw is not None else msgspec.json.encode(self._response(act, body))
+            answer = _embeddings(seen.body) if seen.path.endswith("/embeddings") else self._response(act, seen.body)
+            content = act.raw if act.raw is not None else msgspec.json.encode(answer)
             head = _response(200, b"", length=len(content))
             if act.cut is not None or act.stall is not None:
                 writer.write(head + content[: act.cut if act.cut is not None else act.stall])
@@ -237,6 +244,13 @@ class ScriptedServer:
             usage=usage,
             prompt_token_ids=[1, 2, 3] if ids is not None else None,
         )
+
+
+def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    data = [{"object": "embedding", "index": at, "embedding": [len(text)]} for at, text in enumerate(texts)]
+    usage = {"prompt_tokens": 5 * len(texts), "total_tokens": 5 * len(texts)}
+    return {"object": "list", "data": data, "model": body["model"], "usage": usage}
 
 
 def _is_probe(body: dict[str, Any]) -> bool:

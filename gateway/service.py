@@ -5,44 +5,36 @@ Owns the wiring alone. Knows nothing of HTTP on the client's side.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fnmatch
-import os
-import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
+
+import structlog
 
 from gateway.admission import Admission
 from gateway.answer import Cascade
 from gateway.arms import Arm
-from gateway.backends import Address, Backend, Timeouts
-from gateway.errors import BackendError, UnknownModel
+from gateway.build import Builder, Crew, prices_of, teachers_of
+from gateway.cache import ResponseCache
+from gateway.changes import Change, possible
+from gateway.errors import BackendError, Conflict, StartError, UnknownModel
 from gateway.keys import KeyRing, admin_key
 from gateway.lease import Leases
-from gateway.patience import Manners
-from gateway.ports import free_port
 from gateway.promotion import Promotion
 from gateway.recorder import Recorder
-from gateway.settings import (
-    EXPERT,
-    LOOPBACK,
-    BackendSettings,
-    Home,
-    Settings,
-    api_key,
-    keys_file,
-    require_model,
-)
-from gateway.spend import Prices, Spend
-from gateway.supervisor import ProcessSettings, Supervisor
+from gateway.repeats import Repeats
+from gateway.settings import LOOPBACK, Home, Settings, check_servable, keys_file
+from gateway.supervisor import Supervisor
 from gateway.teachers import Teachers
+from gateway.underway import UnderWay
 from router.decision import Arm as ArmName
 from router.policy import Rules
 
-UNSET_URL = "http://127.0.0.1:9/v1"  # the arm that a policy of "student" or "teacher" never asks
+_log = structlog.get_logger("service")
 
 
 class Names:
@@ -75,13 +67,13 @@ class Names:
             return ("student" if name == "student" else "teacher"), ""
         if name and (name == self._student.base or name in self._promotion.adapters):
             return "student", name
-        if name and name in [teacher.base for teacher in self._teachers.arms]:
+        if name and name in self._of_teachers():
             return "teacher", name
         return None
 
     def listed(self, allowed: Callable[[str], bool]) -> list[dict[str, Any]]:
         """As GET /v1/models tells them."""
-        own = ["nightschool", "student", "teacher", self._student.base, *[arm.base for arm in self._teachers.arms]]
+        own = ["nightschool", "student", "teacher", self._student.base, *self._of_teachers()]
         adapters = [
             (name, {"parent": self._student.base, "root": str(path)}) for name, path in self._promotion.adapters.items()
         ]
@@ -92,55 +84,129 @@ class Names:
             if allowed(name)
         ]
 
+    def _of_teachers(self) -> list[str]:
+        return [name for arm in self._teachers.arms for name in (arm.base, arm.embeddings)]
+
 
 class Gateway:
     """Everything that runs by day. `start` and `stop` frame its life."""
 
-    def __init__(
-        self, settings: Settings, home: Home, supervisor: Supervisor, student: Arm, teachers: Teachers
-    ) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, home: Home, reread: Callable[[], Settings]) -> None:
         self.home = home
-        self.supervisor = supervisor
-        self.student = student
-        self.teachers = teachers
+        self._reread = reread
         self.leases = Leases(time.monotonic)
-        supervisor.room.leased = self.leases.held
+        self.supervisor = Supervisor(settings.gateway.memory_bytes)
+        self.supervisor.room.leased = self.leases.held
+        self._builder = Builder(home, self.supervisor)
+        self.crew = self._builder.crew(settings)
         self.recorder = Recorder(home.data / "traces.db")
-        self.promotion = Promotion(home, student)
-        self.names = Names(student, teachers, self.promotion, settings.aliases)
-        self.cascade = Cascade(student, teachers, self._rules, self.recorder)
+        self.promotion = Promotion(home, self.crew.student)
+        self.cache = ResponseCache(time.monotonic)
+        self.under_way = UnderWay()
         self.admission = Admission(
             KeyRing(keys_file(home)),
             public=settings.gateway.host not in LOOPBACK,
             at_once=settings.gateway.max_at_once,
         )
+        self._reloading = asyncio.Lock()
+        self._retiring: dict[asyncio.Task[None], list[Arm]] = {}
+        self._take_up(self.crew)
+
+    @property
+    def settings(self) -> Settings:
+        return self.crew.settings
+
+    @property
+    def student(self) -> Arm:
+        return self.crew.student
+
+    @property
+    def teachers(self) -> Teachers:
+        return self.crew.teachers
 
     @property
     def arms(self) -> list[Arm]:
-        return [self.student, *self.teachers.arms]
+        return self.crew.arms
 
     async def start(self) -> None:
         self.admission.admin_key = admin_key(self.home.data / "admin.key")
         self.admission.ring.load()
-        for spend in self.teachers.spends.values():
-            spend.start()
+        await self._open(self.crew, self.arms)
         await self.recorder.start()
-        for arm in self.arms:
-            await arm.backend.open()
-        self.student.on_ready(self.promotion.restore)
         await self.supervisor.start()
-        for arm in self.arms:
-            if arm.eager:
-                arm.get_ready()
+        self._welcome(self.arms)
 
     async def stop(self) -> None:
+        for task, arms in list(self._retiring.items()):
+            task.cancel()
+            for arm in arms:
+                await arm.close()
         for arm in self.arms:
             await arm.close()
         await self.supervisor.stop()
         await self.recorder.stop()
-        for spend in self.teachers.spends.values():
+        for spend in self._builder.spends.values():
             await spend.stop()
+
+    async def reload(self) -> Change:
+        """Take up what has changed in the settings, for requests from now on.
+
+        Raises Conflict for settings that are wrong; then nothing changes.
+        """
+        async with self._reloading:
+            try:
+                change = possible(self.settings, self._reread())
+                crew = self._builder.crew(check_servable(change.settings), self.crew)
+                new = [arm for arm in crew.arms if arm not in self.arms]
+                await self._open(crew, new)
+            except StartError as error:
+                _log.error("settings stay as they were", error=str(error))
+                raise Conflict(f"The settings stay as they were: {error}") from error
+            if crew.student in new:
+                await self.promotion.exchange(crew.student)
+            gone = [arm for arm in self.arms if arm not in crew.arms]
+            self._take_up(crew)
+            self._welcome(new)
+            self._retire(gone)
+        _log.info("settings taken up", changed=change.changed, left_until_the_next_start=change.left)
+        return change
+
+    def _take_up(self, crew: Crew) -> None:
+        """From here on requests are this crew's."""
+        self.crew = crew
+        limits = crew.settings.gateway
+        self.admission.limits.at_once = limits.max_at_once
+        self.cache.bound(limits.cache_bytes, limits.cache_seconds)
+        for label, backend in teachers_of(crew.settings).items():
+            crew.teachers.spends[label].prices = prices_of(backend)
+        self.names = Names(crew.student, crew.teachers, self.promotion, crew.settings.aliases)
+        rules = partial(_rules, crew)
+        repeats = Repeats(self.cache, crew.student, crew.teachers, rules)
+        self.cascade = Cascade(crew.student, crew.teachers, rules, self.recorder, repeats, self.under_way)
+
+    async def _open(self, crew: Crew, new: list[Arm]) -> None:
+        for spend in crew.teachers.spends.values():
+            spend.start()
+        for arm in new:
+            await arm.backend.open()
+
+    def _welcome(self, new: list[Arm]) -> None:
+        for arm in new:
+            if arm.eager:
+                arm.get_ready()
+
+    def _retire(self, gone: list[Arm]) -> None:
+        """Close arms once the requests that may still ask them have ended."""
+
+        async def close() -> None:
+            await self.under_way.those_now()
+            for arm in gone:
+                await arm.close()
+
+        if gone:
+            task = asyncio.create_task(close(), name="retire")
+            self._retiring[task] = gone
+            task.add_done_callback(self._retiring.pop)
 
     def status(self) -> dict[str, Any]:
         """What runs, as /health and /admin/status tell it."""
@@ -165,37 +231,26 @@ class Gateway:
                     told[arm.label] = await arm.backend.peak_memory()
         return told
 
-    def _rules(self) -> Rules:
-        router = self.settings.router
-        known = self.student.capabilities
-        return Rules(
-            policy=router.policy,
-            uncertified=router.uncertified,
-            taught=bool(self.student.live) or not self.student.local,
-            confidence=router.confidence,
-            holdout=0.0 if self.teachers.spent else router.holdout,  # nobody is there to be compared with
-            hold=router.hold,
-            teacher_down=router.teacher_down,
-            grammar=known is not None and known.grammar,
-            context=self.settings.student.context or (known.context if known is not None else 0),
-        )
+
+def build(settings: Settings, home: Home, reread: Callable[[], Settings]) -> Gateway:
+    """A gateway out of settings, which `reread` reads anew; nothing runs yet. Raises SettingsError."""
+    return Gateway(settings, home, reread)
 
 
-def build(settings: Settings, home: Home) -> Gateway:
-    """A gateway out of settings; nothing runs yet. Raises SettingsError."""
-    supervisor = Supervisor(settings.gateway.memory_bytes)
-    student = _arm("student", settings.student, home, supervisor)
-    named = {"teacher": settings.teacher, **settings.teachers}
-    arms = [_arm("teacher", backend, home, supervisor, label) for label, backend in named.items()]
-    teachers = Teachers(arms, _spends(named, home), balanced=settings.router.teachers == "balanced")
-    return Gateway(settings, home, supervisor, student, teachers)
-
-
-def _spends(teachers: dict[str, BackendSettings], home: Home) -> dict[str, Spend]:
-    """An account for each teacher; without prices it stays empty."""
-    prices = {name: Prices(t.price_input, t.price_output, t.daily_limit) for name, t in teachers.items()}
-    files = {name: "spend.json" if name == "teacher" else f"spend-{name}.json" for name in teachers}
-    return {name: Spend(home.data / files[name], price) for name, price in prices.items()}
+def _rules(crew: Crew) -> Rules:
+    router, student = crew.settings.router, crew.student
+    known = student.capabilities
+    return Rules(
+        policy=router.policy,
+        uncertified=router.uncertified,
+        taught=bool(student.live) or not student.local,
+        confidence=router.confidence,
+        holdout=0.0 if crew.teachers.spent else router.holdout,  # nobody is there to be compared with
+        hold=router.hold,
+        teacher_down=router.teacher_down,
+        grammar=known is not None and known.grammar,
+        context=crew.settings.student.context or (known.context if known is not None else 0),
+    )
 
 
 def _told(arm: Arm) -> dict[str, Any]:
@@ -204,51 +259,3 @@ def _told(arm: Arm) -> dict[str, Any]:
     rests = round(patience.breaker.waits, 1)
     told = {"model": arm.model, "ready": arm.up, "in_flight": arm.backend.in_flight, "waiting": patience.waiting}
     return {**told, "rests": rests} if rests else told
-
-
-def _arm(name: ArmName, settings: BackendSettings, home: Home, supervisor: Supervisor, label: str = "") -> Arm:
-    label = label or name
-    attempts = settings.attempts if name == "teacher" else 1  # a failed student is not waited for: the teacher answers
-    manners = Manners(attempts, settings.retry_seconds, settings.at_once, settings.queue, settings.failures)
-    timeouts = Timeouts(settings.connect, settings.first_byte, settings.silence)
-    if not settings.model:
-        key = api_key(settings.api_key_env)
-        backend = Backend(Address(settings.url or UNSET_URL), timeouts, manners, key=key)
-        return Arm(name, backend, label=label, model=settings.name, eager=bool(settings.url))
-    if settings.model == EXPERT:
-        port = free_port()
-        address, model = Address(f"http://127.0.0.1:{port}/v1"), EXPERT
-        command = _own_command("expert", "--port", str(port))
-    else:
-        folder = require_model(settings.model, home)
-        socket_path = Path(tempfile.mkdtemp(prefix="nightschool-"), f"{label}.sock")
-        address, model = Address("http://localhost/v1", str(socket_path)), folder.name
-        command = _own_command("engine", "--model", _named(folder, home), "--socket", str(socket_path))
-        command += ["--home", str(home.models.parent), "--threads", str(settings.threads)]
-        if settings.max_kv_size:
-            command += ["--max-kv-size", str(settings.max_kv_size)]
-    backend = Backend(address, timeouts, manners)
-    process = supervisor.add(
-        ProcessSettings(
-            name=label,
-            command=command,
-            address=address,
-            log=home.data / "logs" / f"{label}.log",
-            start=settings.start,
-            idle_stop=settings.idle_stop,
-            memory_bytes=settings.memory_bytes,
-        ),
-        busy=lambda: backend.in_flight > 0,
-    )
-    arm = Arm(name, backend, label=label, model=model, child=process, eager=settings.model in ("embedded", EXPERT))
-    process.on_up = arm.get_ready  # so that a restarted engine has its adapters before the next request comes
-    return arm
-
-
-def _named(folder: Path, home: Home) -> str:
-    """A model of the catalogue by its name, so that the engine can make what is not there yet; others by folder."""
-    return folder.name if folder.parent == home.models else str(folder)
-
-
-def _own_command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "gateway.cli", *arguments, "--parent", str(os.getpid())]

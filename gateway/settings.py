@@ -55,6 +55,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_seconds: Amount = 0.0  # for a whole request; 0: no limit
     hold_headers: float = 5.0  # seconds a streamed request may wait before its headers go out as "pending"
     heartbeat: float = 10.0  # seconds of silence on a stream before a comment line
+    drain_seconds: Amount = 10.0  # what open requests get to end when the gateway is told to
+    cache_bytes: Count = 64 * 1024 * 1024  # of answers kept for requests that are repeated; 0: none are
+    cache_seconds: Amount = 86_400.0  # for which such an answer is given again
     origins: list[str] = []  # web origins whose pages may call the gateway
     memory_bytes: int = 0  # what all local engines and the night may take together; 0: no limit is kept
     home: str = ""
@@ -66,6 +69,7 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str = ""
     url: str = ""
     name: str = ""  # the model's name at a `url`; empty: the first it lists
+    embeddings: str = ""  # the name of its model for embeddings there; empty: the same model
     api_key_env: str = ""
     context: int = 0  # tokens; 0: not known
     connect: float = 5.0  # seconds

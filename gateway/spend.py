@@ -41,18 +41,21 @@ class Day(msgspec.Struct, frozen=True):
 
 
 class Spend:
-    """Today's spending. It is written behind the answers, by one task. `clock` tells Unix seconds."""
+    """Today's spending. It is written behind the answers, by one task. `prices` may change at any time; `clock` tells
+    Unix seconds."""
 
     def __init__(self, path: Path, prices: Prices, clock: Callable[[], float] = time.time) -> None:
         self._path = path
-        self._prices = prices
+        self.prices = prices
         self._clock = clock
         self._today = Day("", 0.0)
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Take up what was spent today already. Raises StartError where the file is damaged."""
+        """Take up what was spent today already, at the first call. Raises StartError where the file is damaged."""
+        if self._task is not None:
+            return
         try:
             self._today = msgspec.json.decode(self._path.read_bytes(), type=Day)
         except FileNotFoundError:
@@ -77,21 +80,24 @@ class Spend:
     @property
     def reached(self) -> bool:
         """Whether the day's limit is."""
-        return bool(self._prices.limit) and self.today.spent >= self._prices.limit
+        return bool(self.prices.limit) and self.today.spent >= self.prices.limit
 
     @property
     def status(self) -> dict[str, str | float]:
-        return {"day": self.today.day, "spent": round(self.today.spent, 6), "limit": self._prices.limit}
+        return {"day": self.today.day, "spent": round(self.today.spent, 6), "limit": self.prices.limit}
 
     def refusal(self) -> SpendLimit:
         """The error for a request that only the teacher could answer today."""
-        message = f"The teacher's limit of {self._prices.limit:g} a day is reached; the day ends at midnight UTC."
+        message = f"The teacher's limit of {self.prices.limit:g} a day is reached; the day ends at midnight UTC."
         return SpendLimit(message, retry_after=_DAY - self._clock() % _DAY)
 
     def count(self, turn: Turn) -> None:
         """Add what a turn of the teacher cost. Where no usage was told, as when the client left, it is estimated."""
-        prompt, completion = _tokens(turn)
-        cost = (prompt * self._prices.input + completion * self._prices.output) / 1_000_000
+        self.add(*_tokens(turn))
+
+    def add(self, prompt: float, completion: float) -> None:
+        """Add what so many tokens cost."""
+        cost = (prompt * self.prices.input + completion * self.prices.output) / 1_000_000
         if cost:
             today = self.today
             self._today = Day(today.day, today.spent + cost)

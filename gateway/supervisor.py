@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -262,10 +261,3 @@ class Supervisor:
                 if limit and process.generation and process.idle_since(loop.time()) > limit:
                     _log.info("stopped, idle", process=process.settings.name)
                     await process.stop()
-
-
-def on_signal(action: Callable[[], None]) -> None:
-    """Run `action` on SIGTERM and SIGINT, in the running event loop."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, action)

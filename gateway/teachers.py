@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.arms import Arm
 from gateway.errors import MayNotLeave
+from gateway.keys import Rights
 from gateway.spend import Spend
 from gateway.turn import Turn
 
@@ -36,15 +37,18 @@ class Teachers:
         """Whether all of them have cost what they may today."""
         return all(self._has_spent(arm) for arm in self.arms)
 
-    def willing(self, turn: Turn) -> list[Arm]:
-        """Whom to ask for a turn, one after the other. Raises MayNotLeave or SpendLimit where nobody is left."""
-        found = self._in_order(turn.ask.model)
-        if not turn.ask.rights.may_leave_machine:
+    def willing(self, model: str, rights: Rights, why: str) -> list[Arm]:
+        """Whom to ask, one after the other: those with `model`, where it is named, for a client with these rights.
+
+        Raises MayNotLeave, which says `why` it had to be a teacher, or SpendLimit where nobody is left.
+        """
+        found = self._in_order(model)
+        if not rights.may_leave_machine:
             found = [arm for arm in found if not arm.remote]
             if not found:
                 raise MayNotLeave(
                     "This key's requests may not leave the machine, and the teacher, elsewhere, is the only one who "
-                    f"could answer ({turn.decision.why})."
+                    f"could answer ({why})."
                 )
         affordable = [arm for arm in found if not self._has_spent(arm)]
         if not affordable:
@@ -56,8 +60,13 @@ class Teachers:
         if turn.asked in self.spends:
             self.spends[turn.asked].count(turn)
 
+    def charge(self, label: str, prompt: float) -> None:
+        """Add so many prompt tokens to the account of a teacher."""
+        if label in self.spends:
+            self.spends[label].add(prompt, 0)
+
     def _in_order(self, model: str) -> list[Arm]:
-        named = [arm for arm in self.arms if arm.base == model] if model else []
+        named = [arm for arm in self.arms if model in (arm.base, arm.embeddings)] if model else []
         found = named or list(self.arms)
         if self._balanced:
             found.sort(key=lambda arm: arm.backend.in_flight + arm.backend.patience.waiting)

@@ -14,14 +14,14 @@ import msgspec
 
 from distill.trace import Draft, Served, State, Trace
 from gateway.keys import Rights
-from router.chat import AnswerMessage, ChatRequest, EngineNote, Usage
+from router.chat import AnswerMessage, ChatRequest, ChatResponse, EngineNote, Usage
 from router.decision import Arm, Decision
 
 
 class Ask(msgspec.Struct, frozen=True):
     """A request as it came in over a wire. `body` is what a backend is sent, `size` how many bytes the client sent,
     `wire_id` the answer's id where the wire gives it, `client` who sent it and `deadline` when it must be answered, on
-    the event loop's clock (None: whenever)."""
+    the event loop's clock (None: whenever). `may_repeat`: an answer that was given before will do."""
 
     request: ChatRequest
     body: dict[str, Any]
@@ -34,6 +34,7 @@ class Ask(msgspec.Struct, frozen=True):
     client: str = ""
     rights: Rights = Rights()
     deadline: float | None = None
+    may_repeat: bool = False
 
     @property
     def traced(self) -> bool:
@@ -53,6 +54,7 @@ class Turn:
         self.decision = Decision(arm="teacher", reason="policy")
         self.state: State = "aborted"
         self.asked = ""  # the label of the arm whose answer is handed on, once it was asked for one
+        self.response: ChatResponse | None = None  # the whole answer, once it is there
         self.answer: AnswerMessage | None = None
         self.finish_reason: str | None = None
         self.draft: Draft | None = None
@@ -62,6 +64,7 @@ class Turn:
         self.model = ""
         self.wire_id = ""
         self.error = ""
+        self.key = b""  # under which the answer may be given again; empty: it may not
         self.tried: list[str] = []  # teachers that could not answer, and why
         self._created = time.time()
         self._started = time.perf_counter()
@@ -99,7 +102,7 @@ class Turn:
             client=self.ask.client,
             error=self.error,
             tried=self.tried,
-            teach=self.ask.rights.teach,
+            teach=self.ask.rights.teach and self.decision.reason != "cached",  # what is learnt is learnt once
             may_leave_machine=self.ask.rights.may_leave_machine,
         )
 

@@ -21,6 +21,7 @@ Reason = Literal[
     "holdout",  # the conversation belongs to the random share that always goes to the teacher
     "student_failed",  # the student's engine broke or timed out
     "teacher_failed",  # no teacher could answer, and the student's draft passed verification
+    "cached",  # the same request was answered before: `detail` is that answer's trace
 ]
 
 

@@ -1,4 +1,4 @@
-"""/admin: candidates, proposals, roll-back, leases, status; with the admin key only."""
+"""/admin: candidates, proposals, roll-back, leases, settings, status; with the admin key only."""
 
 from __future__ import annotations
 
@@ -89,6 +89,13 @@ async def give_back(state: State, lease_id: str) -> dict[str, Any]:
     return {"id": lease_id}
 
 
+@post("/reload")
+async def reload(state: State) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    change = await gateway.reload()
+    return {"changed": change.changed, "left": change.left}
+
+
 @get("/status")
 async def status(state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
@@ -98,6 +105,7 @@ async def status(state: State) -> dict[str, Any]:
         "live": gateway.promotion.live,
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
         "leased_bytes": gateway.leases.held(),
+        "cache": gateway.cache.status,
         "spend": {name: spend.status for name, spend in gateway.teachers.spends.items()},
     }
 
@@ -107,5 +115,5 @@ def _told(lease: Lease) -> dict[str, Any]:
 
 
 def routes() -> Router:
-    handlers: list[Any] = [add_adapter, remove_adapter, propose, roll_back, lend, renew, give_back, status]
+    handlers: list[Any] = [add_adapter, remove_adapter, propose, roll_back, lend, renew, give_back, reload, status]
     return Router("/admin", route_handlers=handlers, guards=[needs_admin_key])

@@ -25,12 +25,18 @@ Headers = list[tuple[bytes, bytes]]
 class Door:
     """An ASGI app in front of another. A browser sends Origin with what a page does; a rebound name shows in Host.
 
-    `keyed` says whether clients must show a key: then they may come under any name of the machine.
+    `origins` are those whose pages may come in; `keyed` says whether clients must show a key: then they may come under
+    any name of the machine. Both are asked at each request.
     """
 
-    def __init__(self, app: ASGIApp, origins: Collection[str], keyed: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: Callable[[], Collection[str]] = lambda: (),
+        keyed: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._app = app
-        self._origins = frozenset(origins)
+        self._origins = origins
         self._keyed = keyed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +61,7 @@ class Door:
             host = header(scope, b"host")
             if _name(host) not in LOOPBACK:
                 return f"The Host header '{host[:100]}' is not a name of this machine; use 127.0.0.1."
-        if origin and origin not in self._origins:
+        if origin and origin not in self._origins():
             return f"Pages of {origin[:100]} may not use this gateway; gateway.origins lists those that may."
         return ""
 

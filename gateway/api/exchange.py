@@ -15,11 +15,20 @@ import msgspec
 import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.api.replies import ClientGone, named_conversation, read_json, send_error, send_json, skip, wants_no_trace
+from gateway.api.replies import (
+    ClientGone,
+    named_conversation,
+    read_json,
+    send_error,
+    send_json,
+    skip,
+    wants_cache,
+    wants_no_trace,
+)
 from gateway.api.wire import Asked, Reply, Wire
 from gateway.errors import GatewayError, MethodNotAllowed, http_answer
 from gateway.keys import Client, Rights
-from gateway.limits import deadline_in, until
+from gateway.limits import deadline_in
 from gateway.reply import Live, Whole
 from gateway.service import Gateway
 from gateway.stream import events_of
@@ -42,13 +51,13 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
             raise MethodNotAllowed("Use POST.")
-        async with _entered(gateway, scope, receive) as client:
+        async with entered(gateway, scope, receive) as client:
             deadline = deadline_in(gateway.settings.gateway.max_seconds)
-            async with until(deadline):
+            async with gateway.under_way.until(deadline):
                 raw, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
             asked, reply = wire.read(body)
             turn = Turn(_ask(scope, gateway, wire, asked, reply, len(raw), client, deadline))
-            async with _while_connected(receive):
+            async with while_connected(receive):
                 if turn.ask.streamed:
                     streamed = _Streamed(wire, turn, reply, asked.notes, send, gateway)
                     await streamed.run()
@@ -64,7 +73,7 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
 
 
 @asynccontextmanager
-async def _entered(gateway: Gateway, scope: Scope, receive: Receive) -> AsyncIterator[Client]:
+async def entered(gateway: Gateway, scope: Scope, receive: Receive) -> AsyncIterator[Client]:
     """Who asks, with a place under the limits while the block lasts."""
     with ExitStack() as stack:
         try:
@@ -98,6 +107,7 @@ def _ask(
         client=client.name,
         rights=_rights(scope, client),
         deadline=deadline,
+        may_repeat=wants_cache(scope, client.cache),
     )
 
 
@@ -129,7 +139,7 @@ async def _whole(wire: Wire, turn: Turn, reply: Reply, notes: Mapping[str, str],
 
 
 @asynccontextmanager
-async def _while_connected(receive: Receive) -> AsyncIterator[None]:
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
     """Cancel the block when the client goes away; it then ends as ClientGone."""
     task = asyncio.current_task()
     assert task is not None

@@ -39,13 +39,14 @@ async def trace(request: Request[Any, Any, Any], state: State, trace_id: str) ->
 
 
 @get("/health")
-async def health(request: Request[Any, Any, Any], state: State) -> dict[str, Any]:
+async def health(request: Request[Any, Any, Any], state: State) -> Response[dict[str, Any]]:
     gateway: Gateway = state.gateway
+    word, status = ("draining", 503) if gateway.under_way.closing else ("ok", 200)
     try:
         gateway.admission.client(request.scope)
     except Unauthorized:
-        return {"status": "ok"}
-    return {"status": "ok", **gateway.status()}
+        return Response({"status": word}, status_code=status)
+    return Response({"status": word, **gateway.status()}, status_code=status)
 
 
 ROUTES = [models, model, trace, health]

@@ -56,6 +56,12 @@ def wants_no_trace(scope: Scope) -> bool:
     return header(scope, b"x-nightschool-no-trace") in ("1", "true")
 
 
+def wants_cache(scope: Scope, otherwise: bool) -> bool:
+    """Whether an answer that was given before will do, as the client says it of this request."""
+    said = header(scope, b"x-nightschool-cache").lower()
+    return said in ("1", "true") if said else otherwise
+
+
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, Any]:
     """The request's bytes and the JSON in them. Raises UnsupportedMedia, TooLarge, NotJson or ClientGone."""
     body = await _read(receive, limit)

@@ -29,6 +29,9 @@ def add(
     rate: Annotated[str, typer.Option(help="Requests a minute, such as 60/min; 0: no limit.")] = "0",
     at_once: Annotated[int, typer.Option(min=0, help="Requests under way at a time; 0: no limit.")] = 0,
     model: Annotated[list[str] | None, typer.Option(help="A model it may ask for, with *; may be repeated.")] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Answer its repeated requests from the cache, where they are deterministic.")
+    ] = False,
 ) -> None:
     """Make a key and print it, once: only its SHA-256 is kept."""
     from gateway.keys import Client, Rights, add_key
@@ -39,6 +42,7 @@ def add(
         rate=_a_minute(rate),
         at_once=at_once,
         models=tuple(model or ()),
+        cache=cache,
     )
     secret = add_key(_file(config, make=True), client)
     typer.echo(f"The key of '{name}'. It is shown this once, and kept nowhere:", err=True)
@@ -53,13 +57,13 @@ def tell(config: ConfigOption = None) -> None:
 
     from gateway.keys import read_keys
 
-    table = Table("name", "made", "may not", "a minute", "at once", "models")
+    table = Table("name", "made", "may not", "a minute", "at once", "models", "cache")
     for key in read_keys(_file(config)):
         rights = {"record": key.rights.record, "teach": key.rights.teach, "leave": key.rights.may_leave_machine}
         denied = ", ".join(right for right, granted in rights.items() if not granted)
-        table.add_row(
-            key.name, key.created, denied, str(key.rate or ""), str(key.at_once or ""), ", ".join(key.models) or "all"
-        )
+        limits = (str(key.rate or ""), str(key.at_once or ""))
+        models, cache = ", ".join(key.models) or "all", "yes" if key.cache else ""
+        table.add_row(key.name, key.created, denied, *limits, models, cache)
     Console().print(table)
 
 

@@ -28,7 +28,7 @@ def guarded(app: ASGIApp, *, socket: bool, key: str) -> ASGIApp:
     """The app behind the check that its address calls for. A Unix socket has file permissions and needs none."""
     if socket:
         return app
-    return _Keyed(app, key) if key else Door(app, origins=())
+    return _Keyed(app, key) if key else Door(app)
 
 
 class _Keyed:

@@ -16,12 +16,15 @@ from distill.trace import Trace
 from gateway.answer import Cascade, Whole
 from gateway.arms import Arm
 from gateway.backends import Address, Backend, Timeouts
+from gateway.cache import ResponseCache
 from gateway.errors import BackendUnreachable, MemoryLeased
 from gateway.patience import Manners
+from gateway.repeats import Repeats
 from gateway.scripted import Act, ScriptedServer
 from gateway.supervisor import LocalProcess, ProcessSettings, Supervisor
 from gateway.teachers import Teachers
 from gateway.turn import Ask, Turn
+from gateway.underway import UnderWay
 from router.chat import ChatRequest, Message
 from router.policy import Rules
 from tests.gateway.running import Running, Script
@@ -106,6 +109,10 @@ class Kept:
         self.traces.append(trace)
 
 
+def rules() -> Rules:
+    return Rules(uncertified="serve", holdout=0)
+
+
 async def test_kill_9_of_the_student_during_a_request_is_answered_by_the_teacher(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
@@ -117,8 +124,9 @@ async def test_kill_9_of_the_student_during_a_request_is_answered_by_the_teacher
         await student.backend.open()
         await teacher.backend.open()
         await student.ready()
-        kept = Kept()
-        cascade = Cascade(student, Teachers([teacher], {}), lambda: Rules(uncertified="serve", holdout=0), kept)
+        kept, teachers = Kept(), Teachers([teacher], {})
+        repeats = Repeats(ResponseCache(time.monotonic), student, teachers, rules)
+        cascade = Cascade(student, teachers, rules, kept, repeats, UnderWay())
         ask = Ask(ChatRequest("nightschool", [Message("user", "Hi")]), {"messages": []}, 10, "c")
 
         async def kill_soon() -> None:
