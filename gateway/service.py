@@ -13,19 +13,23 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from gateway.admission import Admission
 from gateway.answer import Cascade
 from gateway.arms import Arm
 from gateway.backends import Address, Backend, Timeouts
-from gateway.errors import BackendError, UnknownModel
+from gateway.errors import BackendError, SettingsError, UnknownModel
 from gateway.keys import KeyRing, admin_key
 from gateway.lease import Leases
+from gateway.metrics import Metrics, States
 from gateway.patience import Manners
 from gateway.ports import free_port
 from gateway.promotion import Promotion
 from gateway.recorder import Recorder
+from gateway.requestlog import RequestLog
 from gateway.settings import (
     EXPERT,
     LOOPBACK,
@@ -39,8 +43,14 @@ from gateway.settings import (
 from gateway.spend import Prices, Spend
 from gateway.supervisor import ProcessSettings, Supervisor
 from gateway.teachers import Teachers
+from gateway.turn import Turn
 from router.decision import Arm as ArmName
 from router.policy import Rules
+
+if TYPE_CHECKING:
+    from gateway.telemetry import Telemetry
+
+_log = structlog.get_logger("service")
 
 UNSET_URL = "http://127.0.0.1:9/v1"  # the arm that a policy of "student" or "teacher" never asks
 
@@ -109,12 +119,21 @@ class Gateway:
         self.recorder = Recorder(home.data / "traces.db")
         self.promotion = Promotion(home, student)
         self.names = Names(student, teachers, self.promotion, settings.aliases)
-        self.cascade = Cascade(student, teachers, self._rules, self.recorder)
+        self.metrics = Metrics(
+            States(self.arms, supervisor.processes, teachers.spends, lambda: self.recorder.status, self.leases.held)
+        )
+        self.telemetry = _telemetry(settings)
+        self.cascade = Cascade(student, teachers, self._rules, self.recorder, self._ended)
         self.admission = Admission(
             KeyRing(keys_file(home)),
             public=settings.gateway.host not in LOOPBACK,
             at_once=settings.gateway.max_at_once,
         )
+        self._watching = [self.metrics.ended]
+        if settings.gateway.log != "off":
+            self._watching.append(RequestLog(content=settings.gateway.log_content).ended)
+        if self.telemetry is not None:
+            self._watching.append(self.telemetry.ended)
 
     @property
     def arms(self) -> list[Arm]:
@@ -126,6 +145,8 @@ class Gateway:
         for spend in self.teachers.spends.values():
             spend.start()
         await self.recorder.start()
+        if self.telemetry is not None:
+            self.telemetry.start()
         for arm in self.arms:
             await arm.backend.open()
         self.student.on_ready(self.promotion.restore)
@@ -141,6 +162,8 @@ class Gateway:
         await self.recorder.stop()
         for spend in self.teachers.spends.values():
             await spend.stop()
+        if self.telemetry is not None:
+            await self.telemetry.stop()
 
     def status(self) -> dict[str, Any]:
         """What runs, as /health and /admin/status tell it."""
@@ -164,6 +187,13 @@ class Gateway:
                 with contextlib.suppress(BackendError):
                     told[arm.label] = await arm.backend.peak_memory()
         return told
+
+    def _ended(self, turn: Turn) -> None:
+        for watch in self._watching:
+            try:
+                watch(turn)
+            except Exception as error:  # noqa: BLE001 - who watches must not cost an answer
+                _log.error("a turn was not watched", exc_info=error, trace=turn.id)
 
     def _rules(self) -> Rules:
         router = self.settings.router
@@ -189,6 +219,21 @@ def build(settings: Settings, home: Home) -> Gateway:
     arms = [_arm("teacher", backend, home, supervisor, label) for label, backend in named.items()]
     teachers = Teachers(arms, _spends(named, home), balanced=settings.router.teachers == "balanced")
     return Gateway(settings, home, supervisor, student, teachers)
+
+
+def _telemetry(settings: Settings) -> Telemetry | None:
+    """None where the settings name no collector. Raises SettingsError where the packages for it are missing."""
+    endpoint, own = settings.telemetry.otlp_endpoint, settings.gateway
+    if not endpoint:
+        return None
+    try:
+        from gateway.telemetry import Telemetry  # brings the SDK, which is an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"telemetry.otlp_endpoint needs packages that are not here ({error.name}): install the extra, "
+            "as in pip install 'nightschool[otel]'"
+        ) from error
+    return Telemetry(endpoint, content=own.log_content, host=own.host, port=own.port)
 
 
 def _spends(teachers: dict[str, BackendSettings], home: Home) -> dict[str, Spend]:

@@ -75,6 +75,11 @@ class Spend:
         return self._today if self._today.day == day else Day(day, 0.0)
 
     @property
+    def limit(self) -> float:
+        """For a day; 0: none."""
+        return self._prices.limit
+
+    @property
     def reached(self) -> bool:
         """Whether the day's limit is."""
         return bool(self._prices.limit) and self.today.spent >= self._prices.limit
