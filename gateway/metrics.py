@@ -42,10 +42,11 @@ class _Children(dict[tuple[str, ...], Child]):
     """A metric's children by their labels; `labels` itself takes ten times as long."""
 
     def __init__(self, metric: Child) -> None:
-        self._metric = metric
+        self._metric: Child = metric
 
     def __missing__(self, labels: tuple[str, ...]) -> Child:
-        child = self[labels] = self._metric.labels(*labels)
+        child: Child = self._metric.labels(*labels)
+        self[labels] = child
         return child
 
 

@@ -1,7 +1,7 @@
 """The request log: one line for each turn that has ended.
 
-Owns what a line tells: who asked over which wire, who answered and why, how it ended, tokens, and seconds by phase; what
-was said only where the settings ask for it. Knows nothing of how lines are written.
+Owns what a line tells: who asked over which wire, who answered and why, how it ended, tokens, seconds by phase; and
+what was said, only where the settings ask for it. Knows nothing of how lines are written.
 """
 
 from __future__ import annotations

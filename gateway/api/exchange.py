@@ -209,9 +209,8 @@ class _Streamed:
             headers = _headers(self._turn, self._notes)
             await send_error(self._to_client, error, headers, form=self._wire.error, trace=self._turn.id)
             return
-        if isinstance(
-            error, GatewayError | InvalidRequest
-        ):  # its message may quote a model's server, and with it the request
+        if isinstance(error, GatewayError | InvalidRequest):
+            # without its words: they may be those of a model's server, and quote the request
             _log.warning("stream broken off", error=type(error).__name__, trace=self._turn.id)
         else:
             _log.error("unexpected", exc_info=error, trace=self._turn.id)
