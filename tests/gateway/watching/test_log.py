@@ -101,10 +101,8 @@ def test_content_is_logged_if_asked_for_and_not_where_a_client_forbids_it(
         gateway.chat(SAID, model="teacher")
         until(gateway, lambda found: ended(found) == 3)
     first, *_ = lines(gateway)
-    assert (first["level"], first["event"]) == (
-        "warning",
-        "requests and answers are logged: gateway.log_content is true",
-    )
+    assert first["level"] == "warning"
+    assert "gateway.log_content is true" in first["event"]
     asked, private, refused = requests(gateway)
     assert asked["request"] == [{"role": "user", "content": SAID}]
     assert asked["answer"]["content"] == ANSWERED
