@@ -230,8 +230,8 @@ def _telemetry(settings: Settings) -> Telemetry | None:
         from gateway.telemetry import Telemetry  # brings the SDK, which is an extra
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"telemetry.otlp_endpoint needs packages that are not here ({error.name}): install the extra, "
-            "as in pip install 'nightschool[otel]'"
+            f"telemetry.otlp_endpoint needs a package that is not here ({error.name}): "
+            "install Nightschool with its extra 'otel'"
         ) from error
     return Telemetry(endpoint, content=own.log_content, host=own.host, port=own.port)
 

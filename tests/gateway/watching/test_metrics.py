@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,8 +17,8 @@ import pytest
 
 from gateway.errors import CODES
 from gateway.scripted import Act
-from tests.gateway.running import Running, Script
-from tests.gateway.watching.seen import Figures, ended, figures, risen, until
+from tests.gateway.running import Running, Script, new_key
+from tests.gateway.watching.seen import Figures, ended, figures, page, risen, until
 
 USER = [{"role": "user", "content": "Hi"}]
 COUNTED = ("requests_total", "drafts_total", "draft_tokens_wasted_total", "tokens_total", "errors_total")
@@ -155,3 +158,70 @@ def test_states_are_told_as_they_are(watched: Running) -> None:
 def test_all_codes_are_there_before_the_first_error(watched: Running) -> None:
     told = {key for key in figures(watched) if key.startswith("errors_total")}
     assert told == {f'errors_total{{code="{code}"}}' for code in CODES}
+
+
+def test_where_keys_are_needed_figures_want_one_too(student: Script, teacher: Script, tmp_path: Path) -> None:
+    secret = new_key(tmp_path, "alice")
+    with Running(tmp_path, student.url, teacher.url) as running:
+        for wrong in ("", "ns-wrong", secret[:-1]):
+            status, _, body = running.call("/metrics", b"", "GET", {"authorization": f"Bearer {wrong}"})
+            assert (status, msgspec.json.decode(body)["error"]["code"]) == (401, "invalid_api_key")
+        running.key = secret
+        assert figures(running)['errors_total{code="invalid_api_key"}'] == 3
+        running.key = (tmp_path / "data" / "admin.key").read_text()
+        assert "alice" not in page(running)
+
+
+def test_what_a_backend_tells_cannot_break_the_figures(watched: Running, teacher: Script) -> None:
+    """Usage below zero, and error codes of which there is no end."""
+    before = figures(watched)
+    answer = {
+        "id": "x",
+        "created": 1,
+        "model": "m",
+        "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}],
+    }
+    usage = {"prompt_tokens": -5, "completion_tokens": -5, "total_tokens": -10}
+    teacher.play(Act(raw=msgspec.json.encode({**answer, "usage": usage})))
+    assert watched.chat(model="teacher")[0] == 200
+    teacher.play(Act(status=400, body=b'{"error": {"message": "no", "code": "made-up"}}'))
+    assert watched.chat(model="teacher")[0] == 400
+    found = risen(before, after(watched, before, 2), "tokens_total", "errors_total")
+    assert found == {'errors_total{code="backend_refused"}': 1}
+    assert ended(figures(watched)) == ended(before) + 2
+
+
+def test_a_page_that_may_not_come_in_is_counted(watched: Running) -> None:
+    before = figures(watched)
+    assert watched.call("/v1/models", b"", "GET", {"origin": "http://tapir.example"})[0] == 403
+    assert watched.call("/nowhere", b"", "GET")[0] == 404
+    assert watched.call("/v1/messages/count_tokens", {"model": "nobody", "messages": USER})[0] == 404
+    assert watched.call("/v1/responses/input_tokens", {"model": "nobody", "input": "Hi"})[0] == 404
+    found = risen(before, figures(watched), "errors_total")
+    assert found == {
+        'errors_total{code="origin_refused"}': 1,
+        'errors_total{code="not_found"}': 1,
+        'errors_total{code="model_not_found"}': 2,
+    }
+
+
+def test_local_processes_are_told(teacher: Script, tmp_path: Path) -> None:
+    with Running(tmp_path, "", "", teacher__model="expert", router__policy="teacher") as running:
+        found = until(running, lambda found: found['process_up{process="teacher"}'] == 1)
+        assert found['process_restarts_total{process="teacher"}'] == 0
+        os.kill(running.get("/health")["processes"]["teacher"]["pid"], signal.SIGKILL)
+        until(running, lambda found: found['process_restarts_total{process="teacher"}'] == 1)
+
+
+def test_a_backend_that_is_left_alone_and_what_was_spent(student: Script, teacher: Script, tmp_path: Path) -> None:
+    prices = {"teacher__price_input": 1_000_000, "teacher__price_output": 0, "teacher__daily_limit": 1000}
+    settings = {"teacher__attempts": 1, "teacher__failures": 1, **prices}
+    with Running(tmp_path, student.url, teacher.url, **settings) as running:
+        running.wait_ready()
+        assert running.chat(model="teacher")[0] == 200
+        teacher.play(Act(status=500))
+        assert running.chat(model="teacher")[0] == 502
+        found = figures(running)
+    assert (found['spend_today{teacher="teacher"}'], found['spend_limit{teacher="teacher"}']) == (10, 1000)
+    assert 0 < found['backend_resting_seconds{backend="teacher"}'] <= 5
+    assert found['backend_resting_seconds{backend="student"}'] == 0

@@ -292,5 +292,6 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
     command = [sys.executable, "-c", hidden, "serve"]
     done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert "nightschool[otel]" in done.stderr
+    assert "telemetry.otlp_endpoint" in done.stderr
+    assert "extra 'otel'" in done.stderr
     assert "Traceback" not in done.stderr
