@@ -30,9 +30,10 @@ class Served(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Times are Unix seconds; `seconds` are durations by phase (total, draft, teacher, first_byte). `wire` is the API
-    that the client spoke, `wire_id` the answer's id that it saw. `client` is the name of its key; `teach` and
-    `may_leave_machine` say what that key allows: to learn from this, to show it to a model on another machine."""
+    """Times are Unix seconds; `seconds` are durations by phase (total, draft, teacher, first_byte), and `overhead` is
+    what of the total was spent waiting for nobody. `wire` is the API that the client spoke, `wire_id` the answer's id
+    that it saw. `client` is the name of its key; `teach` and `may_leave_machine` say what that key allows: to learn
+    from this, to show it to a model on another machine."""
 
     id: str
     created: float

@@ -32,7 +32,8 @@ class TakesTraces(Protocol):
 
 
 class Cascade:
-    """Answers turns with a student and its teachers. `rules` is asked at each request, so that settings may change."""
+    """Answers turns with a student and its teachers. `rules` is asked at each request, so that settings may change;
+    `ended` hears of every turn, traced or not, once nothing more happens to it."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Cascade:
         recorder: TakesTraces,
         repeats: Repeats,
         under_way: UnderWay,
+        ended: Callable[[Turn], None] = lambda turn: None,
     ) -> None:
         self._student = student
         self._teachers = teachers
@@ -49,6 +51,7 @@ class Cascade:
         self._recorder = recorder
         self._repeats = repeats
         self._under_way = under_way
+        self._ended = ended
 
     @asynccontextmanager
     async def answer(self, turn: Turn) -> AsyncIterator[Whole | Live]:
@@ -62,13 +65,15 @@ class Cascade:
                 yield self._repeats.answer_to(turn) or await self._reply(turn, stack)
             turn.state = "completed"
             self._repeats.keep(turn)
-        except GatewayError as error:
+        except Exception as error:
             turn.state, turn.error = "failed", f"{type(error).__name__}: {error}"
             raise
         finally:
+            turn.end()
             self._teachers.count(turn)
             if turn.ask.traced:
                 self._recorder.put(turn.trace())
+            self._ended(turn)
 
     async def _reply(self, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
         rules, barred = self._rules(), self._barred(turn.ask)
@@ -106,7 +111,8 @@ class Cascade:
         self, turn: Turn, rules: Rules, barred: frozenset[ArmName], stack: AsyncExitStack
     ) -> tuple[Decision, Whole | Live | None]:
         if not self._student.up:
-            await self._student.ready()  # only where there is no teacher to answer instead
+            with turn.waiting:
+                await self._student.ready()  # only where there is no teacher to answer instead
         known = self._student.capabilities
         surely = not rules.confidence or (known is not None and known.stream_logprobs)
         if rules.hold == "fast" and turn.ask.streamed and surely:
@@ -142,22 +148,29 @@ class Cascade:
 
     async def _ask(self, arm: Arm, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
         since = turn.elapsed
-        await arm.ready()
-        turn.asked = arm.label
-        body = {**turn.ask.body, "model": turn.ask.model or arm.model, **between_us(turn, arm)}
-        if not turn.ask.streamed:
-            raw = await arm.backend.complete(msgspec.json.encode(body))
+        with turn.call(arm) as call:
+            with turn.waiting:
+                await arm.ready()
+            call.model = turn.ask.model or arm.model
+            turn.asked = arm.label
+            body = {**turn.ask.body, "model": call.model, **between_us(turn, arm)}
+            if not turn.ask.streamed:
+                with turn.waiting:
+                    raw = await arm.backend.complete(msgspec.json.encode(body))
+                call.began()
+                turn.mark("first_byte")
+                turn.mark(arm.name, since)
+                call.response = read(raw)
+                keep(turn, call.response)
+                return Whole(raw, call.response)
+            body["stream_options"] = {**(turn.ask.body.get("stream_options") or {}), "include_usage": True}
+            with turn.waiting:
+                batches = await stack.enter_async_context(arm.backend.stream(msgspec.json.encode(body)))
+            call.began()
             turn.mark("first_byte")
-            turn.mark(arm.name, since)
-            response = read(raw)
-            keep(turn, response)
-            return Whole(raw, response)
-        body["stream_options"] = {**(turn.ask.body.get("stream_options") or {}), "include_usage": True}
-        batches = await stack.enter_async_context(arm.backend.stream(msgspec.json.encode(body)))
-        turn.mark("first_byte")
-        passing = collected(turn, arm.name, since, batches)
-        stack.push_async_callback(passing.aclose)  # so that the turn holds what was said before it is recorded
-        return Live(passing)
+            passing = collected(turn, call, arm.name, since, batches)
+            stack.push_async_callback(passing.aclose)  # so that the turn holds what was said before it is recorded
+            return Live(passing)
 
     async def _stand_in(self, turn: Turn, rules: Rules, error: GatewayError) -> Whole | None:
         """The student's verified draft where no teacher can answer and the rules allow it; None: there is none."""

@@ -51,7 +51,12 @@ def create_app(gateway: Gateway) -> ASGIApp:
     )
     app.state.gateway = gateway
     app.state.responses = ResponseStore()
-    door = Door(app, lambda: gateway.settings.gateway.origins, keyed=lambda: gateway.admission.keyed)
+    door = Door(
+        app,
+        lambda: gateway.settings.gateway.origins,
+        keyed=lambda: gateway.admission.keyed,
+        refused=gateway.metrics.refused,
+    )
     return Exit(door, gateway.under_way)
 
 
@@ -63,10 +68,12 @@ def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     elif isinstance(error, MethodNotAllowedException):
         error = MethodNotAllowed(f"{request.method} is not allowed at {request.scope['path'][:200]}.")
     elif isinstance(error, HTTPException):
+        request.app.state.gateway.metrics.refused(InvalidRequest(str(error.detail)))
         body = form(error.status_code, error_body(str(error.detail), "invalid_request_error", None))
         return Response(body, status_code=error.status_code, media_type="application/json")
     elif not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error)
+    request.app.state.gateway.metrics.refused(error)
     status, body, retry = http_answer(error)
     headers = {"retry-after": whole_seconds(retry)} if retry is not None else {}
     return Response(form(status, body), status_code=status, headers=headers, media_type="application/json")

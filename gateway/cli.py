@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Coroutine
@@ -56,11 +55,13 @@ def serve(
         return settings.check_servable(settings.load(config, profile, overrides={"gateway": given}))
 
     chosen = read()
+    from gateway import logs
     from gateway.app import serve as run  # after the settings, so that what is wrong with them is told at once
     from gateway.service import build
 
     gateway = build(chosen, settings.make_home(settings.home(chosen)), read)
-    _serve(run(gateway, lambda url: typer.echo(f"Nightschool serves {url}", err=True)))
+    form = logs.configure_gateway(chosen.gateway)
+    _serve(run(gateway, _announce_json if form == "json" else _announce))
 
 
 @app.command()
@@ -275,20 +276,10 @@ def convert_model(
 def main() -> None:
     """The entry point: known errors become one line on stderr and exit code 1."""
     from distill.errors import DistillError
+    from gateway import logs
     from gateway.errors import GatewayError
 
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    logs.configure()
     try:
         app()
     except (GatewayError, DistillError) as error:
@@ -297,6 +288,14 @@ def main() -> None:
     except OSError as error:
         typer.echo(f"nightschool: {error}", err=True)
         sys.exit(1)
+
+
+def _announce(url: str) -> None:
+    typer.echo(f"Nightschool serves {url}", err=True)
+
+
+def _announce_json(url: str) -> None:
+    structlog.get_logger("serve").info("serving", url=url)
 
 
 def _run(work: Coroutine[Any, Any, object]) -> None:

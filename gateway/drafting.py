@@ -15,6 +15,7 @@ import msgspec
 
 from distill.trace import Draft, Served
 from gateway.arms import Arm
+from gateway.calls import Call
 from gateway.errors import BackendBroken, BackendError, BackendRefused
 from gateway.reply import Live, Whole, between_us, keep, read
 from gateway.stream import Collector, Event
@@ -32,27 +33,37 @@ async def draft(turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName]) ->
 
     `barred` arms may not see the request.
     """
-    since = turn.elapsed
+    since, call = turn.elapsed, turn.call(student, is_draft=True)
+    body = msgspec.json.encode(_body(turn, student))
     try:
-        response = read(await student.backend.complete(msgspec.json.encode(_body(turn, student))))
+        with call:
+            with turn.waiting:
+                raw = await student.backend.complete(body)
+            call.began()
+            call.response = read(raw)
     except BackendError as error:
         turn.mark("draft", since)
-        return failed(error), None
+        call.decision = failed(error)
+        return call.decision, None
     turn.mark("draft", since)
-    return _judged(turn, response, rules, barred, since)
+    return _judged(turn, call, call.response, rules, barred, since)
 
 
 async def draft_live(
     turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName], stack: AsyncExitStack
 ) -> tuple[Decision, Whole | Live | None]:
     """As `draft`, but a turn of text is let go as soon as its beginning is long and sure enough."""
-    since = turn.elapsed
+    since, call = turn.elapsed, turn.call(student, is_draft=True)
     body = {**_body(turn, student), "stream": True, "stream_options": {"include_usage": True}}
     held: list[Event] = []
     collector = Collector()
     try:
         async with AsyncExitStack() as trial:
-            batches = await trial.enter_async_context(student.backend.stream(msgspec.json.encode(body)))
+            trial.enter_context(call)
+            with turn.waiting:
+                batches = await trial.enter_async_context(student.backend.stream(msgspec.json.encode(body)))
+            call.began()
+            batches = turn.waiting.over(batches)
             async for batch in batches:
                 held += batch
                 collector.take(batch)
@@ -62,19 +73,22 @@ async def draft_live(
                 if decision is not None:
                     turn.mark("draft", since)
                     turn.mark("first_byte")
+                    call.decision = decision
                     stack.push_async_exit(trial.pop_all())
-                    rest = _rest(turn, held, batches, collector)
+                    rest = _rest(turn, call, held, batches, collector)
                     stack.push_async_callback(rest.aclose)  # as with a teacher's answer
                     return decision, Live(rest)
     except BackendError as error:
         turn.mark("draft", since)
-        return failed(error), None
+        call.decision = failed(error)
+        return call.decision, None
     turn.mark("draft", since)
-    return _judged(turn, collector.response, rules, barred, since)
+    call.response = collector.response
+    return _judged(turn, call, call.response, rules, barred, since)
 
 
 async def _rest(
-    turn: Turn, held: list[Event], batches: AsyncIterator[list[Event]], collector: Collector
+    turn: Turn, call: Call, held: list[Event], batches: AsyncIterator[list[Event]], collector: Collector
 ) -> AsyncGenerator[list[Event], None]:
     """What was held and what follows. A call after released text cannot be taken back, so it ends the answer."""
     try:
@@ -85,7 +99,8 @@ async def _rest(
                 raise BackendBroken("The student began a tool call after its text had been released; ask again.")
             yield [event.plain() for event in batch]
     finally:
-        keep(turn, collector.response)
+        call.response = collector.response
+        keep(turn, call.response)
 
 
 def failed(error: BackendError) -> Decision:
@@ -106,10 +121,10 @@ def _body(turn: Turn, student: Arm) -> dict[str, Any]:
 
 
 def _judged(
-    turn: Turn, response: ChatResponse, rules: Rules, barred: Set[ArmName], since: float
+    turn: Turn, call: Call, response: ChatResponse, rules: Rules, barred: Set[ArmName], since: float
 ) -> tuple[Decision, Whole | None]:
     choice = response.choices[0]
-    decision = after(turn.ask.request, choice, rules, barred)
+    decision = call.decision = after(turn.ask.request, choice, rules, barred)
     turn.draft = Draft(
         message=choice.message,
         finish_reason=choice.finish_reason,

@@ -181,6 +181,8 @@ TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     OverTime: (504, "server_error", "timeout"),
 }
 _UNEXPECTED = (500, "server_error", "internal_error")
+_REFUSED = "backend_refused"
+CODES = frozenset({_REFUSED, *(code or kind for _, kind, code in [*TABLE.values(), _UNEXPECTED])})
 _RETRY_SECONDS = 2.0  # what a client is told when a backend that should be there is not
 
 
@@ -194,6 +196,14 @@ def http_answer(error: Exception) -> tuple[int, dict[str, Any], float | None]:
     if retry is None and status in (502, 503):
         retry = _RETRY_SECONDS
     return status, error_body(message, kind, code, getattr(error, "param", None)), retry
+
+
+def code_of(error: Exception) -> str:
+    """One of CODES for any error: its code, or its type where it has none."""
+    if isinstance(error, BackendRefused):
+        return _REFUSED  # what a backend calls it is not ours, and there is no end of that
+    _, kind, code = TABLE.get(type(error), _UNEXPECTED)
+    return code or kind
 
 
 def error_body(message: str, kind: str, code: str | None, param: str | None = None) -> dict[str, Any]:
@@ -212,4 +222,4 @@ def _refused(error: BackendRefused) -> tuple[int, dict[str, Any], float | None]:
         return error.status, error_body(str(error), "invalid_request_error", error.code), error.retry_after
     status = 503 if error.status == 503 else 502
     message = f"The model's server answered with status {error.status}: {error}"
-    return status, error_body(message, "server_error", "backend_refused"), error.retry_after or _RETRY_SECONDS
+    return status, error_body(message, "server_error", _REFUSED), error.retry_after or _RETRY_SECONDS

@@ -22,6 +22,7 @@ port = 8787
 # origins = []           # web origins that may call the gateway
 # max_at_once = 0        # requests under way; further ones are told to come back; 0: no limit
 # max_seconds = 0.0      # for a whole request; 0: no limit
+# log = "auto"           # a line for each request: "text", "json", "off"; auto: text on a terminal, else JSON
 
 [student]                # either of the two; a profile sets it too
 # model = "qwen2.5-coder-7b"            # a name of the catalogue, or a model folder
@@ -40,6 +41,9 @@ policy = "cascade"       # or "student", "teacher"
 uncertified = "shadow"   # "serve" lets a student answer that has not earned its certificate yet
 confidence = 0.6         # the least token probability its answers must show
 holdout = 0.05           # share of conversations that always go to the teacher
+
+# [telemetry]
+# otlp_endpoint = ""     # a collector of OpenTelemetry, as http://127.0.0.1:4318; empty: nothing is sent anywhere
 """
 
 _ABOUT = {

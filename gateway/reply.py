@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway.arms import Arm
+from gateway.calls import Call
 from gateway.errors import BackendBroken
 from gateway.stream import Collector, Event
 from gateway.turn import Turn
@@ -61,14 +62,16 @@ def keep(turn: Turn, response: ChatResponse) -> None:
 
 
 async def collected(
-    turn: Turn, phase: str, since: float, batches: AsyncIterator[list[Event]]
+    turn: Turn, call: Call, phase: str, since: float, batches: AsyncIterator[list[Event]]
 ) -> AsyncGenerator[list[Event], None]:
     """The events, put together for the trace as they pass."""
     collector = Collector()
     try:
-        async for batch in batches:
-            collector.take(batch)
-            yield batch
+        with call:
+            async for batch in turn.waiting.over(batches):
+                collector.take(batch)
+                yield batch
     finally:
         turn.mark(phase, since)
-        keep(turn, collector.response)
+        call.response = collector.response
+        keep(turn, call.response)

@@ -11,7 +11,7 @@ import fnmatch
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,20 +21,26 @@ from gateway.arms import Arm
 from gateway.build import Builder, Crew, prices_of, teachers_of
 from gateway.cache import ResponseCache
 from gateway.changes import Change, possible
-from gateway.errors import BackendError, Conflict, StartError, UnknownModel
+from gateway.errors import BackendError, Conflict, SettingsError, StartError, UnknownModel
 from gateway.keys import KeyRing, admin_key
 from gateway.lease import Leases
+from gateway.metrics import Metrics, States
 from gateway.promotion import Promotion
 from gateway.recorder import Recorder
 from gateway.repeats import Repeats
+from gateway.requestlog import RequestLog
 from gateway.settings import LOOPBACK, Home, Settings, check_servable, keys_file
 from gateway.supervisor import Supervisor
 from gateway.teachers import Teachers
+from gateway.turn import Turn
 from gateway.underway import UnderWay
 from router.decision import Arm as ArmName
 from router.policy import Rules
 
 _log = structlog.get_logger("service")
+
+if TYPE_CHECKING:
+    from gateway.telemetry import Telemetry
 
 
 class Names:
@@ -103,6 +109,16 @@ class Gateway:
         self.promotion = Promotion(home, self.crew.student)
         self.cache = ResponseCache(time.monotonic)
         self.under_way = UnderWay()
+        self.metrics = Metrics(
+            States(
+                lambda: self.arms,
+                self.supervisor.processes,
+                self._builder.spends,
+                lambda: self.recorder.status,
+                self.leases.held,
+            )
+        )
+        self.telemetry = _telemetry(settings)
         self.admission = Admission(
             KeyRing(keys_file(home)),
             public=settings.gateway.host not in LOOPBACK,
@@ -133,6 +149,8 @@ class Gateway:
         self.admission.ring.load()
         await self._open(self.crew, self.arms)
         await self.recorder.start()
+        if self.telemetry is not None:
+            self.telemetry.start()
         await self.supervisor.start()
         self._welcome(self.arms)
 
@@ -147,6 +165,8 @@ class Gateway:
         await self.recorder.stop()
         for spend in self._builder.spends.values():
             await spend.stop()
+        if self.telemetry is not None:
+            await self.telemetry.stop()
 
     async def reload(self) -> Change:
         """Take up what has changed in the settings, for requests from now on.
@@ -182,7 +202,8 @@ class Gateway:
         self.names = Names(crew.student, crew.teachers, self.promotion, crew.settings.aliases)
         rules = partial(_rules, crew)
         repeats = Repeats(self.cache, crew.student, crew.teachers, rules)
-        self.cascade = Cascade(crew.student, crew.teachers, rules, self.recorder, repeats, self.under_way)
+        self.cascade = Cascade(crew.student, crew.teachers, rules, self.recorder, repeats, self.under_way, self._ended)
+        self._watching = self._watchers(crew.settings)
 
     async def _open(self, crew: Crew, new: list[Arm]) -> None:
         for spend in crew.teachers.spends.values():
@@ -231,6 +252,22 @@ class Gateway:
                     told[arm.label] = await arm.backend.peak_memory()
         return told
 
+    def _ended(self, turn: Turn) -> None:
+        for watch in self._watching:
+            try:
+                watch(turn)
+            except Exception as error:  # noqa: BLE001 - who watches must not cost an answer
+                _log.error("a turn was not watched", exc_info=error, trace=turn.id)
+
+    def _watchers(self, settings: Settings) -> list[Callable[[Turn], None]]:
+        """Who hears of every turn that is over."""
+        found: list[Callable[[Turn], None]] = [self.metrics.ended]
+        if settings.gateway.log != "off":
+            found.append(RequestLog(content=settings.gateway.log_content).ended)
+        if self.telemetry is not None:
+            found.append(self.telemetry.ended)
+        return found
+
 
 def build(settings: Settings, home: Home, reread: Callable[[], Settings]) -> Gateway:
     """A gateway out of settings, which `reread` reads anew; nothing runs yet. Raises SettingsError."""
@@ -251,6 +288,21 @@ def _rules(crew: Crew) -> Rules:
         grammar=known is not None and known.grammar,
         context=crew.settings.student.context or (known.context if known is not None else 0),
     )
+
+
+def _telemetry(settings: Settings) -> Telemetry | None:
+    """None where the settings name no collector. Raises SettingsError where the packages for it are missing."""
+    endpoint, own = settings.telemetry.otlp_endpoint, settings.gateway
+    if not endpoint:
+        return None
+    try:
+        from gateway.telemetry import Telemetry  # brings the SDK, which is an extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"telemetry.otlp_endpoint needs a package that is not here ({error.name}): "
+            "install Nightschool with its extra 'otel'"
+        ) from error
+    return Telemetry(endpoint, content=own.log_content, host=own.host, port=own.port)
 
 
 def _told(arm: Arm) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_seconds: Amount = 86_400.0  # for which such an answer is given again
     origins: list[str] = []  # web origins whose pages may call the gateway
     memory_bytes: int = 0  # what all local engines and the night may take together; 0: no limit is kept
+    log: Literal["auto", "text", "json", "off"] = "auto"  # auto: text on a terminal; off: no line for a request
+    log_content: bool = False  # whether requests and answers go into the log, and to a collector
     home: str = ""
 
 
@@ -107,6 +109,10 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recipe: dict[str, Any] = {}  # fields of the training recipe that differ from its defaults
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    otlp_endpoint: str = ""  # a collector of OpenTelemetry that takes OTLP over HTTP; empty: nothing is sent
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: GatewaySettings = GatewaySettings()
     student: BackendSettings = BackendSettings()
@@ -114,6 +120,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     teachers: dict[str, BackendSettings] = {}  # more of them, by name
     router: RouterSettings = RouterSettings()
     night: NightSettings = NightSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     aliases: dict[str, str] = msgspec.field(default_factory=lambda: {"gpt-*": "nightschool", "claude-*": "nightschool"})
     profile: str = ""
 
@@ -131,6 +138,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "teacher": BackendSettings,
     "router": RouterSettings,
     "night": NightSettings,
+    "telemetry": TelemetrySettings,
 }
 
 
@@ -355,6 +363,9 @@ def _check(settings: Settings) -> Settings:
     for name in ("confidence", "holdout"):
         if not 0 <= getattr(settings.router, name) <= 1:
             raise SettingsError(f"router.{name} must be between 0 and 1")
+    endpoint = settings.telemetry.otlp_endpoint
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise SettingsError(f"telemetry.otlp_endpoint must start with http:// or https://, not '{endpoint}'")
     if not 0 < settings.gateway.port < 65536:
         raise SettingsError(f"gateway.port must be between 1 and 65535, not {settings.gateway.port}")
     return settings

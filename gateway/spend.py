@@ -78,6 +78,11 @@ class Spend:
         return self._today if self._today.day == day else Day(day, 0.0)
 
     @property
+    def limit(self) -> float:
+        """For a day; 0: none."""
+        return self.prices.limit
+
+    @property
     def reached(self) -> bool:
         """Whether the day's limit is."""
         return bool(self.prices.limit) and self.today.spent >= self.prices.limit

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from distill.trace import Draft, Served, State, Trace
+from gateway.arms import Arm as AskedArm
+from gateway.calls import Call, Wait
 from gateway.keys import Rights
 from router.chat import AnswerMessage, ChatRequest, ChatResponse, EngineNote, Usage
 from router.decision import Arm, Decision
@@ -35,6 +37,7 @@ class Ask(msgspec.Struct, frozen=True):
     rights: Rights = Rights()
     deadline: float | None = None
     may_repeat: bool = False
+    traceparent: str = ""  # of the client's own span, as W3C Trace Context writes it
 
     @property
     def traced(self) -> bool:
@@ -46,9 +49,12 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Turn:
-    """What happened to one request so far. Until somebody says otherwise it counts as aborted."""
+    """What happened to one request so far. Until somebody says otherwise it counts as aborted.
 
-    def __init__(self, ask: Ask) -> None:
+    `arrived` is when the request was there whole, on time.perf_counter; None: now.
+    """
+
+    def __init__(self, ask: Ask, arrived: float | None = None) -> None:
         self.id = f"trace-{secrets.token_hex(12)}"
         self.ask = ask
         self.decision = Decision(arm="teacher", reason="policy")
@@ -66,24 +72,42 @@ class Turn:
         self.error = ""
         self.key = b""  # under which the answer may be given again; empty: it may not
         self.tried: list[str] = []  # teachers that could not answer, and why
-        self._created = time.time()
-        self._started = time.perf_counter()
-        self._seconds: dict[str, float] = {}
+        self.calls: list[Call] = []
+        self.waiting = Wait()  # for models, and for the client to take what it is sent
+        self.seconds: dict[str, float] = {}  # by phase
+        now = time.perf_counter()
+        self.started = now if arrived is None else arrived  # on time.perf_counter
+        self.created = time.time() - (now - self.started)
 
     @property
     def elapsed(self) -> float:
-        return time.perf_counter() - self._started
+        return time.perf_counter() - self.started
+
+    @property
+    def error_class(self) -> str:
+        """What went wrong, without the words, which may quote a request; empty where nothing did."""
+        return self.error.partition(":")[0]
+
+    def call(self, arm: AskedArm, *, is_draft: bool = False) -> Call:
+        """The arm is about to be asked."""
+        call = Call(arm.label, arm.model, arm.backend.address, local=arm.local, is_draft=is_draft)
+        self.calls.append(call)
+        return call
 
     def mark(self, phase: str, since: float = 0.0) -> None:
         """Note how long a phase took, from `since` seconds after the start until now; the first mark stays."""
-        self._seconds.setdefault(phase, round(self.elapsed - since, 6))
+        self.seconds.setdefault(phase, round(self.elapsed - since, 6))
+
+    def end(self) -> None:
+        """Nothing more happens to the turn. What was not waiting is `overhead`, the gateway's own part."""
+        self.mark("total")
+        self.seconds["overhead"] = round(max(0.0, self.seconds["total"] - self.waiting.seconds), 6)
 
     def trace(self) -> Trace:
-        self.mark("total")
         request = self.ask.request
         return Trace(
             id=self.id,
-            created=self._created,
+            created=self.created,
             conversation=self.ask.conversation,
             request=request,
             state=self.state,
@@ -95,7 +119,7 @@ class Turn:
             served=self.served,
             note=self.note,
             usage=self.usage,
-            seconds=self._seconds,
+            seconds=self.seconds,
             model=self.model,
             wire=self.ask.wire,
             wire_id=self.ask.wire_id or self.wire_id,

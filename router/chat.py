@@ -112,6 +112,12 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt_tokens_details: dict[str, Any] | None = None
     completion_tokens_details: dict[str, Any] | None = None
 
+    @property
+    def cached_tokens(self) -> int:
+        """Prompt tokens that were found in a cache; 0 where the backend does not tell."""
+        told = (self.prompt_tokens_details or {}).get("cached_tokens")
+        return told if isinstance(told, int) else 0
+
 
 class TokenLogprob(msgspec.Struct, frozen=True, omit_defaults=True):
     """One generated token as OpenAI's `logprobs.content` lists it; natural logarithm."""

@@ -36,7 +36,7 @@ def _commands(group: Any, before: str = "") -> dict[str, click.Command]:
 
 
 COMMANDS = _commands(typer.main.get_command(cli.app))
-SECTIONS = ("gateway", "student", "teacher", "router", "night")
+SECTIONS = ("gateway", "student", "teacher", "router", "night", "telemetry")
 
 _ROUTE = re.compile(r'^@(get|post|put|patch|delete|asgi)\(\s*"(/[^"]*)"', re.MULTILINE)
 _INNER_ROUTE = re.compile(_ROUTE.pattern.replace("^@", r"^\s+@"), re.MULTILINE)

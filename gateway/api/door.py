@@ -26,7 +26,7 @@ class Door:
     """An ASGI app in front of another. A browser sends Origin with what a page does; a rebound name shows in Host.
 
     `origins` are those whose pages may come in; `keyed` says whether clients must show a key: then they may come under
-    any name of the machine. Both are asked at each request.
+    any name of the machine. Both are asked at each request. `refused` hears of those that may not come in.
     """
 
     def __init__(
@@ -34,8 +34,10 @@ class Door:
         app: ASGIApp,
         origins: Callable[[], Collection[str]] = lambda: (),
         keyed: Callable[[], bool] = lambda: False,
+        refused: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._app = app
+        self._refused = refused
         self._origins = origins
         self._keyed = keyed
 
@@ -46,7 +48,9 @@ class Door:
         origin = header(scope, b"origin")
         reason = self._refusal(scope, origin)
         if reason:
-            await send_error(send, OriginRefused(reason), form=form_of(scope["path"]))
+            error = OriginRefused(reason)
+            self._refused(error)
+            await send_error(send, error, form=form_of(scope["path"]))
         elif not origin or scope["path"].startswith(
             _ADMIN
         ):  # what pages are told nothing about, browsers keep from them

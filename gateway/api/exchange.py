@@ -7,7 +7,8 @@ Knows nothing of how a wire words things, of who answers or why.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -17,8 +18,10 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.api.replies import (
     ClientGone,
+    decoded,
+    header,
     named_conversation,
-    read_json,
+    read_body,
     send_error,
     send_json,
     skip,
@@ -31,8 +34,9 @@ from gateway.keys import Client, Rights
 from gateway.limits import deadline_in
 from gateway.reply import Live, Whole
 from gateway.service import Gateway
-from gateway.stream import events_of
+from gateway.stream import Event, events_of
 from gateway.turn import Ask, Turn, conversation_of
+from router.chat import InvalidRequest
 
 _log = structlog.get_logger("exchange")
 _STREAM_HEADERS = [
@@ -47,6 +51,7 @@ Headers = list[tuple[bytes, bytes]]
 async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request, whatever happens."""
     gateway: Gateway = scope["litestar_app"].state.gateway
+    turn: Turn | None = None
     streamed: _Streamed | None = None
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
@@ -54,9 +59,10 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
         async with entered(gateway, scope, receive) as client:
             deadline = deadline_in(gateway.settings.gateway.max_seconds)
             async with gateway.under_way.until(deadline):
-                raw, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
-            asked, reply = wire.read(body)
-            turn = Turn(_ask(scope, gateway, wire, asked, reply, len(raw), client, deadline))
+                raw = await read_body(receive, gateway.settings.gateway.max_body_bytes)
+            arrived = time.perf_counter()
+            asked, reply = wire.read(decoded(scope, raw))
+            turn = Turn(_ask(scope, gateway, wire, asked, reply, len(raw), client, deadline), arrived)
             async with while_connected(receive):
                 if turn.ask.streamed:
                     streamed = _Streamed(wire, turn, reply, asked.notes, send, gateway)
@@ -66,8 +72,11 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
     except ClientGone:
         return
     except Exception as error:  # noqa: BLE001 - the edge of a request: what nobody expected is logged, and told as a 500
+        gateway.metrics.refused(error)
         if streamed is not None:
             await streamed.fail(error)
+        elif turn is not None:
+            await send_error(send, error, _headers(turn, asked.notes), form=wire.error, trace=turn.id)
         else:
             await send_error(send, error, form=wire.error)
 
@@ -108,6 +117,7 @@ def _ask(
         rights=_rights(scope, client),
         deadline=deadline,
         may_repeat=wants_cache(scope, client.cache),
+        traceparent=header(scope, b"traceparent"),
     )
 
 
@@ -129,13 +139,11 @@ def _headers(turn: Turn, notes: Mapping[str, str], *, pending: bool = False) -> 
 
 
 async def _whole(wire: Wire, turn: Turn, reply: Reply, notes: Mapping[str, str], send: Send, gateway: Gateway) -> None:
-    try:
-        async with gateway.cascade.answer(turn) as answer:
-            assert isinstance(answer, Whole)
-            body = reply.whole(answer.response, answer.body)
+    async with gateway.cascade.answer(turn) as answer:
+        assert isinstance(answer, Whole)
+        body = reply.whole(answer.response, answer.body)
+        with turn.waiting:
             await send_json(send, 200, body, _headers(turn, notes))
-    except GatewayError as error:
-        await send_error(send, error, _headers(turn, notes), form=wire.error)
 
 
 @asynccontextmanager
@@ -189,9 +197,9 @@ class _Streamed:
             async with self._gateway.cascade.answer(self._turn) as answer:
                 if isinstance(answer, Live):
                     async for batch in answer.batches:
-                        await self._send(self._reply.events(batch, self._extra()))
+                        await self._pass_on(batch)
                 else:
-                    await self._send(self._reply.events(events_of(answer.response), self._extra()))
+                    await self._pass_on(events_of(answer.response))
         finally:
             pulse.cancel()
         await self._to_client({"type": "http.response.body", "body": b"", "more_body": False})
@@ -200,9 +208,14 @@ class _Streamed:
         """Tell an error: with its status while that is open, as an event of the stream afterwards."""
         if not self._opened:
             self._opened = True
-            await send_error(self._to_client, error, _headers(self._turn, self._notes), form=self._wire.error)
+            headers = _headers(self._turn, self._notes)
+            await send_error(self._to_client, error, headers, form=self._wire.error, trace=self._turn.id)
             return
-        _log.warning("stream broken off", error=str(error), trace=self._turn.id)
+        if isinstance(error, GatewayError | InvalidRequest):
+            # without its words: they may be those of a model's server, and quote the request
+            _log.warning("stream broken off", error=type(error).__name__, trace=self._turn.id)
+        else:
+            _log.error("unexpected", exc_info=error, trace=self._turn.id)
         status, body, _ = http_answer(error)
         event = self._reply.broken(self._wire.error(status, body))
         async with self._lock:
@@ -214,6 +227,11 @@ class _Streamed:
             return {}
         decision = self._turn.decision
         return {"nightschool": {"served_by": decision.arm, "reason": decision.reason, "trace": self._turn.id}}
+
+    async def _pass_on(self, batch: Sequence[Event]) -> None:
+        data = self._reply.events(batch, self._extra())
+        with self._turn.waiting:
+            await self._send(data)
 
     async def _send(self, data: bytes) -> None:
         if not data:

@@ -1,4 +1,4 @@
-"""GET /v1/models, /v1/traces/{id} and /health."""
+"""GET /v1/models, /v1/traces/{id}, /health and /metrics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 
 from gateway.errors import NotFound, Unauthorized
+from gateway.metrics import CONTENT_TYPE
 from gateway.service import Gateway
 
 
@@ -49,4 +50,11 @@ async def health(request: Request[Any, Any, Any], state: State) -> Response[dict
     return Response({"status": word, **gateway.status()}, status_code=status)
 
 
-ROUTES = [models, model, trace, health]
+@get("/metrics")
+async def metrics(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+    gateway: Gateway = state.gateway
+    gateway.admission.client(request.scope)
+    return Response(gateway.metrics.page(), media_type=CONTENT_TYPE)
+
+
+ROUTES = [models, model, trace, health, metrics]

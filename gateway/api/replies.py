@@ -64,16 +64,22 @@ def wants_cache(scope: Scope, otherwise: bool) -> bool:
 
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[bytes, Any]:
     """The request's bytes and the JSON in them. Raises UnsupportedMedia, TooLarge, NotJson or ClientGone."""
-    body = await _read(receive, limit)
+    body = await read_body(receive, limit)
+    return body, decoded(scope, body)
+
+
+def decoded(scope: Scope, body: bytes) -> Any:
+    """The JSON in a request's body. Raises UnsupportedMedia or NotJson."""
     if header(scope, b"content-type").partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMedia
     try:
-        return body, msgspec.json.decode(body)
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(f"The request body is not valid JSON: {error}") from error
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The request's bytes. Raises TooLarge or ClientGone."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -111,12 +117,17 @@ async def send_json(send: Send, status: int, body: bytes, headers: list[tuple[by
 
 
 async def send_error(
-    send: Send, error: Exception, headers: list[tuple[bytes, bytes]] | None = None, form: ErrorForm = openai_form
+    send: Send,
+    error: Exception,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    form: ErrorForm = openai_form,
+    trace: str = "",
 ) -> None:
-    """Any error in the form of the client's wire; what nobody expected is logged with its traceback."""
+    """Any error in the form of the client's wire; what nobody expected is logged with its traceback, and with the name
+    of its trace if it has one."""
     status, body, retry = http_answer(error)
     body = form(status, body)
     if not isinstance(error, GatewayError | InvalidRequest):
-        _log.error("unexpected", exc_info=error)
+        _log.error("unexpected", exc_info=error, **({"trace": trace} if trace else {}))
     more = [(b"retry-after", whole_seconds(retry).encode())] if retry is not None else []
     await send_json(send, status, msgspec.json.encode(body), [*(headers or []), *more])

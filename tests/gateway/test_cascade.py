@@ -87,7 +87,7 @@ def test_the_trace_of_a_students_answer_holds_what_it_was_made_of(gateway: Runni
     assert trace["served"] == {"prompt": [1, 2, 3], "completion": [0, 1]}
     assert trace["draft"]["logprobs"]
     assert trace["decision"]["scores"]["confidence"] == pytest.approx(0.99, abs=0.01)
-    assert set(trace["seconds"]) == {"draft", "first_byte", "total"}
+    assert set(trace["seconds"]) == {"draft", "first_byte", "total", "overhead"}
 
 
 def test_a_request_that_forbids_it_is_not_traced(gateway: Running) -> None:

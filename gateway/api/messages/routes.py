@@ -87,4 +87,5 @@ async def count_tokens(scope: Scope, receive: Receive, send: Send) -> None:
     except ClientGone:
         return
     except Exception as error:  # noqa: BLE001 - the edge of a request, as in exchange
+        gateway.metrics.refused(error)
         await send_error(send, error, form=anthropic_form)

@@ -14,7 +14,7 @@ from litestar import Request, Response, asgi, delete, get
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.api.exchange import exchange
-from gateway.api.replies import named_conversation, read_json, send_error, send_json, wants_no_trace
+from gateway.api.replies import ClientGone, named_conversation, read_json, send_error, send_json, wants_no_trace
 from gateway.api.responses.compact import CompactWire
 from gateway.api.responses.reply import ResponsesReply, Visit
 from gateway.api.responses.request import Read, read_request
@@ -70,7 +70,10 @@ async def input_tokens(scope: Scope, receive: Receive, send: Send) -> None:
         counted = await count(request, gateway.arms)
         told = {"object": "response.input_tokens", "input_tokens": counted.tokens}
         await send_json(send, 200, msgspec.json.encode(told), [] if counted.exact else [_ESTIMATED])
+    except ClientGone:
+        return
     except Exception as error:  # noqa: BLE001 - the edge of a request, as in `exchange`
+        gateway.metrics.refused(error)
         await send_error(send, error)
 
 
