@@ -22,11 +22,13 @@ from gateway.api.completions import completions
 from gateway.api.door import Door
 from gateway.api.forms import form_of
 from gateway.api.messages.routes import count_tokens, messages
+from gateway.api.openapi import openapi
 from gateway.api.plain import ROUTES as PLAIN
 from gateway.api.replies import whole_seconds
 from gateway.api.responses.routes import ROUTES as RESPONSES
 from gateway.api.responses.stored import ResponseStore
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
+from gateway.openfiles import allow_many
 from gateway.ports import check_port
 from gateway.service import Gateway
 from gateway.settings import GatewaySettings
@@ -40,7 +42,7 @@ _DRAIN_SECONDS = 10.0
 def create_app(gateway: Gateway) -> ASGIApp:
     """The app of a gateway, which is started and stopped by somebody else."""
     app = Litestar(
-        route_handlers=[chat_completions, completions, messages, count_tokens, *RESPONSES, *PLAIN, admin.routes()],
+        route_handlers=[chat_completions, completions, messages, count_tokens, *RESPONSES, *PLAIN, openapi, admin.routes()],
         exception_handlers={Exception: _reply},
         openapi_config=None,
         request_max_body_size=gateway.settings.gateway.max_body_bytes,
@@ -72,6 +74,7 @@ async def serve(gateway: Gateway, announce: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT, then let open requests end. Raises StartError, such as for a port that is taken."""
     settings = gateway.settings.gateway
     run = _uvicorn if settings.server == "uvicorn" else _granian
+    allow_many()
     try:
         check_port(settings.host, settings.port)
         await gateway.start()
