@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -19,7 +20,7 @@ _CLIENTS = 50
 _SECONDS = 10
 _EVENT = encode_event({"id": "c", "choices": [{"index": 0, "delta": {"content": "x" * 16_000}}]})
 _FLOOD = Act(raw=[_EVENT] * 20_000)  # 320 MB for each client
-_EACH = 2_000_000  # bytes a client that reads nothing may cost: what is under way between two sockets
+_EACH = 12_000_000  # bytes a client may cost: a system takes 4 MB or so to send, and their text is kept for the trace
 _MB = 2**20
 
 
@@ -56,18 +57,20 @@ async def test_slow_readers_cost_no_memory_and_no_time(
 ) -> None:
     memory = [resident(flooded.process.pid)]
     clients = [asyncio.create_task(_slow(flooded)) for _ in range(_CLIENTS)]
-    slowest = 0.0
+    seconds = []
     while not all(client.done() for client in clients):
         start = time.monotonic()
         status, _, answer = await asyncio.to_thread(flooded.chat, "Hi", "student")
-        slowest = max(slowest, time.monotonic() - start)
+        seconds.append(time.monotonic() - start)
         assert (status, answer["choices"][0]["message"]["content"]) == (200, "student")
         memory.append(await asyncio.to_thread(resident, flooded.process.pid))
         await asyncio.sleep(0.2)
     assert [client.result() for client in clients] == [_SECONDS] * _CLIENTS
     record_property("megabytes", [round(size / _MB) for size in memory])
-    record_property("slowest_of_the_others", slowest)
+    record_property("seconds_of_the_others", [round(second, 2) for second in seconds])
     assert max(memory) - memory[0] < _CLIENTS * _EACH
-    assert memory[-1] - memory[len(memory) // 2] < _CLIENTS * _EACH / 10  # it does not creep
-    assert slowest < 2
+    settled = memory[len(memory) // 2 : -3]
+    assert max(settled) - min(settled) < 10 * _MB  # it does not creep
+    assert statistics.median(seconds) < 0.5
+    assert max(seconds) < 5
     await asyncio.to_thread(flooded.wait, lambda health: health["teacher"]["in_flight"] == 0)
