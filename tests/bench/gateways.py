@@ -104,7 +104,7 @@ def field_of(options: Options, pieces: int = 1) -> Iterator[Field]:
             try:
                 found.targets[name] = stack.enter_context(start())
             except NotStarted as error:
-                found.missing[name] = str(error)
+                found.missing[name] = str(error)[-300:]
         yield found
 
 
@@ -172,6 +172,7 @@ def _litellm(given: Path | None, upstream: int, work: Path) -> Iterator[Target]:
     written.write_bytes(msgspec.json.encode(settings))  # JSON is YAML
     variables = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION", "LITELLM_TELEMETRY": "False"}
     variables["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # its table of prices comes from its own files
+    variables["LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"] = "true"  # no keys, as with the others
     told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, env=variables).stdout
     version = next((line for line in told.splitlines() if "Version" in line), "").rpartition(" ")[2]
     options = ["--host", "127.0.0.1", "--port", str(port), "--num_workers", "1", "--telemetry", "False"]
