@@ -8,7 +8,7 @@ export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-all check fix bench soak
+.PHONY: help install demo serve test test-all check fix bench soak faults fuzz
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ bench: $(READY) ## The benchmarks as JSON lines; one of them with ONLY=name
 
 soak: $(READY) ## Ten minutes of everything at once; another length with SECONDS=n
 	$(BIN)/python -m tests.bench ONLY=soak $(if $(SECONDS),SECONDS=$(SECONDS))
+
+faults: $(READY) ## Meet every fault of a model's server on every wire; writes the tables of docs/faults.md
+	$(BIN)/python -m tests.faults
 
 $(READY): pyproject.toml uv.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -23,11 +23,13 @@ from gateway.api.embeddings import embeddings
 from gateway.api.exit import Exit
 from gateway.api.forms import form_of
 from gateway.api.messages.routes import count_tokens, messages
+from gateway.api.openapi import openapi
 from gateway.api.plain import ROUTES as PLAIN
 from gateway.api.replies import whole_seconds
 from gateway.api.responses.routes import ROUTES as RESPONSES
 from gateway.api.responses.stored import ResponseStore
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
+from gateway.openfiles import allow_many
 from gateway.ports import check_port
 from gateway.servers import HttpServer, server_for
 from gateway.service import Gateway
@@ -43,7 +45,7 @@ _ADMIN_BODY_BYTES = 32 * 1024 * 1024
 def create_app(gateway: Gateway) -> ASGIApp:
     """The app of a gateway, which is started and stopped by somebody else."""
     app = Litestar(
-        route_handlers=[*_ROUTES, *RESPONSES, *PLAIN, admin.routes()],
+        route_handlers=[*_ROUTES, *RESPONSES, *PLAIN, openapi, admin.routes()],
         exception_handlers={Exception: _reply},
         openapi_config=None,
         request_max_body_size=_ADMIN_BODY_BYTES,  # where Litestar reads them; the wires keep gateway.max_body_bytes
@@ -82,6 +84,7 @@ def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 async def serve(gateway: Gateway, announce: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT, then let open requests end. Raises StartError, such as for a port that is taken."""
     settings = gateway.settings.gateway
+    allow_many()
     try:
         check_port(settings.host, settings.port)
         await gateway.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable
 
@@ -27,10 +28,12 @@ class Leases:
         self._clock = clock
         self._leases: dict[str, Lease] = {}
 
-    def grant(self, size: int, seconds: float) -> Lease:
+    def promise(self, size: int, seconds: float) -> Lease:
+        """Bytes that are nobody else's from now on, while models still make room. They are lent, and the seconds run,
+        from the first `renew` on."""
         if size <= 0 or not 0 < seconds <= 3600:
             raise InvalidRequest("'bytes' must be above 0 and 'seconds' above 0 and at most 3600.")
-        lease = Lease(secrets.token_hex(8), size, seconds, self._clock() + seconds)
+        lease = Lease(secrets.token_hex(8), size, seconds, math.inf)
         self._leases[lease.id] = lease
         return lease
 

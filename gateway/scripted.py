@@ -6,7 +6,8 @@ misbehave at the level of bytes. It takes any POST to /v1/chat/completions or /v
 GET /health is 200, and the adapter calls say yes.
 Every request it got is kept in `seen`, with the moment its connection closed early. It knows no language.
 
-As a process: `python -m gateway.scripted (--port N | --socket PATH) [--text TEXT] [--pieces N] [--delay SECONDS]`.
+As a process: `python -m gateway.scripted (--port N | --socket PATH) [--text TEXT | --echo] [--pieces N]
+[--delay SECONDS] [--pause SECONDS]`.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ from router.chat import (
 
 class Act(msgspec.Struct, frozen=True):
     """One answer. `calls` are (name, arguments as JSON text) pairs, `logprob` that of every token, None: not given;
-    `thoughts` come before the text.
+    `thoughts` come before the text. With `echo` the text is that of the request's last message.
 
     Faults: `status` other than 200 with `body`; `delay` seconds before the first byte; `hang`: never answer;
     `cut`: close after so many bytes of the body; `stall`: fall silent after so many bytes; `raw`: these bytes as the
-    body of a 200; `drop`: close at once. `pause` is the time between two events of a stream.
+    body of a 200, a list of them one after the other; `drop`: close at once. `pause` is the time between two events of
+    a stream.
     """
 
     text: str = ""
+    echo: bool = False
     thoughts: str = ""
     calls: list[tuple[str, str]] = []
     logprob: float | None = -0.01
@@ -55,7 +58,7 @@ class Act(msgspec.Struct, frozen=True):
     drop: bool = False
     cut: int | None = None
     stall: int | None = None
-    raw: bytes | None = None
+    raw: bytes | list[bytes] | None = None
     pieces: int = 1  # the text of a stream is cut into so many events
 
 
@@ -153,7 +156,7 @@ class ScriptedServer:
         work = asyncio.ensure_future(answer)
         while not work.done():
             await asyncio.wait([work], timeout=0.02)
-            if reader.at_eof() and not work.done():
+            if (reader.at_eof() or reader.exception()) and not work.done():  # closed, or reset
                 seen.gone = True
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
@@ -170,10 +173,9 @@ class ScriptedServer:
         if act.status != 200:
             writer.write(_response(act.status, act.body, act.headers))
         elif seen.body.get("stream"):
-            return await self._stream(act, seen.body, writer)
+            return await self._stream(act, seen, writer)
         else:
-            answer = _embeddings(seen.body) if seen.path.endswith("/embeddings") else self._response(act, seen.body)
-            content = act.raw if act.raw is not None else msgspec.json.encode(answer)
+            content = b"".join(self._body(act, seen))
             head = _response(200, b"", length=len(content))
             if act.cut is not None or act.stall is not None:
                 writer.write(head + content[: act.cut if act.cut is not None else act.stall])
@@ -182,10 +184,10 @@ class ScriptedServer:
         await writer.drain()
         return True
 
-    async def _stream(self, act: Act, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+    async def _stream(self, act: Act, seen: Seen, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         left = act.cut if act.cut is not None else act.stall
-        for event in [act.raw] if act.raw is not None else self._events(act, body):
+        for event in self._body(act, seen):
             part = event if left is None else event[:left]
             if part:
                 writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
@@ -198,6 +200,17 @@ class ScriptedServer:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
+
+    def _body(self, act: Act, seen: Seen) -> list[bytes]:
+        """What is sent, in the pieces it is sent in."""
+        body = seen.body
+        if act.raw is not None:
+            return act.raw if isinstance(act.raw, list) else [act.raw]
+        if seen.path.endswith("/embeddings"):
+            return [msgspec.json.encode(_embeddings(body))]
+        if act.echo:
+            act = msgspec.structs.replace(act, text=str(body["messages"][-1]["content"]))
+        return self._events(act, body) if body.get("stream") else [msgspec.json.encode(self._response(act, body))]
 
     async def _end_early(self, act: Act, writer: asyncio.StreamWriter) -> bool:
         await writer.drain()
@@ -271,10 +284,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--text", default="Hello.")
     parser.add_argument("--pieces", type=int, default=1)
+    parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("--echo", action="store_true")
     chosen = parser.parse_args(arguments)
 
     async def run() -> None:
-        server = ScriptedServer(Act(text=chosen.text, pieces=chosen.pieces, delay=chosen.delay))
+        act = Act(chosen.text, chosen.echo, pieces=chosen.pieces, delay=chosen.delay, pause=chosen.pause)
+        server = ScriptedServer(act)
         await server.start(chosen.port, chosen.socket)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()

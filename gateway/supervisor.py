@@ -134,6 +134,7 @@ class LocalProcess:
 
     async def stop(self) -> None:
         """End the process, gently first; the next `want` starts it again."""
+        self._up = False  # from here on nobody is sent to it
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -160,6 +161,8 @@ class LocalProcess:
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         pause = 0.0
+        if self._process is not None:
+            await self._process.wait()  # one that is being stopped has its memory until it is gone
         while True:
             await asyncio.sleep(pause)
             process = await self._spawn()

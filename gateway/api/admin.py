@@ -71,9 +71,13 @@ async def roll_back(state: State) -> dict[str, Any]:
 @post("/lease")
 async def lend(state: State, data: Wish) -> dict[str, Any]:
     gateway: Gateway = state.gateway
-    lease = gateway.leases.grant(data.bytes, data.seconds)
-    await gateway.supervisor.room.give_way()
-    return _told(lease)
+    lease = gateway.leases.promise(data.bytes, data.seconds)
+    try:
+        await gateway.supervisor.room.give_way()
+    except BaseException:
+        gateway.leases.end(lease.id)
+        raise
+    return _told(gateway.leases.renew(lease.id))
 
 
 @post("/lease/{lease_id:str}")

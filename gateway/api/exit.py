@@ -12,7 +12,7 @@ from gateway.api.replies import send_error, skip
 from gateway.errors import ShuttingDown
 from gateway.underway import UnderWay
 
-_HEALTH = "/health"  # tells load balancers that no more is taken
+_OPEN = ("/health", "/metrics")  # for those who watch: load balancers see that no more is taken
 _READ_BYTES = 32 * 1024 * 1024  # of a body that nobody wants
 
 
@@ -24,7 +24,7 @@ class Exit:
         self._under_way = under_way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] == _HEALTH:  # type: ignore[comparison-overlap]  # as in Door
+        if scope["type"] == "lifespan" or scope["path"] in _OPEN:  # type: ignore[comparison-overlap]  # as in Door
             await self._app(scope, receive, send)
             return
         try:

@@ -1,4 +1,4 @@
-"""What a benchmark run may be told: words of the form NAME=value, and two paths that may come from the environment."""
+"""What a benchmark run may be told: words of the form NAME=value, and paths of peers that may come from the environment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_PATHS = {  # of peers; they may come from the environment
+    "SMOLLM2_GGUF": "gguf",
+    "LLAMA_SERVER": "llama_server",
+    "NGINX": "nginx",
+    "PORTKEY": "portkey",
+    "LITELLM": "litellm",
+}
 
 
 class OptionError(ValueError):
@@ -18,7 +26,8 @@ class Options:
 
     `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many the
     grammar benchmark samples, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server`
-    are for llama.cpp. `adapter` is the folder of the one that the window benchmark examines.
+    are for llama.cpp. `adapter` is the folder of the one that the window benchmark examines. `nginx`, `portkey` and
+    `litellm` are the gateways that ours is compared with: two programs, and the start-server.js of Portkey's package.
     """
 
     only: tuple[str, ...] = ()
@@ -30,14 +39,16 @@ class Options:
     gguf: Path | None = None
     llama_server: Path | None = None
     adapter: Path | None = None
+    nginx: Path | None = None
+    portkey: Path | None = None
+    litellm: Path | None = None
 
 
 def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Options:
     """Raises OptionError naming the word that is not understood. A value left empty counts as not given."""
     environment = os.environ if environment is None else environment
     found = {
-        "SMOLLM2_GGUF": environment.get("SMOLLM2_GGUF", ""),
-        "LLAMA_SERVER": environment.get("LLAMA_SERVER", ""),
+        **{name: environment.get(name, "") for name in _PATHS},
         "ADAPTER": "",
         "ONLY": "",
         "SIZE": "full",
@@ -62,9 +73,8 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
             seconds=float(found["SECONDS"]),
             calls=int(found["CALLS"]),
             threads=int(found["THREADS"]),
-            gguf=Path(found["SMOLLM2_GGUF"]) if found["SMOLLM2_GGUF"] else None,
-            llama_server=Path(found["LLAMA_SERVER"]) if found["LLAMA_SERVER"] else None,
             adapter=Path(found["ADAPTER"]) if found["ADAPTER"] else None,
+            **{field: Path(found[name]) for name, field in _PATHS.items() if found[name]},
         )
     except ValueError as error:
         raise OptionError(f"not a number: {error}") from error

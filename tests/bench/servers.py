@@ -122,23 +122,30 @@ def llama_version(binary: Path) -> str:
 @contextmanager
 def _running(command: list[str], port_option: str, variables: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running([*command, port_option, str(port)], variables, f"{url}/health") as pid:
+        yield url, pid
+
+
+@contextmanager
+def running(command: Sequence[str], variables: Mapping[str, str], ready: str) -> Iterator[int]:
+    """A process while the block lasts, entered once the URL `ready` answers with 200; its id. Raises NotStarted."""
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen([*command, port_option, str(port)], env=dict(variables), stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=dict(variables), stdout=log, stderr=log)
         try:
-            url = f"http://127.0.0.1:{port}"
-            if not _comes_up(process, url):
+            if not _comes_up(process, ready):
                 log.seek(0)
                 raise NotStarted(f"{command[0]} did not start: {log.read()[-2000:]}")
-            yield url, process.pid
+            yield process.pid
         finally:
             _end(process)
 
 
-def _comes_up(process: subprocess.Popen[bytes], url: str) -> bool:
+def _comes_up(process: subprocess.Popen[bytes], ready: str) -> bool:
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urllib.request.urlopen(url + "/health", timeout=10) as reply:
+            with urllib.request.urlopen(ready, timeout=10) as reply:
                 if reply.status == 200:
                     return True
         except (OSError, urllib.error.URLError):  # not there yet, or still loading

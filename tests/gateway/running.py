@@ -201,6 +201,8 @@ class Script:
     async def _end(self) -> None:
         await self.server.stop()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if others:
+            await asyncio.wait(others, timeout=1.0)  # most end by themselves, their connections being gone
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)

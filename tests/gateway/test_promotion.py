@@ -99,9 +99,12 @@ def test_leases_are_granted_renewed_and_given_back(school: tuple[Running, Script
 def test_a_lease_that_is_not_renewed_ends() -> None:
     now = 0.0
     leases = Leases(lambda: now)
-    leases.grant(10, 5)
-    kept = leases.grant(20, 5)
-    now = 4.0
+    lost, kept = leases.promise(10, 5), leases.promise(20, 5)
+    now = 100.0  # while models made room
+    assert leases.held() == 30
+    leases.renew(lost.id)
     leases.renew(kept.id)
-    now = 6.0
+    now = 104.0
+    leases.renew(kept.id)
+    now = 106.0
     assert leases.held() == 20

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from distill.trace import Trace
@@ -162,3 +163,31 @@ async def test_sigterm_of_the_gateway_ends_its_children(tmp_path: Path) -> None:
             health = await asyncio.to_thread(gateway.wait, lambda health: health["processes"]["teacher"]["ready"])
         assert gateway.process.returncode == 0, gateway.log.read_text()
         assert await gone(health["processes"]["teacher"]["pid"])
+
+
+_ENDS_SLOWLY = (
+    "import signal, sys, time; from gateway import scripted;"
+    "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit()));"
+    "scripted.main(sys.argv[1:])"
+)
+
+
+async def test_a_process_that_is_wanted_while_it_ends_is_not_there_twice(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    settings = scripted(tmp_path)
+    command = [sys.executable, "-c", _ENDS_SLOWLY, *settings.command[3:]]
+    process = supervisor.add(msgspec.structs.replace(settings, command=command))
+    await process.ensure()
+    first = process.pid
+    assert first is not None
+    stopping = asyncio.create_task(process.stop())
+    await asyncio.sleep(0.1)
+    assert process.generation == 0  # it takes on nothing any more
+    process.want()
+    while process.pid == first:
+        await asyncio.sleep(0.01)
+    assert await gone(first, 0.1)
+    await stopping
+    await asyncio.wait_for(process.ensure(), 10)
+    assert process.pid != first
