@@ -8,7 +8,8 @@ orders in it say, and answers from the conversation alone:
     recall                       the answer quotes all results of the conversation, not only those since this message
 
 The answer quotes the tools' results in their order, joined with " | ". A conversation in which a call has no result,
-or a result no call, is refused with 400, as a vendor's endpoint does. It knows no language and no tool.
+or a result no call, is refused with 400, as a vendor's endpoint does; without tools nothing is called, since agents ask
+for titles and summaries of the same words. It knows no language and no tool.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def obey(body: dict[str, Any]) -> Act:
         return Act(
             status=400, body=msgspec.json.encode({"error": {"message": problem, "type": "invalid_request_error"}})
         )
-    at, orders = _last_orders(messages)
+    at, orders = _last_orders(messages if body.get("tools") else [])
     since = messages[at + 1 :]
     done = sum(bool(message.get("tool_calls")) for message in since)
     if done < len(orders.steps):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.agent import Place
 from tests.clients.loop import ARMS, Loop
 from tests.gateway.running import Running, Script
 
@@ -34,3 +35,8 @@ def gateway(student: Script, teacher: Script, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(params=sorted(ARMS))
 def loop(request: pytest.FixtureRequest, gateway: Running, student: Script, teacher: Script) -> Loop:
     return Loop(gateway, student, teacher, request.param)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.scripted import Act
 from gateway.scripted_loop import IDLE, obey
 
 READ_A, READ_B = ("read", '{"path": "a"}'), ("read", '{"path": "b"}')
@@ -51,8 +52,12 @@ ANSWERED = [*AFTER_TWO, {"role": "assistant", "content": "A | B | A again"}]
     ],
 )
 def test_it_does_what_the_conversation_says(messages: list[Any], asked: list[Any], text: str) -> None:
-    act = obey({"messages": messages})
+    act = obey({"messages": messages, "tools": [{}]})
     assert (act.status, act.calls, act.text) == (200, asked, text)
+
+
+def test_it_calls_nothing_where_no_tools_are() -> None:
+    assert obey({"messages": [ORDERS]}) == Act(text=IDLE, pieces=3)
 
 
 @pytest.mark.parametrize(
