@@ -3,12 +3,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+CLIENTS := .clients
 
 export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-all check fix bench soak faults fuzz
+.PHONY: help install demo serve test test-all clients check fix bench soak faults fuzz
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -22,10 +23,13 @@ serve: $(READY) ## The gateway with the embedded student and the stand-in teache
 	$(BIN)/nightschool serve --profile embedded
 
 test: $(READY) ## The tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not clients"
 
-test-all: $(READY) ## All tests
-	$(BIN)/python -m pytest
+test-all: $(READY) ## All tests but those of `make clients`
+	$(BIN)/python -m pytest -m "not clients"
+
+clients: $(READY) $(CLIENTS)/.ready ## Aider, Claude Code, Codex and OpenCode through a session each; fetches them (2 GB)
+	$(BIN)/python -m pytest -m clients tests/clients
 
 check: $(READY) ## Lint, format, types, import directions, documentation
 	$(BIN)/ruff check .
@@ -46,6 +50,15 @@ soak: $(READY) ## Ten minutes of everything at once; another length with SECONDS
 
 faults: $(READY) ## Meet every fault of a model's server on every wire; writes the tables of docs/faults.md
 	$(BIN)/python -m tests.faults
+
+$(CLIENTS)/.ready: tests/clients/agents/aider.txt tests/clients/agents/package.json | $(READY)
+	@command -v npm >/dev/null || { echo "make clients needs npm, which comes with Node 20 or newer"; exit 1; }
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CLIENTS)/aider
+	$(BIN)/uv pip install --quiet --python $(CLIENTS)/aider/bin/python --requirement tests/clients/agents/aider.txt
+	mkdir -p $(CLIENTS)/npm
+	cp tests/clients/agents/package.json $(CLIENTS)/npm/
+	npm install --prefix $(CLIENTS)/npm --no-package-lock --no-audit --no-fund
+	touch $@
 
 $(READY): pyproject.toml uv.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -10,6 +10,7 @@ GatewayError
 ├── ShuttingDown             the gateway is about to end
 ├── MayNotLeave              only a model on another machine could answer, and the client's key forbids that
 ├── PreviousResponseNotFound a chain of responses whose beginning is not kept (any more)
+├── NoThreads                a client of the Messages API wants its conversation to be kept here
 ├── Conflict                 an admin call that does not fit the present state
 ├── MemoryLeased             the memory an engine needs is lent to the night
 ├── NoRoom                   another model needs the memory and has not become idle
@@ -82,6 +83,10 @@ class UnknownModel(GatewayError):
 
 class PreviousResponseNotFound(GatewayError):
     """The previous response is not kept here."""
+
+
+class NoThreads(GatewayError):
+    """Conversations are not kept here: send all messages each time, without 'thread'."""
 
 
 class MethodNotAllowed(GatewayError):
@@ -158,6 +163,7 @@ TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     InvalidRequest: (400, "invalid_request_error", None),
     NotJson: (400, "invalid_request_error", "invalid_json"),
     PreviousResponseNotFound: (400, "invalid_request_error", "previous_response_not_found"),
+    NoThreads: (400, "invalid_request_error", "thread_unsupported_request"),
     Unauthorized: (401, "authentication_error", "invalid_api_key"),
     OriginRefused: (403, "permission_error", "origin_refused"),
     MayNotLeave: (403, "permission_error", "may_not_leave_machine"),

@@ -2,9 +2,10 @@
 
 Contract: it is an OpenAI-compatible endpoint on a real socket (TCP or Unix), written on bare asyncio so that it can
 misbehave at the level of bytes. It takes any POST to /v1/chat/completions or /v1/embeddings and answers with the next
-`Act` of its script (the last one is repeated); an embedding is the length of its text. GET /v1/models lists one model,
-GET /health is 200, and the adapter calls say yes.
-Every request it got is kept in `seen`, with the moment its connection closed early. It knows no language.
+`Act` of its script (the last one is repeated), or with what a function there makes of the request's body; an embedding is
+the length of its text. GET /v1/models lists one model, GET /health is 200, and the adapter calls say yes. Every request it
+got is kept in `seen`, with the moment its connection closed early. Ids of tool calls count on through a conversation. It
+knows no language.
 
 As a process: `python -m gateway.scripted (--port N | --socket PATH) [--text TEXT | --echo] [--pieces N]
 [--delay SECONDS] [--pause SECONDS]`.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -62,6 +63,10 @@ class Act(msgspec.Struct, frozen=True):
     pieces: int = 1  # the text of a stream is cut into so many events
 
 
+Play = Act | Callable[[dict[str, Any]], Act]
+"""An entry of a script."""
+
+
 class Seen(msgspec.Struct):
     """A request that came in. `gone` is whether the caller closed before the answer was out."""
 
@@ -74,8 +79,8 @@ class Seen(msgspec.Struct):
 class ScriptedServer:
     """Serves a script until `stop`. `port` is known after `start`; with `path` it listens on a Unix socket."""
 
-    def __init__(self, *acts: Act, model: str = "scripted") -> None:
-        self.script: list[Act] = list(acts) or [Act(text="Hello.")]
+    def __init__(self, *acts: Play, model: str = "scripted") -> None:
+        self.script: list[Play] = list(acts) or [Act(text="Hello.")]
         self.model = model
         self.seen: list[Seen] = []
         self.port = 0
@@ -96,7 +101,7 @@ class ScriptedServer:
         """The chat completions among what came in, without the question a gateway asks to learn what this can do."""
         return [seen for seen in self.seen if seen.path.endswith("/chat/completions") and not _is_probe(seen.body)]
 
-    def play(self, *acts: Act) -> None:
+    def play(self, *acts: Play) -> None:
         """A new script from here on."""
         self.script = list(acts)
 
@@ -141,15 +146,16 @@ class ScriptedServer:
         seen = Seen(path, headers, msgspec.json.decode(raw) if raw else {})
         self.seen.append(seen)
         if method == "POST" and path.endswith(("/chat/completions", "/embeddings")):
-            act = Act(text="Hi") if _is_probe(seen.body) else self._next()
+            act = Act(text="Hi") if _is_probe(seen.body) else self._next(seen.body)
             return await self._watched(self._answer(act, seen, writer), reader, seen)
         listed = {"object": "list", "data": [{"id": self.model, "object": "model"}]}
         writer.write(_response(200, msgspec.json.encode(listed)))
         await writer.drain()
         return True
 
-    def _next(self) -> Act:
-        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+    def _next(self, body: dict[str, Any]) -> Act:
+        entry = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return entry if isinstance(entry, Act) else entry(body)
 
     async def _watched(self, answer: Any, reader: asyncio.StreamReader, seen: Seen) -> bool:
         """Run the answer, and note it when the caller goes away meanwhile."""
@@ -230,9 +236,10 @@ class ScriptedServer:
         return [*events[:at], *content, *events[at + 1 : -1], DONE]
 
     def _response(self, act: Act, body: dict[str, Any]) -> ChatResponse:
+        made = sum(len(message.get("tool_calls") or ()) for message in body.get("messages") or ())
         calls = [
             ToolCall(id=f"call_{index}", function=FunctionCall(name=name, arguments=arguments))
-            for index, (name, arguments) in enumerate(act.calls)
+            for index, (name, arguments) in enumerate(act.calls, made)
         ]
         written = act.text + "".join(f'{{"name": "{name}", "arguments": {arguments}}}' for name, arguments in act.calls)
         tokens = [written[at : at + 4] for at in range(0, len(written), 4)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -222,3 +223,14 @@ def test_benchmarks_are_documented() -> None:
 
     names: dict[str, Any] = dict(BENCHES)
     assert rows(page("docs/benchmarks.md")).keys() == names.keys()
+
+
+def test_the_clients_that_were_run_have_the_versions_that_are_installed() -> None:
+    """Whoever takes another version runs it, and says so."""
+    told = part(page("docs/agents.md"), "What was run")
+    fetched = msgspec.json.decode(page("tests/clients/agents/package.json"))["dependencies"]
+    locked = {one["name"]: one["version"] for one in tomllib.loads(page("uv.lock"))["package"]}
+    packages = ("openai", "anthropic", "openai-agents", "pydantic-ai-slim", "langchain", "langchain-openai")
+    aider = page("tests/clients/agents/aider.txt").split()[0].partition("==")[2]
+    for version in (*fetched.values(), *(locked[name] for name in packages), aider):
+        assert version in told

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.scripted import Act, ScriptedServer
+from gateway.scripted import Play, ScriptedServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -169,7 +169,7 @@ class Running:
 class Script:
     """A scripted model server on a thread of its own. Use it as a context."""
 
-    def __init__(self, *acts: Act, model: str = "scripted", port: int = 0) -> None:
+    def __init__(self, *acts: Play, model: str = "scripted", port: int = 0) -> None:
         self.server = ScriptedServer(*acts, model=model)
         self._port = port
         self._loop = asyncio.new_event_loop()
@@ -183,7 +183,7 @@ class Script:
     def asked(self) -> list[Any]:
         return self.server.asked
 
-    def play(self, *acts: Act) -> None:
+    def play(self, *acts: Play) -> None:
         self.server.seen.clear()
         self.server.play(*acts)
 

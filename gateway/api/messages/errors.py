@@ -1,6 +1,7 @@
 """Errors as the Messages API words them.
 
-Owns the types, and the sentences by which Claude Code knows that a prompt is too long. Knows nothing of HTTP.
+Owns the types, and what clients act upon: the sentences by which Claude Code knows that a prompt is too long, and the
+details by which Anthropic's package knows that it has to send whole conversations. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _TYPES = {
     429: "rate_limit_error",
     503: "overloaded_error",
 }
+_DETAILED = ("thread_unsupported_request",)
 # How servers of chat completions say it: the context's size, what the prompt takes, and what the answer would.
 _CONTEXT = re.compile(r"context (?:length|size|window)\D{0,20}(\d+)")
 _INPUT = re.compile(
@@ -33,7 +35,8 @@ def anthropic_form(status: int, body: dict[str, Any]) -> dict[str, Any]:
     message = str(error["message"])
     if kind == "invalid_request_error":
         message = _too_long(message, error["code"]) or message
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": None}
+    details = {"details": {"error_code": error["code"]}} if error["code"] in _DETAILED else {}
+    return {"type": "error", "error": {"type": kind, "message": message, **details}, "request_id": None}
 
 
 def _too_long(message: str, code: str | None) -> str:

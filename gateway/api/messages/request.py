@@ -17,6 +17,7 @@ from gateway.api.messages.form import MessagesRequest, Prompt
 from gateway.api.messages.tools import choice_fields, functions
 from gateway.api.messages.turns import chat_messages
 from gateway.api.wire import Asked
+from gateway.errors import NoThreads
 from router.chat import InvalidRequest, parse_request
 
 _SKIPPED = "x-nightschool-skipped-tools"
@@ -29,7 +30,7 @@ _P = TypeVar("_P", bound=Prompt)
 
 
 def read_request(body: Any) -> Asked:
-    """The chat completion that a decoded body asks for. Raises InvalidRequest."""
+    """The chat completion that a decoded body asks for. Raises InvalidRequest or NoThreads."""
     request = _decode(body, MessagesRequest)
     if request.mcp_servers:
         raise InvalidRequest(
@@ -45,7 +46,7 @@ def read_request(body: Any) -> Asked:
 
 
 def read_prompt(body: Any) -> Asked:
-    """The prompt alone, for counting. Raises InvalidRequest."""
+    """The prompt alone, for counting. Raises InvalidRequest or NoThreads."""
     chat, notes = _prompt(_decode(body, Prompt))
     return Asked(chat, parse_request(chat), notes)
 
@@ -53,6 +54,8 @@ def read_prompt(body: Any) -> Asked:
 def _decode(body: Any, form: type[_P]) -> _P:
     if not isinstance(body, dict):
         raise InvalidRequest("The request body must be a JSON object.")
+    if body.get("thread"):
+        raise NoThreads(param="thread")  # a client that were not told would send only what is new from now on
     try:
         return msgspec.convert(body, form)
     except msgspec.ValidationError as error:

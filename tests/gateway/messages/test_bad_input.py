@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from anthropic.types import ThreadUnsupportedRequestErrorDetails
 
 from tests.gateway.messages import judged
 from tests.gateway.running import Running
@@ -111,3 +112,13 @@ def test_a_path_below_has_anthropics_form_and_one_beside_it_openais(gateway: Run
     assert (status, judged.error(msgspec.json.decode(answer))[0]) == (404, "not_found_error")
     status, _, answer = gateway.call("/v1/messagesx", {})
     assert (status, msgspec.json.decode(answer)["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_a_thread_is_refused_in_the_words_by_which_a_client_goes_on_without(gateway: Running, path: str) -> None:
+    """Else the next request would bring a tool's result alone, without the question and the call."""
+    status, _, answer = gateway.call(path, body(thread={"type": "create"}))
+    error = msgspec.json.decode(answer)["error"]
+    assert (status, error["type"]) == (400, "invalid_request_error")
+    assert ThreadUnsupportedRequestErrorDetails.model_validate(error["details"]).unsupported is None
+    assert gateway.call(path, body(thread=None))[0] == 200

@@ -1,0 +1,77 @@
+"""Agents that are programs of their own: fetched by `make clients`, started by `nightschool launch`.
+
+Each run has a repository and a home of its own and reaches nothing but this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from gateway.agents import agents
+from tests.clients.loop import FILES
+from tests.gateway.running import ROOT, Running, environment
+
+FETCHED = ROOT / ".clients"
+_PATH = os.pathsep.join(str(FETCHED / folder) for folder in ("aider/bin", "npm/node_modules/.bin"))
+_NOWHERE = "http://127.0.0.1:9"  # nobody listens on the discard port
+_ALONE = {
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOWHERE),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
+    "OPENCODE_DISABLE_AUTOUPDATE": "1",
+    "OPENCODE_DISABLE_MODELS_FETCH": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+}
+
+
+class Place:
+    """A git repository with the loop's files in it, and the home of a user who has never run an agent."""
+
+    def __init__(self, folder: Path) -> None:
+        self.repository = folder / "repository"
+        self.home = folder / "user"
+        self.home.mkdir()
+        self.repository.mkdir()
+        for name, text in FILES.items():
+            (self.repository / name).write_text(f"{text}\n")
+        self.git("init", "--quiet")
+        self.git("config", "user.name", "Somebody")
+        self.git("config", "user.email", "somebody@example.com")
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--message", "first")
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.repository,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def run(self, gateway: Running, model: str, word: str, *arguments: str, said: str = "") -> str:
+        """What an agent prints, started by `launch`; `said` is its standard input."""
+        program = agents()[word].program
+        assert shutil.which(program, path=_PATH), f"there is no {program} in {FETCHED}: `make clients` fetches it"
+        launch = [sys.executable, "-m", "gateway.cli", "launch", word, "--url", gateway.url, "--model", model, "--"]
+        done = subprocess.run(
+            [*launch, *arguments],
+            cwd=self.repository,
+            env=environment(gateway.home, **self._environment()),
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        path = os.pathsep.join([_PATH, os.environ["PATH"]])
+        return {**_ALONE, "PATH": path, "HOME": str(self.home), "PWD": str(self.repository)}
