@@ -47,6 +47,9 @@ soak: $(READY) ## Ten minutes of everything at once; another length with SECONDS
 faults: $(READY) ## Meet every fault of a model's server on every wire; writes the tables of docs/faults.md
 	$(BIN)/python -m tests.faults
 
+fuzz: $(READY) ## Ten thousand requests that nobody would write; another number with COUNT=n
+	FUZZ=$(or $(COUNT),10000) $(BIN)/python -m pytest tests/fuzz
+
 $(READY): pyproject.toml uv.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.13"

@@ -24,7 +24,7 @@ from gateway.api.forms import form_of
 from gateway.api.messages.routes import count_tokens, messages
 from gateway.api.openapi import openapi
 from gateway.api.plain import ROUTES as PLAIN
-from gateway.api.replies import whole_seconds
+from gateway.api.replies import error_headers
 from gateway.api.responses.routes import ROUTES as RESPONSES
 from gateway.api.responses.stored import ResponseStore
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
@@ -42,7 +42,16 @@ _DRAIN_SECONDS = 10.0
 def create_app(gateway: Gateway) -> ASGIApp:
     """The app of a gateway, which is started and stopped by somebody else."""
     app = Litestar(
-        route_handlers=[chat_completions, completions, messages, count_tokens, *RESPONSES, *PLAIN, openapi, admin.routes()],
+        route_handlers=[
+            chat_completions,
+            completions,
+            messages,
+            count_tokens,
+            *RESPONSES,
+            *PLAIN,
+            openapi,
+            admin.routes(),
+        ],
         exception_handlers={Exception: _reply},
         openapi_config=None,
         request_max_body_size=gateway.settings.gateway.max_body_bytes,
@@ -59,14 +68,15 @@ def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     if isinstance(error, NotFoundException):
         error = NotFound(f"There is nothing at {request.method} {request.scope['path'][:200]}.")
     elif isinstance(error, MethodNotAllowedException):
-        error = MethodNotAllowed(f"{request.method} is not allowed at {request.scope['path'][:200]}.")
+        allow = (error.headers or {}).get("allow", "")
+        error = MethodNotAllowed(f"{request.method} is not allowed at {request.scope['path'][:200]}.", allow=allow)
     elif isinstance(error, HTTPException):
         body = form(error.status_code, error_body(str(error.detail), "invalid_request_error", None))
         return Response(body, status_code=error.status_code, media_type="application/json")
     elif not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error)
     status, body, retry = http_answer(error)
-    headers = {"retry-after": whole_seconds(retry)} if retry is not None else {}
+    headers = error_headers(error, retry)
     return Response(form(status, body), status_code=status, headers=headers, media_type="application/json")
 
 

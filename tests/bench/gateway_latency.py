@@ -164,7 +164,9 @@ def latency(options: Options) -> dict[str, Any]:
     count, warm, rounds = (10, 5, 1) if options.tiny else (_ONE_AT_A_TIME, _WARM, options.rounds or _ROUNDS)
     with field_of(options) as field:
         found = asyncio.run(_measured(field, _one_at_a_time(count), _one_at_a_time(warm), rounds))
-        return _line(field, _added(found), "ms added, p50", upstream_ms=round(1000 * statistics.median(found[DIRECT]), 3))
+        return _line(
+            field, _added(found), "ms added, p50", upstream_ms=round(1000 * statistics.median(found[DIRECT]), 3)
+        )
 
 
 def throughput(options: Options) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _portkey(given: Path | None, upstream: int) -> Iterator[Target]:
         "authorization": "Bearer none",
     }
     variables = {**os.environ, "NODE_ENV": "production"}
-    card = next((parent / "package.json" for parent in given.resolve().parents if (parent / "package.json").is_file()))
+    card = next(parent / "package.json" for parent in given.resolve().parents if (parent / "package.json").is_file())
     version = msgspec.json.decode(card.read_bytes()).get("version")
     command = [node, str(given), f"--port={port}", "--headless"]
     with running(command, variables, f"http://127.0.0.1:{port}/") as pid:

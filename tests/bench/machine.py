@@ -54,7 +54,9 @@ def family(pid: int) -> int:
     done = subprocess.run(["ps", "-axo", "pid=,ppid=,rss="], capture_output=True, text=True, check=True)
     rows = [[int(number) for number in line.split()] for line in done.stdout.splitlines()]
     wanted, size = {pid}, 0
-    for own, parent, kilobytes in sorted(rows):  # children have higher numbers, but for a wrap that no bench lives to see
+    for own, parent, kilobytes in sorted(
+        rows
+    ):  # children have higher numbers, but for a wrap that no bench lives to see
         if own in wanted or parent in wanted:
             wanted.add(own)
             size += kilobytes * 1024

@@ -1,4 +1,4 @@
-"""What a benchmark run may be told: words of the form NAME=value, and paths of peers that may come from the environment."""
+"""What a benchmark may be told: words of the form NAME=value, and paths of peers that may come from the environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
 
 _PATHS = {  # of peers; they may come from the environment
     "SMOLLM2_GGUF": "gguf",

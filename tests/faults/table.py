@@ -109,9 +109,7 @@ def staged(home: Path) -> Iterator[Stage]:
     with (
         Script(Act(text="student")) as student,
         Script(Act(text="teacher")) as teacher,
-        Running(
-            home, student.url, teacher.url, teacher__attempts=2, gateway__hold_headers=20, **limits
-        ) as gateway,
+        Running(home, student.url, teacher.url, teacher__attempts=2, gateway__hold_headers=20, **limits) as gateway,
     ):
         gateway.wait_ready()
         yield Stage(gateway, student, teacher)
@@ -163,4 +161,3 @@ def _table(page: str, stream: bool) -> re.Match[str]:
     found = re.search(rf"^## {heading}\n.*?((?:^\|[^\n]*\n)+)", page, re.MULTILINE | re.DOTALL)
     assert found, f"docs/faults.md has no table under {heading}"
     return found
-

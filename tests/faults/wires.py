@@ -139,7 +139,5 @@ WIRES = {
         _responses_failed,
         lambda event: event["type"] in ("response.completed", "response.incomplete"),
     ),
-    "completions": Wire(
-        "/v1/completions", lambda text: {"prompt": text}, _completions_said, _openai_failed, _is_done
-    ),
+    "completions": Wire("/v1/completions", lambda text: {"prompt": text}, _completions_said, _openai_failed, _is_done),
 }
