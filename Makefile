@@ -51,6 +51,9 @@ soak: $(READY) ## Ten minutes of everything at once; another length with SECONDS
 faults: $(READY) ## Meet every fault of a model's server on every wire; writes the tables of docs/faults.md
 	$(BIN)/python -m tests.faults
 
+fuzz: $(READY) ## Ten thousand requests that nobody would write; another number with COUNT=n
+	FUZZ=$(or $(COUNT),10000) $(BIN)/python -m pytest tests/fuzz
+
 $(CLIENTS)/.ready: tests/clients/agents/aider.txt tests/clients/agents/package.json | $(READY)
 	@command -v npm >/dev/null || { echo "make clients needs npm, which comes with Node 20 or newer"; exit 1; }
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CLIENTS)/aider

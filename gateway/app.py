@@ -25,7 +25,7 @@ from gateway.api.forms import form_of
 from gateway.api.messages.routes import count_tokens, messages
 from gateway.api.openapi import openapi
 from gateway.api.plain import ROUTES as PLAIN
-from gateway.api.replies import whole_seconds
+from gateway.api.replies import error_headers
 from gateway.api.responses.routes import ROUTES as RESPONSES
 from gateway.api.responses.stored import ResponseStore
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
@@ -68,7 +68,8 @@ def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     if isinstance(error, NotFoundException):
         error = NotFound(f"There is nothing at {request.method} {request.scope['path'][:200]}.")
     elif isinstance(error, MethodNotAllowedException):
-        error = MethodNotAllowed(f"{request.method} is not allowed at {request.scope['path'][:200]}.")
+        allow = (error.headers or {}).get("allow", "")
+        error = MethodNotAllowed(f"{request.method} is not allowed at {request.scope['path'][:200]}.", allow=allow)
     elif isinstance(error, HTTPException):
         request.app.state.gateway.metrics.refused(InvalidRequest(str(error.detail)))
         body = form(error.status_code, error_body(str(error.detail), "invalid_request_error", None))
@@ -77,7 +78,7 @@ def _reply(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         _log.error("unexpected", exc_info=error)
     request.app.state.gateway.metrics.refused(error)
     status, body, retry = http_answer(error)
-    headers = {"retry-after": whole_seconds(retry)} if retry is not None else {}
+    headers = error_headers(error, retry)
     return Response(form(status, body), status_code=status, headers=headers, media_type="application/json")
 
 

@@ -92,6 +92,10 @@ class NoThreads(GatewayError):
 class MethodNotAllowed(GatewayError):
     """This method is not allowed here."""
 
+    def __init__(self, message: str | None = None, *, allow: str = "") -> None:
+        super().__init__(message)
+        self.allow = allow  # the methods that are, as the header tells them
+
 
 class Conflict(GatewayError):
     """This does not fit the present state."""

@@ -147,10 +147,14 @@ class Promotion:
         _log.info("promoted", adapter=live.adapter)
 
     def _confined(self, path: str) -> Path:
-        folder = Path(path).resolve()
+        try:
+            folder = Path(path).resolve()
+            filled = (folder / "adapters.safetensors").is_file()
+        except (ValueError, OSError) as error:  # a null byte, or a name that is too long
+            raise InvalidRequest(f"'path' names no folder: {error}.", "path") from error
         if not folder.is_relative_to(self._home.models.resolve()):
             raise InvalidRequest(f"Adapters are loaded from {self._home.models} only.", "path")
-        if not (folder / "adapters.safetensors").is_file():
+        if not filled:
             raise InvalidRequest(f"{folder} holds no adapters.safetensors.", "path")
         return folder
 

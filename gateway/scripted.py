@@ -2,10 +2,10 @@
 
 Contract: it is an OpenAI-compatible endpoint on a real socket (TCP or Unix), written on bare asyncio so that it can
 misbehave at the level of bytes. It takes any POST to /v1/chat/completions or /v1/embeddings and answers with the next
-`Act` of its script (the last one is repeated), or with what a function there makes of the request's body; an embedding is
-the length of its text. GET /v1/models lists one model, GET /health is 200, and the adapter calls say yes. Every request it
-got is kept in `seen`, with the moment its connection closed early. Ids of tool calls count on through a conversation. It
-knows no language.
+`Act` of its script (the last one is repeated), or with what a function there makes of the request's body; an embedding
+is the length of its text. GET /v1/models lists one model, GET /health is 200, and the adapter calls say yes. Every
+request it got is kept in `seen`, with the moment its connection closed early. Ids of tool calls count on through a
+conversation. It knows no language.
 
 As a process: `python -m gateway.scripted (--port N | --socket PATH) [--text TEXT | --echo] [--pieces N]
 [--delay SECONDS] [--pause SECONDS]`.

@@ -55,7 +55,7 @@ async def exchange(wire: Wire, scope: Scope, receive: Receive, send: Send) -> No
     streamed: _Streamed | None = None
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
-            raise MethodNotAllowed("Use POST.")
+            raise MethodNotAllowed("Use POST.", allow="POST")
         async with entered(gateway, scope, receive) as client:
             deadline = deadline_in(gateway.settings.gateway.max_seconds)
             async with gateway.under_way.until(deadline):

@@ -25,6 +25,11 @@ Schema = dict[str, Any]
 _REQUESTS = (ChatRequest, MessagesRequest, Prompt, ResponsesRequest, CompactRequest)
 _ADMIN = (admin.Candidate, admin.Proposal, admin.Wish)
 _OBJECT: Schema = {"type": "object"}
+_EVENT: Schema = {  # one of a stream
+    "type": "object",
+    "required": ["data"],
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+}
 _OPENAI_ERROR: Schema = {
     "type": "object",
     "required": ["error"],
@@ -88,7 +93,7 @@ def _operation(
 ) -> Schema:
     told = _json(answer or _OBJECT)
     if streamed:
-        told["text/event-stream"] = {"schema": {"type": "string"}}
+        told["text/event-stream"] = {"schema": _EVENT}
     found: Schema = {
         "summary": summary,
         "responses": {

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from litestar.types import Receive, Scope, Send
 
-from gateway.errors import GatewayError, NotJson, TooLarge, UnsupportedMedia, http_answer
+from gateway.errors import GatewayError, MethodNotAllowed, NotJson, TooLarge, UnsupportedMedia, http_answer
 from router.chat import InvalidRequest
 
 _log = structlog.get_logger("api")
@@ -44,6 +44,14 @@ def header(scope: Scope, name: bytes) -> str:
 def whole_seconds(retry: float) -> str:
     """Seconds as Retry-After tells them: never less than what is left."""
     return str(max(1, math.ceil(retry)))
+
+
+def error_headers(error: Exception, retry: float | None) -> dict[str, str]:
+    """What belongs to an error besides its body: when to come back, and which methods there are."""
+    found = {"retry-after": whole_seconds(retry)} if retry is not None else {}
+    if isinstance(error, MethodNotAllowed) and error.allow:
+        found["allow"] = error.allow
+    return found
 
 
 def named_conversation(scope: Scope) -> str:
@@ -129,5 +137,5 @@ async def send_error(
     body = form(status, body)
     if not isinstance(error, GatewayError | InvalidRequest):
         _log.error("unexpected", exc_info=error, **({"trace": trace} if trace else {}))
-    more = [(b"retry-after", whole_seconds(retry).encode())] if retry is not None else []
+    more = [(name.encode(), value.encode()) for name, value in error_headers(error, retry).items()]
     await send_json(send, status, msgspec.json.encode(body), [*(headers or []), *more])

@@ -123,7 +123,10 @@ class ServedModel:
         return Grammars(self.folder, self.renderer.eos_ids, int(width), family.calls, family.thoughts)
 
     def _allowed(self, path: Path) -> Path:
-        folder = path.resolve()
+        try:
+            folder = path.resolve()
+        except ValueError as error:
+            raise AdapterRefused(f"This names no folder: {error}.", param="lora_path") from error
         if self._adapters_root is not None and not folder.is_relative_to(self._adapters_root.resolve()):
             raise AdapterRefused(f"Adapters are loaded from {self._adapters_root} only.", param="lora_path")
         return folder

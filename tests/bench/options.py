@@ -1,4 +1,4 @@
-"""What a benchmark run may be told: words of the form NAME=value, and paths of peers that may come from the environment."""
+"""What a benchmark may be told: words of the form NAME=value, and paths of peers that may come from the environment."""
 
 from __future__ import annotations
 

@@ -64,8 +64,9 @@ def test_a_bad_request_is_told_what_is_wrong(gateway: Running, payload: Any, sta
 def test_a_door_that_is_closed_says_why(
     gateway: Running, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    got, _, body = gateway.call(path, b"{}" if method == "POST" else b"", method, headers)
+    got, told, body = gateway.call(path, b"{}" if method == "POST" else b"", method, headers)
     assert got == status
+    assert (status == 405) == bool(told.get("allow"))
     assert msgspec.json.decode(body)["error"]["message"]
 
 

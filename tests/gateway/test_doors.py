@@ -88,6 +88,23 @@ def test_a_page_that_is_not_listed_stays_out(listed: Running, public: Running, o
             assert (status, code(answer), cors(headers)) == (403, "origin_refused", {})
 
 
+SIMPLE = {"text/plain": msgspec.json.encode(ASK), "application/x-www-form-urlencoded": b"model=teacher&messages=Hi"}
+
+
+@pytest.mark.parametrize("origin", [PAGE, "null", "http://localhost:3000"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses", "/v1/completions", "/admin/rollback"])
+def test_what_a_page_can_send_unasked_does_nothing(
+    gateway: Running, student: Script, teacher: Script, path: str, origin: str
+) -> None:
+    """Forms, beacons and fetch without CORS need no preflight, but are of these types, and the browser says whose."""
+    for kind, body in {**SIMPLE, "": msgspec.json.encode(ASK)}.items():
+        assert gateway.call(path, body, headers={"origin": origin, "content-type": kind})[0] == 403
+        if path != "/admin/rollback":
+            assert gateway.call(path, body, headers={"content-type": kind})[0] == 415
+    assert not student.asked
+    assert not teacher.asked
+
+
 def test_no_page_is_told_of_admin_calls(listed: Running) -> None:
     status, headers, _ = listed.call("/admin/status", b"", "OPTIONS", {"origin": PAGE, **PREFLIGHT})
     assert (status, cors(headers)) == (401, {})

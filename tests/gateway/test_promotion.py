@@ -81,6 +81,9 @@ def test_what_may_not_serve_is_refused(
     assert gateway.admin("/admin/adapters", elsewhere)[0] == 400
     assert gateway.admin("/admin/adapters", {"name": "teacher", "path": made["path"]})[0] == 409
     assert gateway.admin("/admin/adapters", {"name": 3})[0] == 400
+    for unreadable in ("a\0b", str(gateway.home / "models" / ("x" * 300))):
+        status, told = gateway.admin("/admin/adapters", {"name": "small-2", "path": unreadable})
+        assert (status, told["error"]["param"]) == (400, "path")
     assert gateway.get("/health")["student"]["model"] == "small"
 
 

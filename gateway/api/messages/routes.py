@@ -75,7 +75,7 @@ async def count_tokens(scope: Scope, receive: Receive, send: Send) -> None:
     gateway: Gateway = scope["litestar_app"].state.gateway
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
-            raise MethodNotAllowed("Use POST.")
+            raise MethodNotAllowed("Use POST.", allow="POST")
         client = gateway.admission.client(scope)
         _, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
         asked = read_prompt(body)

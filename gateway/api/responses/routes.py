@@ -62,7 +62,7 @@ async def input_tokens(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         visit = _visit(scope)
         if cast(HTTPScope, scope)["method"] != "POST":
-            raise MethodNotAllowed("Use POST.")
+            raise MethodNotAllowed("Use POST.", allow="POST")
         _, body = await read_json(scope, receive, gateway.settings.gateway.max_body_bytes)
         named = {"model": "nightschool", **body} if isinstance(body, dict) else body  # here it may be left out
         request = read_request(named, visit.store, visit.owner).asked.request
