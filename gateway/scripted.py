@@ -4,7 +4,7 @@ Contract: it is an OpenAI-compatible endpoint on a real socket (TCP or Unix), wr
 misbehave at the level of bytes. It takes any POST to /v1/chat/completions or /v1/embeddings and answers with the next
 `Act` of its script (the last one is repeated), or with what a function there makes of the request's body; an embedding
 is the length of its text. GET /v1/models lists one model, GET /health is 200, and the adapter calls say yes. Every
-request it got is kept in `seen`, with the moment its connection closed early. Ids of tool calls count on through a
+request it got is kept in `seen`, and whether its connection closed early. Ids of tool calls count on through a
 conversation. It knows no language.
 
 As a process: `python -m gateway.scripted (--port N | --socket PATH) [--text TEXT | --echo] [--pieces N]
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -77,12 +78,15 @@ class Seen(msgspec.Struct):
 
 
 class ScriptedServer:
-    """Serves a script until `stop`. `port` is known after `start`; with `path` it listens on a Unix socket."""
+    """Serves a script until `stop`. `port` is known after `start`; with `path` it listens on a Unix socket.
 
-    def __init__(self, *acts: Play, model: str = "scripted") -> None:
+    `keep` is how many of the latest requests stay in `seen`; None: all.
+    """
+
+    def __init__(self, *acts: Play, model: str = "scripted", keep: int | None = None) -> None:
         self.script: list[Play] = list(acts) or [Act(text="Hello.")]
         self.model = model
-        self.seen: list[Seen] = []
+        self.seen: deque[Seen] = deque(maxlen=keep)
         self.port = 0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
@@ -297,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     async def run() -> None:
         act = Act(chosen.text, chosen.echo, pieces=chosen.pieces, delay=chosen.delay, pause=chosen.pause)
-        server = ScriptedServer(act)
+        server = ScriptedServer(act, keep=0)
         await server.start(chosen.port, chosen.socket)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()

@@ -18,7 +18,7 @@ from tests.faults.wires import WIRES, Seen, Wire
 from tests.gateway.running import Running, environment, free_port
 
 _FEW_FILES = 256  # what macOS gives a process; a stream takes two
-_PIECES, _PAUSE = 20, 0.2  # each stream lasts four seconds at least, so that all are open at the same time
+_PIECES, _PAUSE = 20, 0.3  # each stream lasts six seconds at least, so that all are open at the same time
 _GROWTH = 200_000  # bytes a stream, at most: its buffers and the text that is kept for the trace
 
 

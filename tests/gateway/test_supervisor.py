@@ -186,9 +186,9 @@ async def test_a_process_that_is_wanted_while_it_ends_is_not_there_twice(
     assert process.generation == 0  # it takes on nothing any more
     process.want()
     for _ in range(1000):
+        await asyncio.sleep(0.01)
         if process.pid != first:
             break
-        await asyncio.sleep(0.01)
     assert process.pid != first
     assert await gone(first, 0.1)
     await stopping
