@@ -29,11 +29,11 @@ from gateway.api.replies import error_headers
 from gateway.api.responses.routes import ROUTES as RESPONSES
 from gateway.api.responses.stored import ResponseStore
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, error_body, http_answer
-from gateway.openfiles import allow_many
-from gateway.ports import check_port
-from gateway.servers import HttpServer, server_for
+from gateway.processes.openfiles import allow_many
+from gateway.processes.ports import check_port
+from gateway.processes.servers import HttpServer, server_for
+from gateway.processes.signals import on_hang_up, on_signal
 from gateway.service import Gateway
-from gateway.signals import on_hang_up, on_signal
 from router.chat import InvalidRequest
 
 _log = structlog.get_logger("app")

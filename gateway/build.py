@@ -12,14 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.arms import Arm
-from gateway.backends import Address, Backend, Timeouts
-from gateway.patience import Manners
-from gateway.ports import free_port
+from gateway.access.spend import Prices, Spend
+from gateway.answering.arms import Arm
+from gateway.answering.teachers import Teachers
+from gateway.backends.client import Address, Backend, Timeouts
+from gateway.backends.patience import Manners
+from gateway.processes.ports import free_port
+from gateway.processes.supervisor import ProcessSettings, Supervisor
 from gateway.settings import EXPERT, BackendSettings, Home, Settings, api_key, require_model
-from gateway.spend import Prices, Spend
-from gateway.supervisor import ProcessSettings, Supervisor
-from gateway.teachers import Teachers
 from router.decision import Arm as ArmName
 
 UNSET_URL = "http://127.0.0.1:9/v1"  # the arm that a policy of "student" or "teacher" never asks

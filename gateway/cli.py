@@ -55,9 +55,9 @@ def serve(
         return settings.check_servable(settings.load(config, profile, overrides={"gateway": given}))
 
     chosen = read()
-    from gateway import logs
     from gateway.app import serve as run  # after the settings, so that what is wrong with them is told at once
     from gateway.service import build
+    from gateway.watching import logs
 
     gateway = build(chosen, settings.make_home(settings.home(chosen)), read)
     form = logs.configure_gateway(chosen.gateway)
@@ -192,7 +192,7 @@ def demo(
     """Show it all: a day with the teacher, a night, a day with the student; ends with a table and report.html."""
     from rich.console import Console
 
-    from gateway.demo import Lessons, run_demo
+    from gateway.demo.story import Lessons, run_demo
 
     out.mkdir(parents=True, exist_ok=True)
     _run(run_demo(out.resolve(), seed, Lessons(), Console()))
@@ -205,7 +205,7 @@ def init(
     force: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
 ) -> None:
     """Write a commented settings file, with the profile that suits this machine."""
-    from gateway.proposal import propose_settings
+    from gateway.machine.proposal import propose_settings
 
     typer.echo(propose_settings(path, profile, force=force))
 
@@ -221,7 +221,7 @@ def doctor(
     from rich.console import Console
 
     from gateway import settings
-    from gateway.doctor import examine
+    from gateway.machine.doctor import examine
 
     home = settings.home(settings.load())
     measured = settings.require_model(model, home) if measure else None
@@ -234,7 +234,8 @@ def list_models() -> None:
     """The models of the catalogue and those on disk: size, licence, and whether they fit this machine."""
     from rich.console import Console
 
-    from gateway import doctor, settings
+    from gateway import settings
+    from gateway.machine import doctor
 
     doctor.tell_models(settings.home(settings.load()).models, Console())
 
@@ -246,7 +247,7 @@ def pull_model(
 ) -> None:
     """Fetch a model of the catalogue into models/NAME; every file is checked before the folder appears."""
     from gateway import settings
-    from gateway.models import pull
+    from gateway.machine.models import pull
 
     home = settings.make_home(settings.home(settings.load()))
     typer.echo(pull(name, home.models, revision))
@@ -261,7 +262,7 @@ def convert_model(
 ) -> None:
     """Quantise a model folder, or make it float16, into models/NAME."""
     from gateway import settings
-    from gateway.models import new_folder, source_folder
+    from gateway.machine.models import new_folder, source_folder
 
     home = settings.make_home(settings.home(settings.load()))
     found, target = source_folder(source, home.models), new_folder(name, home.models)
@@ -276,8 +277,8 @@ def convert_model(
 def main() -> None:
     """The entry point: known errors become one line on stderr and exit code 1."""
     from distill.errors import DistillError
-    from gateway import logs
     from gateway.errors import GatewayError
+    from gateway.watching import logs
 
     logs.configure()
     try:

@@ -27,8 +27,8 @@ from litestar.response import Stream
 
 from distill.generate.expert import Expert
 from gateway.errors import MethodNotAllowed, NotFound, NotJson, http_answer
-from gateway.parent import follow
-from gateway.ports import check_port
+from gateway.processes.parent import follow
+from gateway.processes.ports import check_port
 from gateway.settings import shared
 from router.chat import AnswerMessage, ChatRequest, ChatResponse, Choice, Usage, parse_request, request_body
 

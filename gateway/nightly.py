@@ -15,8 +15,8 @@ from distill.errors import QuestionError
 from distill.evaluate import Examination, read_examination
 from distill.gate import Score
 from distill.night import Night, NightSettings, night
-from gateway.child import answers, child_gateway
 from gateway.errors import SettingsError
+from gateway.processes.child import answers, child_gateway
 from gateway.progress import Bars
 from gateway.settings import Home, Settings, model_folder, shared
 

@@ -15,32 +15,32 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gateway.admission import Admission
-from gateway.answer import Cascade
-from gateway.arms import Arm
+from gateway.access.admission import Admission
+from gateway.access.keys import KeyRing, admin_key
+from gateway.access.underway import UnderWay
+from gateway.answering.answer import Cascade
+from gateway.answering.arms import Arm
+from gateway.answering.cache import ResponseCache
+from gateway.answering.promotion import Promotion
+from gateway.answering.recorder import Recorder
+from gateway.answering.repeats import Repeats
+from gateway.answering.teachers import Teachers
+from gateway.answering.turn import Turn
 from gateway.build import Builder, Crew, prices_of, teachers_of
-from gateway.cache import ResponseCache
 from gateway.changes import Change, possible
 from gateway.errors import BackendError, Conflict, SettingsError, StartError, UnknownModel
-from gateway.keys import KeyRing, admin_key
-from gateway.lease import Leases
-from gateway.metrics import Metrics, States
-from gateway.promotion import Promotion
-from gateway.recorder import Recorder
-from gateway.repeats import Repeats
-from gateway.requestlog import RequestLog
+from gateway.processes.lease import Leases
+from gateway.processes.supervisor import Supervisor
 from gateway.settings import LOOPBACK, Home, Settings, check_servable, keys_file
-from gateway.supervisor import Supervisor
-from gateway.teachers import Teachers
-from gateway.turn import Turn
-from gateway.underway import UnderWay
+from gateway.watching.metrics import Metrics, States
+from gateway.watching.requestlog import RequestLog
 from router.decision import Arm as ArmName
 from router.policy import Rules
 
 _log = structlog.get_logger("service")
 
 if TYPE_CHECKING:
-    from gateway.telemetry import Telemetry
+    from gateway.watching.telemetry import Telemetry
 
 
 class Names:
@@ -296,7 +296,7 @@ def _telemetry(settings: Settings) -> Telemetry | None:
     if not endpoint:
         return None
     try:
-        from gateway.telemetry import Telemetry  # brings the SDK, which is an extra
+        from gateway.watching.telemetry import Telemetry  # brings the SDK, which is an extra
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"telemetry.otlp_endpoint needs a package that is not here ({error.name}): "

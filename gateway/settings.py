@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import platformdirs
 
+from gateway.access.keys import read_keys
 from gateway.errors import SettingsError, StartError
-from gateway.keys import read_keys
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "embedded": {"student": {"model": "embedded"}, "teacher": {"model": "expert"}},

@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
 from gateway.errors import Unauthorized
-from gateway.lease import Lease
+from gateway.processes.lease import Lease
 from gateway.service import Gateway
 
 

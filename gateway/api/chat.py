@@ -13,7 +13,7 @@ from litestar.types import Receive, Scope, Send
 
 from gateway.api.exchange import exchange
 from gateway.api.wire import Asked, Reply
-from gateway.stream import Event, encode_event, with_extra
+from gateway.backends.stream import Event, encode_event, with_extra
 from router.chat import ChatResponse, parse_request
 
 

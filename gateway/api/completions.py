@@ -16,7 +16,7 @@ from litestar.types import Receive, Scope, Send
 
 from gateway.api.exchange import exchange
 from gateway.api.wire import Asked, Reply
-from gateway.stream import DONE, Chunk, Event, encode_event
+from gateway.backends.stream import DONE, Chunk, Event, encode_event
 from router.chat import ChatResponse, InvalidRequest, parse_request
 
 _REFUSED = {

@@ -10,11 +10,11 @@ from typing import Any, cast
 from litestar import asgi
 from litestar.types import HTTPScope, Receive, Scope, Send
 
+from gateway.access.limits import deadline_in
+from gateway.answering.embeddings import embed
 from gateway.api.exchange import entered, while_connected
 from gateway.api.replies import ClientGone, read_json, send_error, send_json
-from gateway.embeddings import embed
 from gateway.errors import MethodNotAllowed
-from gateway.limits import deadline_in
 from gateway.service import Gateway
 from router.chat import InvalidRequest
 

@@ -16,6 +16,10 @@ import msgspec
 import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
+from gateway.access.keys import Client, Rights
+from gateway.access.limits import deadline_in
+from gateway.answering.reply import Live, Whole
+from gateway.answering.turn import Ask, Turn, conversation_of
 from gateway.api.replies import (
     ClientGone,
     decoded,
@@ -29,13 +33,9 @@ from gateway.api.replies import (
     wants_no_trace,
 )
 from gateway.api.wire import Asked, Reply, Wire
+from gateway.backends.stream import Event, events_of
 from gateway.errors import GatewayError, MethodNotAllowed, http_answer
-from gateway.keys import Client, Rights
-from gateway.limits import deadline_in
-from gateway.reply import Live, Whole
 from gateway.service import Gateway
-from gateway.stream import Event, events_of
-from gateway.turn import Ask, Turn, conversation_of
 from router.chat import InvalidRequest
 
 _log = structlog.get_logger("exchange")

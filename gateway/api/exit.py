@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from gateway.access.underway import UnderWay
 from gateway.api.forms import form_of
 from gateway.api.replies import send_error, skip
 from gateway.errors import ShuttingDown
-from gateway.underway import UnderWay
 
 _OPEN = ("/health", "/metrics")  # for those who watch: load balancers see that no more is taken
 _READ_BYTES = 32 * 1024 * 1024  # of a body that nobody wants

@@ -9,8 +9,8 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 
 from gateway.errors import NotFound, Unauthorized
-from gateway.metrics import CONTENT_TYPE
 from gateway.service import Gateway
+from gateway.watching.metrics import CONTENT_TYPE
 
 
 @get("/v1/models")

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.stream import Event
+from gateway.backends.stream import Event
 from router.chat import ChatRequest, ChatResponse
 
 

@@ -34,7 +34,7 @@ def add(
     ] = False,
 ) -> None:
     """Make a key and print it, once: only its SHA-256 is kept."""
-    from gateway.keys import Client, Rights, add_key
+    from gateway.access.keys import Client, Rights, add_key
 
     client = Client(
         name,
@@ -55,7 +55,7 @@ def tell(config: ConfigOption = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from gateway.keys import read_keys
+    from gateway.access.keys import read_keys
 
     table = Table("name", "made", "may not", "a minute", "at once", "models", "cache")
     for key in read_keys(_file(config)):
@@ -70,7 +70,7 @@ def tell(config: ConfigOption = None) -> None:
 @keys.command("remove")
 def remove(name: Annotated[str, typer.Argument(help="The client's name.")], config: ConfigOption = None) -> None:
     """Take a key away; a running gateway refuses it within a second."""
-    from gateway.keys import remove_key
+    from gateway.access.keys import remove_key
 
     if not remove_key(_file(config, make=True), name):
         typer.echo("No keys are left: a gateway on this machine's own address is open to its programs.", err=True)

@@ -21,10 +21,11 @@ def launch(
     """Start an agent on the running gateway. Nothing of yours is changed: the agent alone gets other settings."""
     from rich.console import Console
 
-    from gateway import agents, settings
-    from gateway import launch as launching
+    from gateway import settings
+    from gateway.agents import launch as launching
+    from gateway.agents import records as agents
+    from gateway.agents.presence import address
     from gateway.errors import SettingsError
-    from gateway.presence import address
 
     if listed:
         launching.tell_agents(Console())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from gateway.unit import Unit
+    from gateway.processes.unit import Unit
 
 service = typer.Typer(help="The gateway as a service of your own session, without root.", no_args_is_help=True)
 
@@ -20,7 +20,7 @@ PortOption = Annotated[int, typer.Option("--port", help="Port to listen on; defa
 @service.command()
 def install(config: ConfigOption = None, profile: ProfileOption = "", port: PortOption = 0) -> None:
     """Write the service's file and start it, now and at every login."""
-    from gateway import unit as units
+    from gateway.processes import unit as units
 
     made, home, lines = _unit(config, profile, port)
     typer.echo("\n".join([*units.install(made, home), *lines]))
@@ -29,7 +29,7 @@ def install(config: ConfigOption = None, profile: ProfileOption = "", port: Port
 @service.command()
 def remove() -> None:
     """Stop the service and take its file away."""
-    from gateway import unit as units
+    from gateway.processes import unit as units
 
     typer.echo("\n".join(units.remove(_unit(None, "", 0, servable=False)[0])))
 
@@ -45,7 +45,7 @@ def show(config: ConfigOption = None, profile: ProfileOption = "", port: PortOpt
 @service.command()
 def status() -> None:
     """Say whether the service is installed and runs. Exit code 3 if it does not run."""
-    from gateway import unit as units
+    from gateway.processes import unit as units
 
     running, lines = units.standing(_unit(None, "", 0, servable=False)[0])
     typer.echo("\n".join(lines))
@@ -63,7 +63,7 @@ def _unit(config: Path | None, profile: str, port: int, *, servable: bool = True
     import sys
 
     from gateway import settings
-    from gateway.unit import make_unit
+    from gateway.processes.unit import make_unit
 
     file = settings.file_in_effect(config)
     overrides = {"gateway": {"port": port}} if port else None

@@ -19,8 +19,8 @@ def status(
     from rich.console import Console
 
     from gateway import settings
-    from gateway.presence import address
-    from gateway.status import DOWN, tell_status
+    from gateway.agents.presence import address
+    from gateway.watching.status import DOWN, tell_status
 
     chosen = settings.load(config)
     asked = address(url or settings.gateway_url(chosen))

@@ -18,8 +18,8 @@ from granian.server.embed import Server
 from distill.mlx import allocator, blas
 from gateway.engine.entrance import check_reach, guarded
 from gateway.errors import StartError
-from gateway.parent import follow
-from gateway.ports import check_port, check_socket
+from gateway.processes.parent import follow
+from gateway.processes.ports import check_port, check_socket
 
 if TYPE_CHECKING:
     from gateway.engine.served import ServedModel

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

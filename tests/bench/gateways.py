@@ -111,9 +111,19 @@ def field_of(options: Options, pieces: int = 1) -> Iterator[Field]:
 @contextmanager
 def _upstream(pieces: int) -> Iterator[Target]:
     port = free_port()
-    command = [sys.executable, "-m", "gateway.scripted", "--port", str(port), "--pieces", str(pieces), "--text", ANSWER]
+    command = [
+        sys.executable,
+        "-m",
+        "gateway.backends.scripted",
+        "--port",
+        str(port),
+        "--pieces",
+        str(pieces),
+        "--text",
+        ANSWER,
+    ]
     with running(command, os.environ, f"http://127.0.0.1:{port}/health") as pid:
-        yield Target(port, pid, "gateway.scripted")
+        yield Target(port, pid, "gateway.backends.scripted")
 
 
 def _peers(

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.agents import agents
+from gateway.agents.records import agents
 from tests.clients.loop import FILES
 from tests.gateway.running import ROOT, Running, environment
 

@@ -1,7 +1,7 @@
 """A tool loop and a follow-up question, as every client has to bring them to their end.
 
-The models behind the gateway do what the user's words say (`gateway.scripted_loop`): two calls at once, a call that
-fails, an answer out of the results; then, in the same conversation, another call and an answer out of all results.
+The models behind the gateway do what the user's words say (`gateway.backends.scripted_loop`): two calls at once, a call
+that fails, an answer out of the results; then, in the same conversation, another call and an answer out of all results.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 
 from distill.store import TraceStore
 from distill.trace import Trace
-from gateway.scripted import Act, Play
-from gateway.scripted_loop import obey
+from gateway.backends.scripted import Act, Play
+from gateway.backends.scripted_loop import obey
 from tests.gateway.running import Running, Script
 
 FILES = {"a.py": "one", "b.py": "two", "c.py": "three"}

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.clients.agent import Place
 from tests.clients.loop import Loop
 

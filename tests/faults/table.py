@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.scripted import Act
-from gateway.stream import as_events
+from gateway.backends.scripted import Act
+from gateway.backends.stream import as_events
 from router.chat import AnswerMessage, ChatResponse, Choice, Usage
 from tests.faults.wires import WIRES, Seen
 from tests.gateway.running import ROOT, Running, Script

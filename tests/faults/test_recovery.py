@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.faults.table import FAULTS, Stage
 from tests.faults.wires import WIRES
 from tests.gateway.running import Running

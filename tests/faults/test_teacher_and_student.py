@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.faults.table import ANSWER, FAULTS, TEXT, Stage, cell, told
 
 CASES = [

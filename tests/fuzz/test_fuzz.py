@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gateway.api.openapi import page
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.bench.machine import resident
 from tests.faults.table import FAULTS
 from tests.faults.wires import WIRES

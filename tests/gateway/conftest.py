@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.scripted import Play, ScriptedServer
+from gateway.backends.scripted import Play, ScriptedServer
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,8 +11,8 @@ import pytest
 from gateway.build import Builder
 from gateway.changes import possible
 from gateway.errors import SettingsError
+from gateway.processes.supervisor import Supervisor
 from gateway.settings import BackendSettings, GatewaySettings, Home, RouterSettings, Settings
-from gateway.supervisor import Supervisor
 
 FAR = BackendSettings(url="http://one.example/v1")
 NEAR = BackendSettings(model="embedded")

@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import READ_FILE, Running, Script
 
 CALL = Act(calls=[("read_file", '{"path": "a.py"}'), ("read_file", '{"path": "b.py"}')])

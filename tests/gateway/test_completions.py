@@ -9,7 +9,7 @@ import pytest
 from openai import OpenAI
 from openai.types import Completion
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
 

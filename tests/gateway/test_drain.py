@@ -16,7 +16,7 @@ import pytest
 
 from distill.store import TraceStore
 from distill.trace import Trace
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
 SERVERS = ["granian", "uvicorn"]

@@ -37,7 +37,7 @@ def _few_files() -> Iterator[None]:
 def _upstream(home: Path) -> Iterator[str]:
     port = free_port()
     options = ["--echo", "--pieces", str(_PIECES), "--pause", str(_PAUSE)]
-    command = [sys.executable, "-m", "gateway.scripted", "--port", str(port), *options]
+    command = [sys.executable, "-m", "gateway.backends.scripted", "--port", str(port), *options]
     process = subprocess.Popen(command, env=environment(home))
     try:
         yield f"http://127.0.0.1:{port}/v1"

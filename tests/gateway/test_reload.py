@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script, environment, free_port
 
 USER = [{"role": "user", "content": "Hi"}]

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from gateway.scripted import Act
-from gateway.stream import encode_event
+from gateway.backends.scripted import Act
+from gateway.backends.stream import encode_event
 from tests.bench.machine import resident
 from tests.gateway.running import Running, Script
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.counting import estimate, tokens_in
+from gateway.answering.counting import estimate, tokens_in
 from router.chat import AnswerMessage, ChatRequest, ChatResponse, ToolCall, Usage
 
 _STOP = {"length": "max_tokens", "content_filter": "refusal"}

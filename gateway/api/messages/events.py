@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from gateway.api.messages.answer import call_block, empty_message, ending, usage_of, usage_told
+from gateway.backends.stream import Collector, Delta, Event
 from gateway.errors import BackendBroken
-from gateway.stream import Collector, Delta, Event
 from router.chat import ChatRequest, Usage
 
 _OPENING = {

@@ -14,6 +14,7 @@ import msgspec
 from litestar import asgi
 from litestar.types import HTTPScope, Receive, Scope, Send
 
+from gateway.answering.counting import count
 from gateway.api.exchange import exchange
 from gateway.api.messages.answer import message_of
 from gateway.api.messages.errors import anthropic_form
@@ -21,10 +22,9 @@ from gateway.api.messages.events import MessageEvents, event
 from gateway.api.messages.request import read_prompt, read_request
 from gateway.api.replies import ClientGone, read_json, send_error, send_json
 from gateway.api.wire import Asked, Reply
-from gateway.counting import count
+from gateway.backends.stream import Event
 from gateway.errors import MethodNotAllowed
 from gateway.service import Gateway
-from gateway.stream import Event
 from router.chat import ChatRequest, ChatResponse
 
 

@@ -19,8 +19,8 @@ from gateway.api.responses.listed import listed, new_id
 from gateway.api.responses.reply import Visit
 from gateway.api.responses.request import convert, notes, own_items, read_history
 from gateway.api.wire import Asked, Reply
+from gateway.backends.stream import Event
 from gateway.errors import BackendBroken
-from gateway.stream import Event
 from router.chat import ChatResponse, parse_request
 
 _ASK = (

@@ -14,8 +14,8 @@ import msgspec
 from gateway.api.responses.carried import carry
 from gateway.api.responses.listed import new_id
 from gateway.api.responses.tools import Tools, custom_input
+from gateway.backends.stream import CallDelta, Delta
 from gateway.errors import BackendBroken
-from gateway.stream import CallDelta, Delta
 
 Slot = str | int  # "thoughts", "text", "refusal", or the index of a tool call
 _PART_FIELDS = {"thoughts": "text", "text": "text", "refusal": "refusal"}

@@ -15,7 +15,7 @@ from gateway.api.responses import answer
 from gateway.api.responses.output import Output
 from gateway.api.responses.request import Read
 from gateway.api.responses.stored import ResponseStore
-from gateway.stream import CallDelta, ChunkChoice, Delta, Event, FunctionDelta
+from gateway.backends.stream import CallDelta, ChunkChoice, Delta, Event, FunctionDelta
 from router.chat import AnswerMessage, ChatResponse, Usage
 
 

@@ -13,6 +13,7 @@ import msgspec
 from litestar import Request, Response, asgi, delete, get
 from litestar.types import HTTPScope, Receive, Scope, Send
 
+from gateway.answering.counting import count
 from gateway.api.exchange import exchange
 from gateway.api.replies import ClientGone, named_conversation, read_json, send_error, send_json, wants_no_trace
 from gateway.api.responses.compact import CompactWire
@@ -20,7 +21,6 @@ from gateway.api.responses.reply import ResponsesReply, Visit
 from gateway.api.responses.request import Read, read_request
 from gateway.api.responses.stored import Stored
 from gateway.api.wire import Asked, Reply
-from gateway.counting import count
 from gateway.errors import MethodNotAllowed, NotFound
 from gateway.service import Gateway
 from router.chat import InvalidRequest

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.scripted import Act
-from gateway.stream import encode_event
+from gateway.backends.scripted import Act
+from gateway.backends.stream import encode_event
 from tests.gateway.messages import judged
 from tests.gateway.running import Running, Script
 

@@ -9,7 +9,7 @@ import anthropic
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
 TOOL = {

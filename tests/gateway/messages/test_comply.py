@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
 CALL = Act(calls=[("get_weather", '{"location": "San Francisco"}')])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.api.messages.answer import message_of
 from gateway.api.messages.events import MessageEvents
-from gateway.stream import DONE, Splitter, encode_event
+from gateway.backends.stream import DONE, Splitter, encode_event
 from router.chat import AnswerMessage, ChatRequest, ChatResponse, Choice, FunctionCall, Message, ToolCall, Usage
 from tests.gateway.messages import judged
 

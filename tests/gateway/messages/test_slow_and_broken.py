@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.messages import judged
 from tests.gateway.messages.test_answers import ask, chunk
 from tests.gateway.running import Running, Script

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.responses.judged import bare, judged, stream
 from tests.gateway.running import READ_FILE, Running, Script
 

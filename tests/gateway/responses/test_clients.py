@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import READ_FILE, Running, Script
 
 TOOL: Any = {"type": "function", **READ_FILE["function"]}  # type: ignore[dict-item]

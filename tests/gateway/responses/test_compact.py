@@ -11,7 +11,7 @@ from openai.types.responses import ResponseCompactionItem
 from openai.types.responses.response_input_message_item import ResponseInputMessageItem
 from openai.types.responses.response_usage import ResponseUsage
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
 SAID = [

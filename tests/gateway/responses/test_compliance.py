@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
 TEXT, CALL = Act(text="Hello to you."), Act(calls=[("get_weather", '{"location": "San Francisco"}')])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gateway.api.responses.reply import ResponsesReply, Visit
 from gateway.api.responses.request import read_request
 from gateway.api.responses.stored import ResponseStore
+from gateway.backends.stream import DONE, Splitter, encode_event
 from gateway.errors import BackendBroken
-from gateway.stream import DONE, Splitter, encode_event
 from router.chat import AnswerMessage, ChatResponse, Choice, FunctionCall, ToolCall, Usage
 from tests.gateway.responses.judged import bare, judged, stream
 

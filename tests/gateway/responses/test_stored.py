@@ -11,8 +11,8 @@ from openai import OpenAI
 from openai.types.responses.response_item_list import ResponseItemList
 
 from gateway.api.responses.stored import ResponseStore
+from gateway.backends.scripted import Act
 from gateway.errors import PreviousResponseNotFound
-from gateway.scripted import Act
 from tests.gateway.responses.judged import judged, stream
 from tests.gateway.running import Running, Script
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.api.responses.tools import custom_arguments, custom_input, flat_name, read_tools
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from router.chat import InvalidRequest
 from tests.gateway.responses.judged import judged, stream
 from tests.gateway.running import Running, Script

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import ROOT, Running, Script, environment, free_port, new_key
 from tests.gateway.watching.seen import ended, lines, requests, until
 
@@ -167,7 +167,7 @@ def started(home: Path, stderr: int, student: str, teacher: str) -> Iterator[Run
 
 _TRACEBACK = """\
 import asyncio, logging, structlog
-from gateway import logs
+from gateway.watching import logs
 from gateway.api.replies import send_error
 from gateway.settings import GatewaySettings
 

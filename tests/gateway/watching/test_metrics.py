@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.backends.scripted import Act
 from gateway.errors import CODES
-from gateway.scripted import Act
 from tests.gateway.running import Running, Script, new_key
 from tests.gateway.watching.seen import Figures, ended, figures, page, risen, until
 

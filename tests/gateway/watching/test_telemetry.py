@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script, environment, free_port
 from tests.gateway.watching.collector import Collector, values
 from tests.gateway.watching.seen import ended, figures, lines, requests, until

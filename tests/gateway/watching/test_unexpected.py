@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 from gateway.api.chat import ChatWire
 from gateway.api.exchange import exchange
 from gateway.api.wire import Asked, Reply
-from gateway.scripted import Act
+from gateway.backends.scripted import Act
+from gateway.backends.stream import Event
 from gateway.service import Gateway, build
 from gateway.settings import BackendSettings, Home, RouterSettings, Settings
-from gateway.stream import Event
 from router.chat import ChatResponse
 from tests.gateway.running import Script
 

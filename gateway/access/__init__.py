@@ -1,0 +1,1 @@
+"""Who may come in, how often, what it may cost, and who is inside."""

@@ -1,0 +1,160 @@
+"""The student's draft of a turn: held until it may be released.
+
+Owns what the student is asked and how its answer is held: whole, or with `hold = "fast"` until enough text is there to
+go on live. Decides nothing: the rules are router's. Knows nothing of the teacher or of the client's wire.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Set
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from distill.trace import Draft, Served
+from gateway.answering.arms import Arm
+from gateway.answering.calls import Call
+from gateway.answering.reply import Live, Whole, between_us, keep, read
+from gateway.answering.turn import Turn
+from gateway.backends.stream import Collector, Event
+from gateway.errors import BackendBroken, BackendError, BackendRefused
+from router.chat import ChatResponse, Choice, ToolCall
+from router.decision import Arm as ArmName
+from router.decision import Decision
+from router.policy import STUDENT_CALL, Rules, after, released
+
+_FAST_TOKENS = 32  # of text, after which a fast turn is released
+
+
+async def draft(turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName]) -> tuple[Decision, Whole | None]:
+    """The student's whole turn and what is decided on it; nothing to serve when the teacher is to answer.
+
+    `barred` arms may not see the request.
+    """
+    since, call = turn.elapsed, turn.call(student, is_draft=True)
+    body = msgspec.json.encode(_body(turn, student))
+    try:
+        with call:
+            with turn.waiting:
+                raw = await student.backend.complete(body)
+            call.began()
+            call.response = read(raw)
+    except BackendError as error:
+        turn.mark("draft", since)
+        call.decision = failed(error)
+        return call.decision, None
+    turn.mark("draft", since)
+    return _judged(turn, call, call.response, rules, barred, since)
+
+
+async def draft_live(
+    turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName], stack: AsyncExitStack
+) -> tuple[Decision, Whole | Live | None]:
+    """As `draft`, but a turn of text is let go as soon as its beginning is long and sure enough."""
+    since, call = turn.elapsed, turn.call(student, is_draft=True)
+    body = {**_body(turn, student), "stream": True, "stream_options": {"include_usage": True}}
+    held: list[Event] = []
+    collector = Collector()
+    try:
+        async with AsyncExitStack() as trial:
+            trial.enter_context(call)
+            with turn.waiting:
+                batches = await trial.enter_async_context(student.backend.stream(msgspec.json.encode(body)))
+            call.began()
+            batches = turn.waiting.over(batches)
+            async for batch in batches:
+                held += batch
+                collector.take(batch)
+                if collector.tokens < _FAST_TOKENS or collector.has_calls or collector.finish_reason:
+                    continue
+                decision = released(turn.ask.request, collector.choice, rules)
+                if decision is not None:
+                    turn.mark("draft", since)
+                    turn.mark("first_byte")
+                    call.decision = decision
+                    stack.push_async_exit(trial.pop_all())
+                    rest = _rest(turn, call, held, batches, collector)
+                    stack.push_async_callback(rest.aclose)  # as with a teacher's answer
+                    return decision, Live(rest)
+    except BackendError as error:
+        turn.mark("draft", since)
+        call.decision = failed(error)
+        return call.decision, None
+    turn.mark("draft", since)
+    call.response = collector.response
+    return _judged(turn, call, call.response, rules, barred, since)
+
+
+async def _rest(
+    turn: Turn, call: Call, held: list[Event], batches: AsyncIterator[list[Event]], collector: Collector
+) -> AsyncGenerator[list[Event], None]:
+    """What was held and what follows. A call after released text cannot be taken back, so it ends the answer."""
+    try:
+        yield [event.plain() for event in held]
+        async for batch in batches:
+            collector.take(batch)
+            if collector.has_calls:
+                raise BackendBroken("The student began a tool call after its text had been released; ask again.")
+            yield [event.plain() for event in batch]
+    finally:
+        call.response = collector.response
+        keep(turn, call.response)
+
+
+def failed(error: BackendError) -> Decision:
+    """What is decided when the student could not draft."""
+    if isinstance(error, BackendRefused) and error.code == "context_length_exceeded":
+        return Decision(arm="teacher", reason="capability", detail="context")
+    return Decision(arm="teacher", reason="student_failed", detail=str(error)[:200])
+
+
+def _body(turn: Turn, student: Arm) -> dict[str, Any]:
+    body = {**turn.ask.body, "model": student.model, "stream": False, **between_us(turn, student)}
+    body.pop("stream_options", None)
+    if student.capabilities is not None and student.capabilities.logprobs:
+        body["logprobs"] = True
+    if student.capabilities is not None and student.capabilities.token_ids:
+        body["return_token_ids"] = True
+    return body
+
+
+def _judged(
+    turn: Turn, call: Call, response: ChatResponse, rules: Rules, barred: Set[ArmName], since: float
+) -> tuple[Decision, Whole | None]:
+    choice = response.choices[0]
+    decision = call.decision = after(turn.ask.request, choice, rules, barred)
+    turn.draft = Draft(
+        message=choice.message,
+        finish_reason=choice.finish_reason,
+        logprobs=choice.logprobs.content if choice.logprobs else None,
+        note=response.nightschool,
+        seconds=turn.elapsed - since,
+    )
+    if decision.arm == "teacher":
+        return decision, None
+    if response.prompt_token_ids is not None and choice.token_ids is not None:
+        turn.served = Served(prompt=response.prompt_token_ids, completion=choice.token_ids)
+    return decision, _commit(turn, response)
+
+
+def _commit(turn: Turn, response: ChatResponse) -> Whole:
+    """The student's verified turn as the client gets it: without what only we asked for, calls marked as its own."""
+    choice = response.choices[0]
+    calls = choice.message.tool_calls
+    message = choice.message
+    if calls:
+        own = [ToolCall(id=STUDENT_CALL + secrets.token_hex(11), function=call.function) for call in calls]
+        message = msgspec.structs.replace(message, tool_calls=own)
+    turn.note = response.nightschool
+    plain = ChatResponse(
+        id=response.id,
+        created=response.created,
+        model=response.model,
+        choices=[Choice(message=message, finish_reason=choice.finish_reason)],
+        usage=response.usage,
+    )
+    keep(turn, plain)
+    turn.mark("first_byte")
+    return Whole(msgspec.json.encode(plain), plain)

@@ -1,0 +1,176 @@
+"""Which adapter serves: candidates, proposals, the live pointer and the way back.
+
+Owns models/live.json (nobody else writes it) and what the student's engine has loaded. Knows nothing of how an
+adapter was made or judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from distill.digest import combined_digest, file_digest
+from gateway.answering.arms import Arm
+from gateway.atomic import write_atomically
+from gateway.errors import BackendError, BackendRefused, Conflict, StartError
+from gateway.settings import Home
+from router.chat import InvalidRequest
+
+_log = structlog.get_logger("promotion")
+
+
+class Live(msgspec.Struct, frozen=True):
+    """The live pointer, as models/live.json holds it. `previous` is what it replaced."""
+
+    adapter: str
+    path: str
+    digest: str
+    since: str
+    previous: dict[str, Any] | None = None
+
+
+class Promotion:
+    """Adapters of the student: candidates that can be asked by name, and the one that serves."""
+
+    def __init__(self, home: Home, student: Arm) -> None:
+        self._home = home
+        self._file = home.models / "live.json"
+        self._changing = asyncio.Lock()
+        self.live: Live | None = None
+        self.adapters: dict[str, Path] = {}
+        self.started = int(time.time())
+        self._read()
+        self._serve(student)
+
+    def _read(self) -> None:
+        """Take up the live pointer of an earlier day; the engine gets it when it is ready."""
+        try:
+            self.live = msgspec.json.decode(self._file.read_bytes(), type=Live)
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.DecodeError) as error:
+            raise StartError(f"{self._file} is damaged ({error}): remove it, and the base model serves") from error
+        self.adapters[self.live.adapter] = Path(self.live.path)
+
+    async def exchange(self, student: Arm) -> None:
+        """Serve another student from now on; a change of adapters that is under way is finished first."""
+        async with self._changing:
+            self._serve(student)
+
+    def _serve(self, student: Arm) -> None:
+        self._student = student
+        student.on_ready(partial(self._restore, student))
+
+    async def _restore(self, student: Arm) -> None:
+        """Load what was loaded into an engine that has just started. An adapter that fails is left out."""
+        if student is not self._student:
+            return  # it answers its last requests
+        for name, path in list(self.adapters.items()):
+            try:
+                await self._load(name, path)
+            except BackendError as error:
+                _log.error("adapter not loaded", adapter=name, error=str(error))
+                self.adapters.pop(name)
+        student.put_to_work(self.live.adapter if self.live and self.live.adapter in self.adapters else "")
+
+    async def add(self, name: str, path: str) -> None:
+        """Make a candidate addressable by its name. Raises Conflict, InvalidRequest or BackendError."""
+        folder = self._confined(path)
+        async with self._changing:
+            await self._student.ready()
+            if self.adapters.get(name) == folder:
+                return
+            if not name or name in (self._student.base, "nightschool", "student", "teacher") or name in self.adapters:
+                raise Conflict(f"The name '{name}' is taken.")
+            await self._load(name, folder)
+            self.adapters[name] = folder
+
+    async def remove(self, name: str) -> None:
+        async with self._changing:
+            if self.live is not None and self.live.adapter == name:
+                raise Conflict(f"{name} is live: roll back first.")
+            if self.adapters.pop(name, None) is not None:
+                await self._unload(name)
+
+    async def propose(self, adapter: str, path: str, verdict: dict[str, Any]) -> Live:
+        """Put an adapter to work. What served before serves on when the engine cannot load it.
+
+        Raises Conflict for a verdict that says the adapter did not pass, BackendError when it cannot be loaded.
+        """
+        if verdict.get("passed") is False:
+            raise Conflict(f"{adapter} did not pass its examination.")
+        await self.add(adapter, path)
+        async with self._changing:
+            folder = self.adapters[adapter]
+            before = self.live
+            if before is not None and before.adapter == adapter:
+                return before
+            previous = msgspec.structs.replace(before, previous=None) if before is not None else None
+            live = Live(
+                adapter=adapter,
+                path=str(folder),
+                digest=_digest(folder),
+                since=datetime.now(UTC).isoformat(timespec="seconds"),
+                previous=msgspec.to_builtins(previous) if previous is not None else None,
+            )
+            self._write(live)
+            return live
+
+    async def roll_back(self) -> Live | None:
+        """Back to what served before; None: the base model. Raises BackendError when that cannot be loaded."""
+        async with self._changing:
+            if self.live is None:
+                raise Conflict("No adapter is live.")
+            if self.live.previous is None:
+                self._file.unlink(missing_ok=True)
+                self.live = None
+                self._student.put_to_work("")
+                return None
+            live = msgspec.convert(self.live.previous, Live)
+            if live.adapter not in self.adapters:
+                await self._load(live.adapter, Path(live.path))
+                self.adapters[live.adapter] = Path(live.path)
+            self._write(live)
+            return live
+
+    def _write(self, live: Live) -> None:
+        write_atomically(self._file, msgspec.json.format(msgspec.json.encode(live), indent=2) + b"\n")
+        self.live = live
+        self._student.put_to_work(live.adapter)
+        _log.info("promoted", adapter=live.adapter)
+
+    def _confined(self, path: str) -> Path:
+        try:
+            folder = Path(path).resolve()
+            filled = (folder / "adapters.safetensors").is_file()
+        except (ValueError, OSError) as error:  # a null byte, or a name that is too long
+            raise InvalidRequest(f"'path' names no folder: {error}.", "path") from error
+        if not folder.is_relative_to(self._home.models.resolve()):
+            raise InvalidRequest(f"Adapters are loaded from {self._home.models} only.", "path")
+        if not filled:
+            raise InvalidRequest(f"{folder} holds no adapters.safetensors.", "path")
+        return folder
+
+    async def _load(self, name: str, folder: Path) -> None:
+        call = {"lora_name": name, "lora_path": str(folder)}
+        await self._student.backend.call("POST", "/load_lora_adapter", call, seconds=60.0)
+        self._student.version += 1  # a name may stand for other weights than before
+
+    async def _unload(self, name: str) -> None:
+        try:
+            await self._student.backend.call("POST", "/unload_lora_adapter", {"lora_name": name})
+        except BackendRefused as error:
+            if error.status != 404:
+                raise
+
+
+def _digest(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return combined_digest(f"{path.name}={file_digest(path)}" for path in files)

@@ -1,0 +1,1 @@
+"""This machine, the models it can run, and how fast."""

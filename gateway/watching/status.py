@@ -1,0 +1,294 @@
+"""`nightschool status`: what serves now, what today brought, how the last night ended.
+
+Owns the figures and how they are told. The gateway is asked if it is up; the rest is read from the two state folders,
+so that it is there without one. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from distill.day import Day, DayError
+from distill.store import Answered, StoreError, TraceStore
+from gateway.agents.presence import answers
+from gateway.settings import Home
+
+DOWN = 3  # the exit code when no gateway answers
+_PATIENCE = 10.0  # seconds that a gateway gets to answer
+_PAUSE = 2.0  # seconds between two looks of --watch
+_GB = 1e9
+
+
+class ArmStatus(msgspec.Struct, frozen=True):
+    """The student or a teacher: requests it is answering and those that wait for it. An endpoint elsewhere has no
+    process and tells no memory."""
+
+    model: str
+    ready: bool
+    local: bool
+    in_flight: int
+    waiting: int
+    pid: int | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """Seconds that completed requests took; None where there were none."""
+
+    requests: int
+    median: float | None
+    p95: float | None
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """The recorded requests since `since` (local time), by who answered, why, and how they ended."""
+
+    since: str
+    requests: int
+    student_share: float | None
+    reasons: dict[str, int]
+    states: dict[str, int]
+    seconds: dict[str, Pace]  # by arm, and "all"
+
+
+class NightStatus(msgspec.Struct, frozen=True):
+    """The newest run and what came of it. `adapter` and `passed` are None for a run that has not been examined."""
+
+    run: str
+    at: str
+    trained: bool
+    adapter: str | None = None
+    passed: bool | None = None
+    reasons: list[str] = []
+    gained: int | None = None
+    lost: int | None = None
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What `status --json` prints; every key is always there. `note` says what could not be found out."""
+
+    url: str
+    up: bool
+    note: str
+    arms: dict[str, ArmStatus]
+    recorder: dict[str, Any] | None
+    leased_bytes: int
+    live: dict[str, Any] | None
+    today: Traffic | None
+    night: NightStatus | None
+
+
+async def tell_status(url: str, home: Home, console: Console, *, as_json: bool, watch: bool) -> bool:
+    """Tell once, or with `watch` again and again until it is interrupted; whether the gateway is up."""
+    found = await look(url, home)
+    if as_json:
+        while True:
+            console.file.write(msgspec.json.encode(found).decode() + "\n")
+            if not watch:
+                return found.up
+            console.file.flush()
+            await asyncio.sleep(_PAUSE)
+            found = await look(url, home)
+    if not watch:
+        console.print(as_table(found))
+        return found.up
+    with Live(as_table(found), console=console, auto_refresh=False) as live:
+        while True:
+            await asyncio.sleep(_PAUSE)
+            live.update(as_table(await look(url, home)), refresh=True)
+
+
+async def look(url: str, home: Home) -> Status:
+    """Ask the gateway and read the folders."""
+    told, notes = await _ask(url, home.data)
+    up = bool(told) or await asyncio.to_thread(answers, url)
+    today, trouble = await _today(_store(home))
+    return Status(
+        url=url,
+        up=up,
+        note="; ".join(filter(None, [notes if up else "", trouble])),
+        arms=_arms(told),
+        recorder=told.get("traces"),
+        leased_bytes=int(told.get("leased_bytes", 0)),
+        live=told.get("live") if told else _json(home.models / "live.json"),
+        today=today,
+        night=last_night(home.models),
+    )
+
+
+async def _ask(url: str, data: Path) -> tuple[dict[str, Any], str]:
+    """What the gateway tells those who hold the admin key; nothing, and why, if it does not."""
+    try:
+        async with asyncio.timeout(_PATIENCE), Day.of_home(url, data) as day:
+            return await day.status(), ""
+    except TimeoutError:
+        return {}, f"the gateway did not answer within {_PATIENCE:g} s"
+    except (DayError, ValueError) as error:
+        return {}, str(error)
+
+
+def _arms(told: dict[str, Any]) -> dict[str, ArmStatus]:
+    """The arms by name, further teachers by theirs."""
+    arms = {name: told[name] for name in ("student", "teacher") if name in told} | told.get("teachers", {})
+    return {
+        name: ArmStatus(
+            model=arm["model"],
+            ready=arm["ready"],
+            local=name in told["processes"],
+            in_flight=arm["in_flight"],
+            waiting=arm.get("waiting", 0),
+            pid=told["processes"].get(name, {}).get("pid"),
+            peak_memory_bytes=told["memory"].get(name),
+        )
+        for name, arm in arms.items()
+    }
+
+
+def _store(home: Home) -> Path | None:
+    """The trace store; None where no gateway ever ran."""
+    path = home.data / "traces.db"
+    return path if path.exists() else None
+
+
+async def _today(store: Path | None) -> tuple[Traffic | None, str]:
+    """Today's traffic, and what keeps it from being read."""
+    now = time.localtime()
+    midnight = time.mktime((now.tm_year, now.tm_mon, now.tm_mday, 0, 0, 0, 0, 0, -1))
+    if store is None:
+        return traffic([], midnight), ""
+    try:
+        async with await TraceStore.open_to_read(store) as traces:
+            return traffic(await traces.answered_since(midnight), midnight), ""
+    except (sqlite3.Error, StoreError) as error:
+        return None, f"the trace store {store} cannot be read: {error}"
+
+
+def traffic(answered: Sequence[Answered], since: float) -> Traffic:
+    """Add up what became of requests."""
+    took = {arm: [one for one in answered if one.arm == arm] for arm in ("student", "teacher")}
+    return Traffic(
+        since=datetime.fromtimestamp(since, UTC).astimezone().isoformat(timespec="seconds"),
+        requests=len(answered),
+        student_share=len(took["student"]) / len(answered) if answered else None,
+        reasons=dict(Counter(one.reason for one in answered).most_common()),
+        states=dict(Counter(one.state for one in answered).most_common()),
+        seconds={"all": _pace(answered), **{arm: _pace(ones) for arm, ones in took.items()}},
+    )
+
+
+def _pace(answered: Sequence[Answered]) -> Pace:
+    seconds = sorted(one.seconds for one in answered if one.state == "completed" and one.seconds is not None)
+    if not seconds:
+        return Pace(len(answered), None, None)
+    return Pace(len(answered), _quantile(seconds, 50), _quantile(seconds, 95))
+
+
+def _quantile(ordered: Sequence[float], percent: int) -> float:
+    """The least value that `percent` of them do not exceed."""
+    return ordered[-(-len(ordered) * percent // 100) - 1]
+
+
+def last_night(models: Path) -> NightStatus | None:
+    """The newest run under models/runs, with the adapter that was made of it."""
+    runs = sorted((models / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        return None
+    folder = runs[-1].parent
+    result, cards = folder / "result.json", (models / "adapters").glob("*/card.json")
+    known = [card for card in map(_json, cards) if card and card.get("run") == folder.name]
+    made = known[0] if known else {}
+    verdict = made.get("verdict") or {}
+    newest = max(path.stat().st_mtime for path in (runs[-1], result) if path.exists())
+    return NightStatus(
+        run=folder.name,
+        at=datetime.fromtimestamp(newest, UTC).astimezone().isoformat(timespec="seconds"),
+        trained=result.exists(),
+        adapter=made.get("name"),
+        **{key: verdict[key] for key in ("passed", "reasons", "gained", "lost") if key in verdict},
+    )
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """A small JSON object of a state folder; None when it is missing or damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def as_table(found: Status) -> RenderableType:
+    """The status for a person."""
+    state = Text("up", "green") if found.up else Text("down (start it with: nightschool serve)", "red")
+    parts: list[RenderableType] = [Text.assemble(f"Gateway at {found.url}: ", state)]
+    if found.note:
+        parts.append(Text(found.note, "yellow"))
+    if found.arms:
+        parts += [_arms_table(found.arms), *map(Text, _counts(found))]
+    live = found.live
+    parts.append(Text(f"Live adapter: {live['adapter']} since {live['since']}" if live else "Live adapter: none"))
+    parts.append(Text(_night_line(found.night)))
+    if found.today is not None:
+        parts.append(Text(_today_line(found.today)))
+    if found.today is not None and found.today.requests:
+        parts.append(_today_table(found.today))
+    return Group(*parts)
+
+
+def _arms_table(arms: dict[str, ArmStatus]) -> Table:
+    table = Table("arm", "model", "state", "where", "pid", "peak memory", "in flight", "waiting", box=None)
+    for name, arm in arms.items():
+        memory = "-" if arm.peak_memory_bytes is None else f"{arm.peak_memory_bytes / _GB:.1f} GB"
+        state, where = "ready" if arm.ready else "not ready", "local" if arm.local else "remote"
+        counts = [str(arm.in_flight), str(arm.waiting)]
+        table.add_row(name, arm.model or "not known yet", state, where, str(arm.pid or "-"), memory, *counts)
+    return table
+
+
+def _counts(found: Status) -> list[str]:
+    lines = [f"Lent to the night: {found.leased_bytes / _GB:.1f} GB"] if found.leased_bytes else []
+    recorder = found.recorder or {}
+    if recorder.get("waiting") or recorder.get("dropped") or recorder.get("error"):
+        waits, lost = recorder.get("waiting"), recorder.get("dropped")
+        lines.append(f"Recorder: {waits} traces wait, {lost} were dropped {recorder.get('error') or ''}".rstrip())
+    return lines
+
+
+def _night_line(night: NightStatus | None) -> str:
+    if night is None:
+        return "Last night: there was none yet"
+    if night.passed is None:
+        return (
+            f"Last night: run {night.run} {'trained, not examined' if night.trained else 'not finished'} ({night.at})"
+        )
+    outcome = "passed" if night.passed else f"did not pass: {'; '.join(night.reasons)}"
+    return f"Last night: {night.adapter} {outcome} (gained {night.gained}, lost {night.lost} questions; {night.at})"
+
+
+def _today_line(today: Traffic) -> str:
+    if not today.requests:
+        return "Today: no requests"
+    reasons = ", ".join(f"{reason} {count}" for reason, count in today.reasons.items())
+    bad = ", ".join(f"{count} {state}" for state, count in today.states.items() if state != "completed")
+    served = f"{today.student_share or 0:.0%} by the student"
+    return f"Today: {today.requests} requests, {served}; {reasons}" + (f"; {bad}" if bad else "")
+
+
+def _today_table(today: Traffic) -> Table:
+    table = Table("answered by", "requests", "median seconds", "95 % within", box=None)
+    for arm, pace in today.seconds.items():
+        figures = ["-" if value is None else f"{value:.2f}" for value in (pace.median, pace.p95)]
+        table.add_row(arm, str(pace.requests), *figures)
+    return table
