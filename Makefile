@@ -9,10 +9,10 @@ export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-all clients check fix bench soak faults fuzz
+.PHONY: help install demo serve test test-gateway test-all clients check fix bench soak faults fuzz
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(READY) ## Make .venv with everything in it; does nothing when it is up to date
 
@@ -22,8 +22,11 @@ demo: $(READY) ## A day, a night and another day on this machine; writes demo/re
 serve: $(READY) ## The gateway with the embedded student and the stand-in teacher on port 8787
 	$(BIN)/nightschool serve --profile embedded
 
-test: $(READY) ## The tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow and not clients"
+test: $(READY) ## The tests, without the slow ones and those of test-gateway
+	$(BIN)/python -m pytest -m "not slow and not clients and not gateways"
+
+test-gateway: $(READY) ## The gateway's wires, clients, keys, faults: tests that start gateways by the dozen
+	$(BIN)/python -m pytest -m "gateways and not slow and not clients"
 
 test-all: $(READY) ## All tests but those of `make clients`
 	$(BIN)/python -m pytest -m "not clients"

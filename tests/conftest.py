@@ -16,6 +16,34 @@ from distill.mlx.embedded import ensure_embedded  # noqa: E402 - the BLAS comes 
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+# Tests here start gateways by the dozen, a second or more each: `make test-gateway` runs them, `make test` does not.
+_BY_THE_DOZEN = (
+    "tests/clients",
+    "tests/faults",
+    "tests/fuzz",
+    "tests/gateway/access",
+    "tests/gateway/agents",
+    "tests/gateway/answering/test_embeddings.py",
+    "tests/gateway/answering/test_hold.py",
+    "tests/gateway/answering/test_repeats.py",
+    "tests/gateway/answering/test_teachers.py",
+    "tests/gateway/messages",
+    "tests/gateway/responses",
+    "tests/gateway/test_completions.py",
+    "tests/gateway/test_doors.py",
+    "tests/gateway/test_drain.py",
+    "tests/gateway/test_many_streams.py",
+    "tests/gateway/test_reload.py",
+    "tests/gateway/test_slow_readers.py",
+    "tests/gateway/watching",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(CHECKOUT).as_posix().startswith(_BY_THE_DOZEN):
+            item.add_marker("gateways")
+
 
 @pytest.fixture(scope="session")
 def catalogue_entry() -> dict[str, object]:
