@@ -24,7 +24,7 @@ async def embeddings(scope: Scope, receive: Receive, send: Send) -> None:
     gateway: Gateway = scope["litestar_app"].state.gateway
     try:
         if cast(HTTPScope, scope)["method"] != "POST":
-            raise MethodNotAllowed("Use POST.")
+            raise MethodNotAllowed("Use POST.", allow="POST")
         async with entered(gateway, scope, receive) as client:
             limits = gateway.settings.gateway
             async with gateway.under_way.until(deadline_in(limits.max_seconds)):

@@ -72,6 +72,15 @@ _COMPLETION: Schema = {
     },
 }
 
+_EMBEDDINGS: Schema = {
+    "type": "object",
+    "required": ["model", "input"],
+    "properties": {
+        "model": {"type": "string"},
+        "input": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1}]},
+    },
+}
+
 
 def _named(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
@@ -135,6 +144,7 @@ def _wires() -> Schema:
         "/v1/messages/count_tokens": {
             "post": _operation("Count its tokens.", body=_named("Prompt"), answer=counted, error="MessagesError")
         },
+        "/v1/embeddings": {"post": _operation("Embeddings of texts.", body=_EMBEDDINGS)},
         "/v1/responses": {"post": _operation("A response.", body=_named("ResponsesRequest"), streamed=True)},
         "/v1/responses/compact": {"post": _operation("Make a conversation shorter.", body=_named("CompactRequest"))},
         "/v1/responses/input_tokens": {
@@ -151,11 +161,14 @@ def _wires() -> Schema:
 
 
 def _lists() -> Schema:
+    figures = _operation("Figures for Prometheus.")
+    figures["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     return {
         "/v1/models": {"get": _operation("The models on offer.")},
         "/v1/models/{name}": {"get": _operation("One of them.", parameters=[_in_path("name")])},
         "/v1/traces/{trace_id}": {"get": _operation("What happened to a request.", parameters=[_in_path("trace_id")])},
         "/health": {"get": _operation("Whether the gateway runs.")},
+        "/metrics": {"get": figures},
         "/openapi.json": {"get": _operation("This page.")},
     }
 
@@ -175,6 +188,7 @@ def _admin() -> Schema:
             "post": post("Renew a lease.", parameters=lease),
             "delete": _operation("Give it back.", parameters=lease),
         },
+        "/admin/reload": {"post": post("Read the settings again.")},
         "/admin/status": {"get": _operation("What runs, and what it takes.")},
     }
     for operations in paths.values():

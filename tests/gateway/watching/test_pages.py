@@ -20,9 +20,8 @@ _NAME = re.compile(r"\bnightschool_\w+")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The kind of each metric that a gateway tells, by its name."""
     home = tmp_path_factory.mktemp("home")
-    gateway = build(
-        Settings(teacher=BackendSettings(url="http://127.0.0.1:9/v1")), Home(home / "data", home / "models")
-    )
+    settings = Settings(teacher=BackendSettings(url="http://127.0.0.1:9/v1"))
+    gateway = build(settings, Home(home / "data", home / "models"), lambda: settings)
     kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", gateway.metrics.page().decode(), re.MULTILINE))
     return {name: kind for name, kind in kinds.items() if not name.endswith("_created")}
 

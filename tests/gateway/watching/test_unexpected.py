@@ -58,7 +58,7 @@ async def gateway(teacher: Script, tmp_path: Path) -> AsyncIterator[Gateway]:
     home = Home(tmp_path / "data", tmp_path / "models")
     home.data.mkdir()
     settings = Settings(teacher=BackendSettings(url=teacher.url), router=RouterSettings(policy="teacher"))
-    built = build(settings, home)
+    built = build(settings, home, lambda: settings)
     await built.start()
     yield built
     await built.stop()
