@@ -30,6 +30,7 @@ _BY_THE_DOZEN = (
     "tests/gateway/messages",
     "tests/gateway/responses",
     "tests/gateway/test_completions.py",
+    "tests/gateway/test_conformance.py",
     "tests/gateway/test_doors.py",
     "tests/gateway/test_drain.py",
     "tests/gateway/test_many_streams.py",
