@@ -68,7 +68,8 @@ async def test_slow_readers_cost_no_memory_and_no_time(
     assert [client.result() for client in clients] == [_SECONDS] * _CLIENTS
     record_property("megabytes", [round(size / _MB) for size in memory])
     record_property("seconds_of_the_others", [round(second, 2) for second in seconds])
-    assert max(memory) - memory[0] < _CLIENTS * _EACH
+    assert max(memory[:-3]) - memory[0] < _CLIENTS * _EACH
+    assert max(memory) - memory[0] < 2 * _CLIENTS * _EACH  # at the end their traces are written, and are there twice
     settled = memory[len(memory) // 2 : -3]
     assert max(settled) - min(settled) < 10 * _MB  # it does not creep
     assert statistics.median(seconds) < 0.5

@@ -127,7 +127,13 @@ def test_people_get_a_table(day: Running) -> None:
 
 def test_watch_tells_again_until_it_is_interrupted(day: Running) -> None:
     command = [sys.executable, "-m", "gateway.cli", "status", "--watch", "--json", "--url", day.url]
-    with subprocess.Popen(command, env=environment(day.home), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        env=environment(day.home),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
+    ) as process:
         assert process.stdout is not None
         lines = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.send_signal(signal.SIGINT)
