@@ -56,10 +56,10 @@ def serve(
 
     chosen = read()
     from gateway.app import serve as run  # after the settings, so that what is wrong with them is told at once
-    from gateway.service import build
+    from gateway.service import Gateway
     from gateway.watching import logs
 
-    gateway = build(chosen, settings.make_home(settings.home(chosen)), read)
+    gateway = Gateway(chosen, settings.make_home(settings.home(chosen)), read)
     form = logs.configure_gateway(chosen.gateway)
     _serve(run(gateway, _announce_json if form == "json" else _announce))
 

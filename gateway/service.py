@@ -37,10 +37,10 @@ from gateway.watching.requestlog import RequestLog
 from router.decision import Arm as ArmName
 from router.policy import Rules
 
-_log = structlog.get_logger("service")
-
 if TYPE_CHECKING:
     from gateway.watching.telemetry import Telemetry
+
+_log = structlog.get_logger("service")
 
 
 class Names:
@@ -95,7 +95,10 @@ class Names:
 
 
 class Gateway:
-    """Everything that runs by day. `start` and `stop` frame its life."""
+    """Everything that runs by day. `start` and `stop` frame its life; until then nothing runs.
+
+    `reread` reads the settings anew. Making one raises SettingsError. `watchers` hear of every turn that is over.
+    """
 
     def __init__(self, settings: Settings, home: Home, reread: Callable[[], Settings]) -> None:
         self.home = home
@@ -203,7 +206,7 @@ class Gateway:
         rules = partial(_rules, crew)
         repeats = Repeats(self.cache, crew.student, crew.teachers, rules)
         self.cascade = Cascade(crew.student, crew.teachers, rules, self.recorder, repeats, self.under_way, self._ended)
-        self._watching = self._watchers(crew.settings)
+        self.watchers = self._watchers(crew.settings)
 
     async def _open(self, crew: Crew, new: list[Arm]) -> None:
         for spend in crew.teachers.spends.values():
@@ -253,25 +256,19 @@ class Gateway:
         return told
 
     def _ended(self, turn: Turn) -> None:
-        for watch in self._watching:
+        for watch in self.watchers:
             try:
                 watch(turn)
             except Exception as error:  # noqa: BLE001 - who watches must not cost an answer
                 _log.error("a turn was not watched", exc_info=error, trace=turn.id)
 
     def _watchers(self, settings: Settings) -> list[Callable[[Turn], None]]:
-        """Who hears of every turn that is over."""
         found: list[Callable[[Turn], None]] = [self.metrics.ended]
         if settings.gateway.log != "off":
             found.append(RequestLog(content=settings.gateway.log_content).ended)
         if self.telemetry is not None:
             found.append(self.telemetry.ended)
         return found
-
-
-def build(settings: Settings, home: Home, reread: Callable[[], Settings]) -> Gateway:
-    """A gateway out of settings, which `reread` reads anew; nothing runs yet. Raises SettingsError."""
-    return Gateway(settings, home, reread)
 
 
 def _rules(crew: Crew) -> Rules:

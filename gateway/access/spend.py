@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from gateway.answering.counting import tokens_in
 from gateway.answering.turn import Turn
 from gateway.atomic import write_atomically
 from gateway.errors import SpendLimit, StartError
@@ -22,7 +23,6 @@ _log = structlog.get_logger("spend")
 
 _FLUSH = 0.1  # seconds until what was spent is on disk
 _DAY = 86_400
-_BYTES_PER_TOKEN = 3.5  # of code and English; a little low, so that an estimate is rather too high
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -129,4 +129,4 @@ def _tokens(turn: Turn) -> tuple[float, float]:
     if turn.answer is None and turn.state == "failed":
         return 0, 0
     written = len(msgspec.json.encode(turn.answer)) if turn.answer is not None else 0
-    return turn.ask.size / _BYTES_PER_TOKEN, written / _BYTES_PER_TOKEN
+    return tokens_in(turn.ask.size), tokens_in(written)

@@ -43,7 +43,7 @@ async def draft(turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName]) ->
             call.response = read(raw)
     except BackendError as error:
         turn.mark("draft", since)
-        call.decision = failed(error)
+        call.decision = _failed(error)
         return call.decision, None
     turn.mark("draft", since)
     return _judged(turn, call, call.response, rules, barred, since)
@@ -80,7 +80,7 @@ async def draft_live(
                     return decision, Live(rest)
     except BackendError as error:
         turn.mark("draft", since)
-        call.decision = failed(error)
+        call.decision = _failed(error)
         return call.decision, None
     turn.mark("draft", since)
     call.response = collector.response
@@ -103,7 +103,7 @@ async def _rest(
         keep(turn, call.response)
 
 
-def failed(error: BackendError) -> Decision:
+def _failed(error: BackendError) -> Decision:
     """What is decided when the student could not draft."""
     if isinstance(error, BackendRefused) and error.code == "context_length_exceeded":
         return Decision(arm="teacher", reason="capability", detail="context")

@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 
-from gateway.service import build
+from gateway.service import Gateway
 from gateway.settings import BackendSettings, Home, Settings
 from tests.gateway.running import ROOT
 
@@ -21,7 +21,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The kind of each metric that a gateway tells, by its name."""
     home = tmp_path_factory.mktemp("home")
     settings = Settings(teacher=BackendSettings(url="http://127.0.0.1:9/v1"))
-    gateway = build(settings, Home(home / "data", home / "models"), lambda: settings)
+    gateway = Gateway(settings, Home(home / "data", home / "models"), lambda: settings)
     kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", gateway.metrics.page().decode(), re.MULTILINE))
     return {name: kind for name, kind in kinds.items() if not name.endswith("_created")}
 

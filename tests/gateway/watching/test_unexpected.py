@@ -12,12 +12,13 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.answering.turn import Turn
 from gateway.api.chat import ChatWire
 from gateway.api.exchange import exchange
 from gateway.api.wire import Asked, Reply
 from gateway.backends.scripted import Act
 from gateway.backends.stream import Event
-from gateway.service import Gateway, build
+from gateway.service import Gateway
 from gateway.settings import BackendSettings, Home, RouterSettings, Settings
 from router.chat import ChatResponse
 from tests.gateway.running import Script
@@ -58,7 +59,7 @@ async def gateway(teacher: Script, tmp_path: Path) -> AsyncIterator[Gateway]:
     home = Home(tmp_path / "data", tmp_path / "models")
     home.data.mkdir()
     settings = Settings(teacher=BackendSettings(url=teacher.url), router=RouterSettings(policy="teacher"))
-    built = build(settings, home, lambda: settings)
+    built = Gateway(settings, home, lambda: settings)
     await built.start()
     yield built
     await built.stop()
@@ -101,8 +102,11 @@ async def test_a_fault_of_our_own_has_its_trace(gateway: Gateway, teacher: Scrip
     assert 'errors_total{code="internal_error"} 1.0' in gateway.metrics.page().decode()
 
 
-async def test_what_fails_while_watching_costs_no_answer(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.metrics, "_seconds", {})  # so that the metrics can make nothing of a turn
+async def test_what_fails_while_watching_costs_no_answer(gateway: Gateway) -> None:
+    def fails(turn: Turn) -> None:
+        raise KeyError(turn.id)
+
+    gateway.watchers.insert(0, fails)
     with capture_logs() as logs:
         start, *_ = await answers(gateway, ChatWire(), stream=False)
     assert start["status"] == 200
