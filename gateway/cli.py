@@ -255,17 +255,17 @@ def pull_model(
 
 @models.command("convert")
 def convert_model(
-    source: Annotated[str, typer.Argument(help="A model folder of Hugging Face or mlx-lm, or a name under models/.")],
+    source: Annotated[str, typer.Argument(help="A model folder, a name under models/, or a GGUF file.")],
     name: Annotated[str, typer.Argument(help="The new folder under models/.")],
     bits: Annotated[int, typer.Option(help="Bits a weight: 2, 3, 4, 5, 6, 8, or 16 for float16.")] = 4,
     group_size: Annotated[int, typer.Option(help="Weights that share a scale: 32, 64 or 128.")] = 64,
 ) -> None:
-    """Quantise a model folder, or make it float16, into models/NAME."""
+    """Quantise a model folder or a GGUF file, or make it float16, into models/NAME."""
     from gateway import settings
-    from gateway.machine.models import new_folder, source_folder
+    from gateway.machine.models import convertible, new_folder
 
     home = settings.make_home(settings.home(settings.load()))
-    found, target = source_folder(source, home.models), new_folder(name, home.models)
+    found, target = convertible(source, home.models), new_folder(name, home.models)
     from distill.mlx import blas
 
     blas.prepare(1)  # before anything imports MLX

@@ -1,4 +1,4 @@
-"""A model folder in Hugging Face's or mlx-lm's layout, made into one of Nightschool's: quantised, or float16.
+"""A model folder in Hugging Face's or mlx-lm's layout, or a GGUF file, made into a folder: quantised, or float16.
 
 Owns the number format and the card that says what the folder was made from. Model classes and quantisation are those of
 mlx-lm; code that a folder brings along is never run. Knows nothing of catalogues or downloads.
@@ -22,6 +22,7 @@ from mlx_lm.utils import dequantize_model, load_model, quantize_model, save_conf
 
 from distill.digest import file_digest
 from distill.errors import ModelError
+from distill.mlx import gguf
 from distill.mlx.embedded import folder_digest
 
 BITS = (2, 3, 4, 5, 6, 8)  # what MLX quantises to
@@ -52,8 +53,9 @@ def convert(source: Path, target: Path, *, bits: int = 4, group_size: int = 64) 
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".convert-{target.name}-") as work:
         made = Path(work, "model")
         made.mkdir()
+        folder = _unpacked(source, Path(work)) if source.is_file() else source
         try:
-            _write(source, made, bits, group_size)
+            _write(folder, made, bits, group_size)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelError(f"{source} cannot be converted: {error}") from error
         _write_card(source, made, bits, group_size)
@@ -69,9 +71,19 @@ def _check(source: Path, target: Path, bits: int, group_size: int) -> None:
         raise ModelError(f"weights are quantised in groups of {', '.join(map(str, GROUPS))}, not {group_size}")
     if target.exists():
         raise ModelError(f"{target} is there already: remove it or choose another name")
+    if source.is_file():
+        return
     for name in ("config.json", "tokenizer.json"):
         if not (source / name).is_file():
             raise ModelError(f"there is no model in {source}: it holds no {name}")
+
+
+def _unpacked(source: Path, work: Path) -> Path:
+    """A GGUF file as a folder that mlx-lm reads."""
+    folder = work / "unpacked"
+    folder.mkdir()
+    gguf.convert(source, folder)
+    return folder
 
 
 def _write(source: Path, made: Path, bits: int, group_size: int) -> None:
@@ -107,7 +119,7 @@ def _as_half(model: nn.Module, *, everything: bool) -> nn.Module:
 def _write_card(source: Path, made: Path, bits: int, group_size: int) -> None:
     card: dict[str, Any] = {
         "source": source.name,
-        "source_sha256": folder_digest(source),
+        "source_sha256": file_digest(source) if source.is_file() else folder_digest(source),
         "bits": bits,
         "group_size": group_size if bits != FLOAT16 else None,
         "mlx": metadata.version("mlx"),

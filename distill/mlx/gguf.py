@@ -1,7 +1,8 @@
-"""A llama-architecture GGUF file as an MLX model folder, without torch.
+"""A GGUF file of the llama or qwen2 architecture as an MLX model folder, without torch.
 
-Owns the conversion: weights stay in the quantised form MLX reads from the file, the tokenizer is built from the
-file's own vocabulary and merges. Knows nothing of where the file came from or what it is for.
+Owns the conversion: weights stay in the quantised form MLX reads from the file where it has one (Q4_0, Q4_1, Q8_0) and
+become float16 where it has none; the tokenizer is built from the file's own vocabulary and merges. Knows nothing of
+where the file came from or what it is for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import mlx.core as mx
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from distill.errors import ModelError
 
@@ -27,48 +29,90 @@ _NAMES = {
     "ffn_norm": "post_attention_layernorm",
 }
 _TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
-_CONTROL = 3  # GGUF's token type for control tokens
+_CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
+_KEPT = {"F32", "F16", "Q4_0", "Q4_1", "Q8_0"}  # the types that MLX reads as they are
+_CONTROL, _USER = 3, 4  # GGUF's token types for control tokens and for those a user added
 _GROUP = 32  # weights per scale in Q4_1 and Q8_0
+# Qwen2's own split of text before its merges, as its tokenizer.json has it.
+_QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
-def convert(gguf: Path, folder: Path, chat_template: str) -> None:
-    """Write config.json, model.safetensors and the tokenizer's files into an existing folder."""
-    loaded = mx.load(str(gguf), return_metadata=True)
-    arrays, metadata = cast(tuple[dict[str, mx.array], dict[str, Any]], loaded)
-    if metadata.get("general.architecture") != "llama":
-        raise ModelError(f"{gguf.name}: only the llama architecture is converted")
-    config = _config(arrays, metadata)
-    weights = {_rename(name): array for name, array in arrays.items()}
-    _restore_rotary_rows(weights, config)
+def convert(gguf: Path, folder: Path, chat_template: str | None = None) -> None:
+    """Write config.json, model.safetensors and the tokenizer's files into an existing folder.
+
+    The chat template is the file's own unless another is given. Raises ModelError for what is no GGUF file, and for an
+    architecture, a tokenizer or a tensor that is not known here.
+    """
+    arrays, metadata = _read(gguf)
+    if (architecture := metadata.get("general.architecture")) not in _CLASSES:
+        raise ModelError(f"{gguf.name}: of GGUF files, the {' and '.join(_CLASSES)} architectures are converted")
+    if chat_template is None and not metadata.get("tokenizer.chat_template"):
+        raise ModelError(f"{gguf.name} carries no chat template")
+    try:
+        config = _config(arrays, metadata)
+        tokenizer = _tokenizer(metadata)
+        weights = {_rename(name): array for name, array in arrays.items()}
+        described = _tokenizer_config(metadata)
+    except KeyError as error:
+        raise ModelError(f"{gguf.name}: {error} is missing, or not known here") from error
+    if architecture == "llama":
+        _restore_rotary_rows(weights, config)
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
     (folder / "config.json").write_text(json.dumps(config, indent=2))
-    _tokenizer(metadata).save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(metadata), indent=2))
-    (folder / "chat_template.jinja").write_text(chat_template)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(described, indent=2))
+    (folder / "chat_template.jinja").write_text(chat_template or metadata["tokenizer.chat_template"])
+
+
+def _read(gguf: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
+    """Arrays and metadata, as MLX reads them but for the K-quants and their like.
+
+    MLX 0.32.4 turns those into float16 and is wrong about Q4_K (weights off by up to 0.49 in a layer whose mean is
+    0.01), so they come from llama.cpp's own package.
+    """
+    from gguf import GGUFReader, dequantize  # a quarter of a second, which only a conversion should pay
+
+    try:
+        loaded = mx.load(str(gguf), format="gguf", return_metadata=True)
+        arrays, metadata = cast(tuple[dict[str, mx.array], dict[str, Any]], loaded)
+        for tensor in GGUFReader(gguf).tensors:
+            if tensor.tensor_type.name not in _KEPT:
+                arrays[tensor.name] = mx.array(dequantize(tensor.data, tensor.tensor_type).astype(np.float16))
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, NotImplementedError) as error:
+        raise ModelError(f"{gguf.name} cannot be read as a GGUF file: {error}") from error
+    return arrays, metadata
 
 
 def _config(arrays: dict[str, mx.array], metadata: dict[str, Any]) -> dict[str, Any]:
-    def number(key: str) -> int:
-        return int(metadata[f"llama.{key}"].item())
+    architecture = metadata["general.architecture"]
 
-    return {
-        "model_type": "llama",
-        "architectures": ["LlamaForCausalLM"],
-        "hidden_size": number("embedding_length"),
+    def number(key: str) -> int:
+        return int(metadata[f"{architecture}.{key}"].item())
+
+    width, heads = number("embedding_length"), number("attention.head_count")
+    head = "rope.dimension_count"
+    config = {
+        "model_type": architecture,
+        "architectures": [_CLASSES[architecture]],
+        "hidden_size": width,
         "intermediate_size": number("feed_forward_length"),
         "num_hidden_layers": number("block_count"),
-        "num_attention_heads": number("attention.head_count"),
+        "num_attention_heads": heads,
         "num_key_value_heads": number("attention.head_count_kv"),
-        "head_dim": number("rope.dimension_count"),
+        "head_dim": number(head) if f"{architecture}.{head}" in metadata else width // heads,
         "max_position_embeddings": number("context_length"),
-        "rms_norm_eps": float(metadata["llama.attention.layer_norm_rms_epsilon"].item()),
-        "rope_theta": float(metadata["llama.rope.freq_base"].item()),
-        "vocab_size": number("vocab_size"),
+        "rms_norm_eps": float(metadata[f"{architecture}.attention.layer_norm_rms_epsilon"].item()),
+        "rope_theta": float(metadata[f"{architecture}.rope.freq_base"].item()),
+        "vocab_size": len(metadata["tokenizer.ggml.tokens"]),
         "tie_word_embeddings": "output.weight" not in arrays,
         "bos_token_id": int(metadata["tokenizer.ggml.bos_token_id"].item()),
         "eos_token_id": int(metadata["tokenizer.ggml.eos_token_id"].item()),
-        "quantization": _quantization(arrays, number("embedding_length")),
     }
+    if any(array.dtype == mx.uint32 for array in arrays.values()):
+        config["quantization"] = _quantization(arrays, width)
+    return config
 
 
 def _quantization(arrays: dict[str, mx.array], width: int) -> dict[str, Any]:
@@ -106,19 +150,30 @@ def _restore_rotary_rows(weights: dict[str, mx.array], config: dict[str, Any]) -
 
 
 def _tokenizer(metadata: dict[str, Any]) -> Tokenizer:
-    """Byte-level BPE; digits are split one by one before the byte-level split (GGUF's pre-tokenizer "smollm")."""
-    if metadata["tokenizer.ggml.pre"] != "smollm":
-        raise ModelError(f"the pre-tokenizer {metadata['tokenizer.ggml.pre']!r} is not known here")
+    """Byte-level BPE with the split of the model's family before it (GGUF's "pre-tokenizer")."""
     tokens = metadata["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in metadata["tokenizer.ggml.merges"]]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
+    match metadata["tokenizer.ggml.pre"]:
+        case "smollm":  # digits one by one
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+                [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+            )
+        case "qwen2":
+            tokenizer.normalizer = normalizers.NFC()
+            split = pre_tokenizers.Split(Regex(_QWEN2), "isolated")
+            tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+                [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+            )
+        case other:
+            raise ModelError(f"the pre-tokenizer {other!r} is not known here")
     tokenizer.decoder = decoders.ByteLevel()
     kinds = metadata["tokenizer.ggml.token_type"].tolist()
-    control = [token for token, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
+    for token, kind in zip(tokens, kinds, strict=True):  # in the order of their numbers
+        if kind == _CONTROL:
+            tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False)])
+        elif kind == _USER:
+            tokenizer.add_tokens([AddedToken(token, special=False, normalized=False)])
     return tokenizer
 
 
@@ -137,5 +192,5 @@ def _tokenizer_config(metadata: dict[str, Any]) -> dict[str, Any]:
         "tokenizer_class": "PreTrainedTokenizerFast",
         "add_bos_token": False,
         "clean_up_tokenization_spaces": False,
-        "model_max_length": int(metadata["llama.context_length"].item()),
+        "model_max_length": int(metadata[f"{metadata['general.architecture']}.context_length"].item()),
     }

@@ -39,11 +39,12 @@ def entry_of(name: str) -> Entry:
     return known[name]
 
 
-def source_folder(source: str, models: Path) -> Path:
-    """The folder that `convert` reads: a path, or a name under the models folder. Raises StartError."""
-    found = [path for path in (Path(source), models / source) if path.is_dir()]
+def convertible(source: str, models: Path) -> Path:
+    """What `convert` reads: a GGUF file, a folder, or a folder's name under the models folder. Raises StartError."""
+    path = Path(source)
+    found = [path] if path.is_file() else [folder for folder in (path, models / source) if folder.is_dir()]
     if not found:
-        raise StartError(f"there is no model folder '{source}', nor one of that name in {models}")
+        raise StartError(f"there is no model folder or GGUF file '{source}', nor a folder of that name in {models}")
     return found[0].resolve()
 
 
