@@ -44,7 +44,7 @@ def serve(
     profile: ProfileOption = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 0,
-    server: Annotated[str, typer.Option(help="granian or uvicorn.")] = "",
+    server: Annotated[str, typer.Option(help="uvicorn or granian.")] = "",
 ) -> None:
     """Run the gateway: one OpenAI-compatible endpoint for student and teacher."""
     from gateway import settings

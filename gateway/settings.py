@@ -49,7 +49,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8787
-    server: Literal["granian", "uvicorn"] = "granian"
+    server: Literal["uvicorn", "granian"] = "uvicorn"
     max_body_bytes: int = 32 * 1024 * 1024
     max_at_once: Count = 0  # requests under way, of all clients; 0: no limit
     max_seconds: Amount = 0.0  # for a whole request; 0: no limit

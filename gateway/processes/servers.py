@@ -1,4 +1,4 @@
-"""The HTTP servers that the gateway can run on, granian and uvicorn, as one thing.
+"""The HTTP servers that the gateway can run on, uvicorn and granian, as one thing.
 
 Owns how each is set up and stopped. Signals are not theirs. Knows nothing of what they serve.
 """
@@ -14,6 +14,8 @@ from litestar.types import ASGIApp
 from gateway.settings import GatewaySettings
 
 _LAST_SECONDS = 2  # for connections to close; requests have ended before
+_IDLE_SECONDS = 75  # longer than clients keep a connection: one that is closed just as it is used is an error to them
+_BACKLOG = 1024  # connections that wait to be taken
 
 
 class HttpServer(Protocol):
@@ -27,7 +29,7 @@ class HttpServer(Protocol):
 
 def server_for(app: ASGIApp, settings: GatewaySettings) -> HttpServer:
     """The server that the settings name; it does not listen yet."""
-    return _uvicorn(app, settings) if settings.server == "uvicorn" else _granian(app, settings)
+    return _granian(app, settings) if settings.server == "granian" else _uvicorn(app, settings)
 
 
 def _granian(app: ASGIApp, settings: GatewaySettings) -> HttpServer:
@@ -42,7 +44,7 @@ def _granian(app: ASGIApp, settings: GatewaySettings) -> HttpServer:
         http=HTTPModes.http1,
         websockets=False,
         log_enabled=False,
-        backlog=1024,
+        backlog=_BACKLOG,
     )
     return cast(HttpServer, server)
 
@@ -63,6 +65,9 @@ def _uvicorn(app: ASGIApp, settings: GatewaySettings) -> HttpServer:
         lifespan="off",
         log_level=logging.WARNING,
         access_log=False,
+        http="httptools",
+        backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_LAST_SECONDS,
         ws="none",
     )

@@ -182,7 +182,7 @@ def test_answers_are_not_repeated_across_a_change(school: School) -> None:
 
 
 def test_what_cannot_change_is_named_and_left(school: School) -> None:
-    fixed = 'server = "uvicorn"\nmemory_bytes = 5\nheartbeat = 3'
+    fixed = 'server = "granian"\nmemory_bytes = 5\nheartbeat = 3'
     del school.urls["student"]
     told = school.reload(gateway=fixed, student='model = "embedded"')
     assert told["changed"] == ["gateway.heartbeat"]
