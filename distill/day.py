@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,9 @@ import httpx2
 from openai import AsyncOpenAI
 
 from distill.errors import DistillError
+
+
+_AT_ONCE = 5000  # traces named in one call
 
 
 class DayError(DistillError):
@@ -56,6 +60,13 @@ class Day:
 
     async def give_back(self, lease: str) -> None:
         await self._call("DELETE", f"/admin/lease/{lease}")
+
+    async def forget(self, traces: Sequence[str]) -> list[str]:
+        """Have traces forgotten, and those that go on from them; the ids of all that are gone."""
+        gone: list[str] = []
+        for at in range(0, len(traces), _AT_ONCE):
+            gone += (await self._call("POST", "/admin/forget", {"traces": traces[at : at + _AT_ONCE]}))["traces"]
+        return gone
 
     async def add_adapter(self, name: str, path: Path) -> None:
         """Make a candidate addressable as a model name."""

@@ -28,7 +28,7 @@ from distill.errors import DatasetError, DistillError
 from distill.evaluate import Examination, Item, examine, set_questions
 from distill.filters import sift, trajectories
 from distill.gate import Mark, Score, Verdict, judge, score
-from distill.store import TraceStore
+from distill.store.store import TraceStore
 from distill.trace import Trace
 
 _LEASE_SECONDS = 60.0

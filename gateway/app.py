@@ -21,6 +21,7 @@ from gateway.api.completions import completions
 from gateway.api.door import Door
 from gateway.api.embeddings import embeddings
 from gateway.api.exit import Exit
+from gateway.api.feedback import feedback, forget_trace
 from gateway.api.forms import form_of
 from gateway.api.messages.routes import count_tokens, messages
 from gateway.api.openapi import openapi
@@ -45,7 +46,7 @@ _ADMIN_BODY_BYTES = 32 * 1024 * 1024
 def create_app(gateway: Gateway) -> ASGIApp:
     """The app of a gateway, which is started and stopped by somebody else."""
     app = Litestar(
-        route_handlers=[*_ROUTES, *RESPONSES, *PLAIN, openapi, admin.routes()],
+        route_handlers=[*_ROUTES, *RESPONSES, *PLAIN, feedback, forget_trace, openapi, admin.routes()],
         exception_handlers={Exception: _reply},
         openapi_config=None,
         request_max_body_size=_ADMIN_BODY_BYTES,  # where Litestar reads them; the wires keep gateway.max_body_bytes
@@ -53,6 +54,7 @@ def create_app(gateway: Gateway) -> ASGIApp:
     )
     app.state.gateway = gateway
     app.state.responses = ResponseStore()
+    gateway.forgetting.append(app.state.responses.forget)
     door = Door(
         app,
         lambda: gateway.settings.gateway.origins,

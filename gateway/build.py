@@ -19,7 +19,8 @@ from gateway.backends.client import Address, Backend, Timeouts
 from gateway.backends.patience import Manners
 from gateway.processes.ports import free_port
 from gateway.processes.supervisor import ProcessSettings, Supervisor
-from gateway.settings import EXPERT, BackendSettings, Home, Settings, api_key, require_model
+from gateway.sections import EXPERT, BackendSettings, Settings
+from gateway.settings import Home, api_key, require_model
 from router.decision import Arm as ArmName
 
 UNSET_URL = "http://127.0.0.1:9/v1"  # the arm that a policy of "student" or "teacher" never asks

@@ -1,7 +1,7 @@
 """What of changed settings can be taken up while the gateway runs.
 
 Owns that rule alone; pure. What stays as it was until the next start is the address, the server and the folders, the
-memory, and everything about local models but their prices.
+memory, how traces are kept, and everything about local models but their prices.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway.build import priced_as
-from gateway.settings import BackendSettings, Settings
+from gateway.sections import BackendSettings, Settings
 
 _FIXED = ("host", "port", "server", "home", "memory_bytes")  # of the gateway
 
@@ -30,6 +30,7 @@ def possible(now: Settings, wanted: Settings) -> Change:
     found = msgspec.structs.replace(
         wanted,
         gateway=msgspec.structs.replace(wanted.gateway, **kept),
+        traces=now.traces,
         student=_backend(now.student, wanted.student),
         teacher=_backend(now.teacher, wanted.teacher),
         teachers=_teachers(now.teachers, wanted.teachers),

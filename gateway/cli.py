@@ -16,6 +16,7 @@ from gateway.commands.keys import keys
 from gateway.commands.launch import launch
 from gateway.commands.service import service
 from gateway.commands.status import status
+from gateway.commands.traces import traces
 
 app = typer.Typer(
     help="A local gateway whose small model learns at night from the big one that teaches it by day.",
@@ -27,6 +28,7 @@ app = typer.Typer(
 models = typer.Typer(help="What models there are; fetch one, or convert one.", no_args_is_help=True)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
+app.add_typer(traces, name="traces")
 app.add_typer(service, name="service")
 app.command()(launch)
 app.command()(status)
@@ -51,7 +53,7 @@ def serve(
 
     given = {key: value for key, value in {"host": host, "port": port, "server": server}.items() if value}
 
-    def read() -> settings.Settings:
+    def read() -> sections.Settings:
         return settings.check_servable(settings.load(config, profile, overrides={"gateway": given}))
 
     chosen = read()

@@ -18,7 +18,8 @@ from distill.night import Night, NightSettings, night
 from gateway.errors import SettingsError
 from gateway.processes.child import answers, child_gateway
 from gateway.progress import Bars
-from gateway.settings import Home, Settings, model_folder, shared
+from gateway.sections import Settings
+from gateway.settings import Home, model_folder, shared
 
 
 async def run_night(settings: Settings, home: Home, arguments: list[str], examination: str, console: Console) -> Night:

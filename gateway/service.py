@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import fnmatch
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +22,19 @@ from gateway.answering.answer import Cascade
 from gateway.answering.arms import Arm
 from gateway.answering.cache import ResponseCache
 from gateway.answering.promotion import Promotion
-from gateway.answering.recorder import Recorder
 from gateway.answering.repeats import Repeats
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Turn
 from gateway.build import Builder, Crew, prices_of, teachers_of
 from gateway.changes import Change, possible
 from gateway.errors import BackendError, Conflict, SettingsError, StartError, UnknownModel
+from gateway.forgetting import drop_prefixes
 from gateway.processes.lease import Leases
 from gateway.processes.supervisor import Supervisor
-from gateway.settings import LOOPBACK, Home, Settings, check_servable, keys_file
+from gateway.recording.frames import Orders
+from gateway.recording.recorder import Recorder
+from gateway.sections import LOOPBACK, Settings
+from gateway.settings import Home, check_servable, keys_file
 from gateway.watching.metrics import Metrics, States
 from gateway.watching.requestlog import RequestLog
 from router.decision import Arm as ArmName
@@ -108,7 +111,14 @@ class Gateway:
         self.supervisor.room.leased = self.leases.held
         self._builder = Builder(home, self.supervisor)
         self.crew = self._builder.crew(settings)
-        self.recorder = Recorder(home.data / "traces.db")
+        kept = settings.traces
+        self.recorder = Recorder(
+            Orders.of(home.data, keep_days=kept.keep_days, keep_bytes=kept.keep_bytes),
+            limit=kept.waiting_bytes,
+            flush=kept.flush_seconds,
+        )
+        self.forgetting: list[Callable[[Iterable[str]], None]] = []
+        """Who holds answers elsewhere: told the ids, as clients saw them, of answers that are forgotten."""
         self.promotion = Promotion(home, self.crew.student)
         self.cache = ResponseCache(time.monotonic)
         self.under_way = UnderWay()
@@ -245,6 +255,17 @@ class Gateway:
             "processes": processes,
             "traces": self.recorder.status,
         }
+
+    async def forget(self, traces: Sequence[str]) -> list[str]:
+        """Forget traces and those that go on from them, wherever they are kept; their ids."""
+        gone = await self.recorder.store.with_those_after(traces)
+        await self.recorder.store.forget(list(gone))
+        self.cache.forget(gone.keys())
+        for forget in self.forgetting:
+            forget(gone.values())
+        if gone:
+            drop_prefixes(self.home.data)
+        return list(gone)
 
     async def memory(self) -> dict[str, int]:
         """Peak memory in bytes of the local processes behind the arms."""

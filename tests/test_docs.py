@@ -15,7 +15,7 @@ import typer.main
 
 from distill.filters import CHECKS
 from distill.train.recipe import Recipe
-from gateway import cli, settings
+from gateway import cli, sections, settings
 from gateway.engine import errors as engine_errors
 from gateway.errors import TABLE
 from router.decision import Reason
@@ -37,7 +37,7 @@ def _commands(group: Any, before: str = "") -> dict[str, click.Command]:
 
 
 COMMANDS = _commands(typer.main.get_command(cli.app))
-SECTIONS = ("gateway", "student", "teacher", "router", "night", "telemetry")
+SECTIONS = ("gateway", "student", "teacher", "router", "night", "traces", "telemetry")
 
 _ROUTE = re.compile(r'^@(get|post|put|patch|delete|asgi)\(\s*"(/[^"]*)"', re.MULTILINE)
 _INNER_ROUTE = re.compile(_ROUTE.pattern.replace("^@", r"^\s+@"), re.MULTILINE)
@@ -76,7 +76,7 @@ def code(text: str) -> str:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_setting_is_documented_with_its_default(section: str) -> None:
-    default = getattr(settings.Settings(), section)
+    default = getattr(sections.Settings(), section)
     documented = rows(part(page("docs/settings.md"), f"[{section}]"))
     assert documented.keys() == set(default.__struct_fields__)
     for key, (told, *_) in documented.items():
@@ -86,8 +86,8 @@ def test_every_setting_is_documented_with_its_default(section: str) -> None:
 def test_every_section_and_profile_is_documented() -> None:
     text = page("docs/settings.md")
     alone = rows(part(text, "Top level")).keys()
-    assert {*alone, *SECTIONS} == set(settings.Settings.__struct_fields__)
-    assert rows(part(text, "Profiles")).keys() == settings.PROFILES.keys()
+    assert {*alone, *SECTIONS} == set(sections.Settings.__struct_fields__)
+    assert rows(part(text, "Profiles")).keys() == sections.PROFILES.keys()
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/settings.md"])

@@ -6,7 +6,7 @@ Owns what is kept and what has to go. Knows nothing of requests: whoever asks br
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -81,6 +81,11 @@ class ResponseCache:
         self._entries[key] = kept, self._clock()
         self._bytes += kept.size
         self._make_room()
+
+    def forget(self, traces: Collection[str]) -> None:
+        """Drop the answers that came of these traces."""
+        for key in [key for key, (kept, _) in self._entries.items() if kept.trace in traces]:
+            self._drop(key)
 
     def _make_room(self) -> None:
         while self._bytes > self._limit:

@@ -34,6 +34,12 @@ class Wish(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """Traces that are to be forgotten."""
+
+    traces: list[str]
+
+
 def needs_admin_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     gateway: Gateway = connection.app.state.gateway
     given = connection.headers.get("authorization", "").removeprefix("Bearer ")
@@ -100,6 +106,12 @@ async def reload(state: State) -> dict[str, Any]:
     return {"changed": change.changed, "left": change.left}
 
 
+@post("/forget")
+async def forget(state: State, data: Gone) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return {"traces": await gateway.forget(data.traces)}
+
+
 @get("/status")
 async def status(state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
@@ -119,5 +131,16 @@ def _told(lease: Lease) -> dict[str, Any]:
 
 
 def routes() -> Router:
-    handlers: list[Any] = [add_adapter, remove_adapter, propose, roll_back, lend, renew, give_back, reload, status]
+    handlers: list[Any] = [
+        add_adapter,
+        remove_adapter,
+        propose,
+        roll_back,
+        lend,
+        renew,
+        give_back,
+        reload,
+        forget,
+        status,
+    ]
     return Router("/admin", route_handlers=handlers, guards=[needs_admin_key])

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.api.forms import form_of
 from gateway.api.replies import header, send_error
 from gateway.errors import OriginRefused
-from gateway.settings import LOOPBACK
+from gateway.sections import LOOPBACK
 
 _ADMIN = "/admin"
 _EXPOSED = b"x-nightschool-served-by, x-nightschool-reason, x-nightschool-trace, retry-after"

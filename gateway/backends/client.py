@@ -19,7 +19,7 @@ import msgspec
 from gateway.backends.patience import Manners, Patience
 from gateway.backends.stream import Event, Splitter
 from gateway.errors import BackendBroken, BackendError, BackendRefused, BackendTimeout, BackendUnreachable
-from gateway.settings import LOOPBACK
+from gateway.sections import LOOPBACK
 
 _BODY_LIMIT = 64 * 1024 * 1024
 

@@ -31,7 +31,8 @@ from distill.night import Night, NightSettings, night
 from gateway.demo.report import print_table, render_html
 from gateway.processes.child import child_gateway
 from gateway.progress import Bars
-from gateway.settings import EMBEDDED, shared
+from gateway.sections import EMBEDDED
+from gateway.settings import shared
 
 TAUGHT = ("rich", "click", "jinja2", "httpx2", "aiohttp", "pydantic", "markdown_it", "anyio", "typer", "pygments")
 DAY2 = ("granian", "tenacity", "huggingface_hub")

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from gateway.api.door import Door
 from gateway.api.replies import header, send_error
 from gateway.errors import StartError, Unauthorized
-from gateway.settings import LOOPBACK
+from gateway.sections import LOOPBACK
 
 
 def check_reach(host: str, key: str) -> None:

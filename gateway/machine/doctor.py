@@ -17,7 +17,8 @@ from gateway.machine.catalog import ROOM_TOKENS, Entry, entries, folders_on_disk
 from gateway.machine.inspection import Machine, inspect
 from gateway.machine.measure import Measured
 from gateway.machine.proposal import fitting
-from gateway.settings import EMBEDDED, PROFILES, Home
+from gateway.sections import EMBEDDED, PROFILES
+from gateway.settings import Home
 
 _SYSTEM_MEMORY = 5 << 30  # bytes that macOS and the agents themselves should keep when the wired limit is raised
 _GB = 1e9

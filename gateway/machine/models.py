@@ -20,7 +20,7 @@ from distill.digest import combined_digest, file_digest
 from distill.errors import ModelError
 from gateway.errors import StartError
 from gateway.machine.catalog import Entry, entries
-from gateway.settings import EMBEDDED
+from gateway.sections import EMBEDDED
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 from gateway.errors import SettingsError, StartError
-from gateway.settings import PROFILES
+from gateway.sections import PROFILES
 
 _TEMPLATE = """\
 # Nightschool's settings. Every value can also come from the environment: NIGHTSCHOOL_GATEWAY_PORT=9000.

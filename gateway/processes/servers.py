@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from litestar.types import ASGIApp
 
-from gateway.settings import GatewaySettings
+from gateway.sections import GatewaySettings
 
 _LAST_SECONDS = 2  # for connections to close; requests have ended before
 _IDLE_SECONDS = 75  # longer than clients keep a connection: one that is closed just as it is used is an error to them

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
-from gateway.settings import GatewaySettings
+from gateway.sections import GatewaySettings
 
 Form = Literal["text", "json"]
 

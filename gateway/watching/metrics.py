@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from gateway.access.spend import Spend
 from gateway.answering.arms import Arm
-from gateway.answering.recorder import RecorderStatus
+from gateway.recording.recorder import RecorderStatus
 from gateway.answering.turn import Turn
 from gateway.errors import CODES, code_of
 
@@ -130,10 +130,12 @@ class States(Collector):
         yield from self._backends()
         yield from self._local()
         yield from self._spending()
-        waiting, written, dropped = (_PREFIX + f"traces_{name}" for name in ("waiting", "written", "dropped"))
+        names = ("waiting", "written", "spooled", "dropped")
+        waiting, written, spooled, dropped = (_PREFIX + f"traces_{name}" for name in names)
         traces = self._traces()
         yield GaugeMetricFamily(waiting, "Traces that wait to be written.", traces.waiting)
         yield CounterMetricFamily(written, "Traces written to the store.", traces.written)
+        yield GaugeMetricFamily(spooled, "Traces on disk that the store could not take yet.", traces.spooled)
         yield CounterMetricFamily(dropped, "Traces lost, as too many waited.", traces.dropped)
         yield GaugeMetricFamily(_PREFIX + "leased_bytes", "Bytes of memory lent to the night.", self._leased())
 

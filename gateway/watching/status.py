@@ -22,7 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from distill.day import Day, DayError
-from distill.store import Answered, StoreError, TraceStore
+from distill.store.schema import StoreError
+from distill.store.store import Answered, TraceStore
 from gateway.agents.presence import answers
 from gateway.settings import Home
 
@@ -30,6 +31,9 @@ DOWN = 3  # the exit code when no gateway answers
 _PATIENCE = 10.0  # seconds that a gateway gets to answer
 _PAUSE = 2.0  # seconds between two looks of --watch
 _GB = 1e9
+
+
+_RECORDER = {"waiting": "traces wait", "spooled": "lie beside the store", "dropped": "were dropped"}
 
 
 class ArmStatus(msgspec.Struct, frozen=True):
@@ -260,9 +264,9 @@ def _arms_table(arms: dict[str, ArmStatus]) -> Table:
 def _counts(found: Status) -> list[str]:
     lines = [f"Lent to the night: {found.leased_bytes / _GB:.1f} GB"] if found.leased_bytes else []
     recorder = found.recorder or {}
-    if recorder.get("waiting") or recorder.get("dropped") or recorder.get("error"):
-        waits, lost = recorder.get("waiting"), recorder.get("dropped")
-        lines.append(f"Recorder: {waits} traces wait, {lost} were dropped {recorder.get('error') or ''}".rstrip())
+    if any(recorder.get(name) for name in ("waiting", "spooled", "dropped", "error")):
+        counts = [f"{recorder.get(name, 0)} {told}" for name, told in _RECORDER.items()]
+        lines.append(f"Recorder: {', '.join(counts)} {recorder.get('error') or ''}".rstrip())
     return lines
 
 

@@ -21,7 +21,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, set_span_i
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gateway.answering.turn import Turn
-from gateway.settings import LOOPBACK
+from gateway.sections import LOOPBACK
 from gateway.watching import conventions
 
 _log = structlog.get_logger("telemetry")

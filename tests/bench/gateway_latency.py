@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from distill.store import TraceStore
+from distill.store.store import TraceStore
 from tests.bench.gateways import ANSWER, DIRECT, MODEL, OURS, Field, Target, field_of
 from tests.bench.machine import family
 from tests.bench.options import Options

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from distill.store import TraceStore
+from distill.store.store import TraceStore
 from distill.trace import Trace
 from gateway.backends.scripted import Act, Play
 from gateway.backends.scripted_loop import obey

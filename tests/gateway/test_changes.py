@@ -12,7 +12,8 @@ from gateway.build import Builder
 from gateway.changes import possible
 from gateway.errors import SettingsError
 from gateway.processes.supervisor import Supervisor
-from gateway.settings import BackendSettings, GatewaySettings, Home, RouterSettings, Settings
+from gateway.sections import BackendSettings, GatewaySettings, RouterSettings, Settings
+from gateway.settings import Home
 
 FAR = BackendSettings(url="http://one.example/v1")
 NEAR = BackendSettings(model="embedded")

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from distill.store import TraceStore
+from distill.store.store import TraceStore
 from distill.trace import Trace
 from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script

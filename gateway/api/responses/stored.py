@@ -6,7 +6,7 @@ Owns how many are kept and whose they are. Knows nothing of how an item is writt
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -92,6 +92,12 @@ class ResponseStore:
             return False
         self._drop(response_id)
         return True
+
+    def forget(self, response_ids: Iterable[str]) -> None:
+        """Drop responses, whoever made them."""
+        for response_id in response_ids:
+            if response_id in self._kept:
+                self._drop(response_id)
 
     def chain(self, owner: str, response_id: str) -> list[Stored]:
         """A response and those before it, the first one first. Raises PreviousResponseNotFound."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from distill.filters import fault, trajectories
-from distill.store import TraceStore
+from distill.store.store import TraceStore
 from gateway.backends.scripted import Act
 from router.decision import Arm
 from router.policy import Rules, before

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.machine.catalog import entries
 from gateway.machine.models import new_folder
-from gateway.settings import EMBEDDED
+from gateway.sections import EMBEDDED
 from tests.gateway.hub import COMMIT, Hub, tiny_files
 from tests.gateway.running import environment, nightschool
 

@@ -169,7 +169,7 @@ _TRACEBACK = """\
 import asyncio, logging, structlog
 from gateway.watching import logs
 from gateway.api.replies import send_error
-from gateway.settings import GatewaySettings
+from gateway.sections import GatewaySettings
 
 async def main():
     async def send(message): pass

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from gateway.service import Gateway
-from gateway.settings import BackendSettings, Home, Settings
+from gateway.sections import BackendSettings, Settings
+from gateway.settings import Home
 from tests.gateway.running import ROOT
 
 _PAGE = ROOT / "docs" / "watching.md"

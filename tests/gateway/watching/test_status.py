@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from distill.gate import Mark, judge
-from distill.store import Answered
+from distill.store.store import Answered
 from gateway.backends.scripted import Act
 from gateway.watching.status import traffic
 from tests.gateway.running import Running, Script, environment, nightschool

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from distill.store import SCHEMA_VERSION, Answered, StoreError, TraceStore
+from distill.store.schema import SCHEMA_VERSION, StoreError
+from distill.store.store import Answered, TraceStore
 from distill.trace import Trace
 from router.chat import AnswerMessage, ChatRequest, Message
 from router.decision import Decision

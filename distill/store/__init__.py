@@ -1,0 +1,1 @@
+"""The trace store: SQLite, and the only place that holds SQL."""

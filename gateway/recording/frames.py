@@ -1,0 +1,75 @@
+"""What gateway and recording process say to each other over a pipe.
+
+Owns the form: a frame is four bytes of length, one that tells what it is, and JSON; what comes back are lines of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from pathlib import Path
+
+import msgspec
+
+from distill.outcome import Outcome
+from distill.store.writing import encodable
+from distill.trace import Trace
+
+_HEAD = struct.Struct("<Ic")
+_KINDS: dict[bytes, type[Trace | Outcome]] = {b"t": Trace, b"o": Outcome}
+_decoders = {kind: msgspec.json.Decoder(type_) for kind, type_ in _KINDS.items()}
+_encode = msgspec.json.Encoder().encode
+
+Item = Trace | Outcome
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What a recording process is told: where things are, and how long traces are kept and how many bytes of them (0:
+    all)."""
+
+    store: Path
+    spool: Path
+    key: Path
+    keep_days: float = 0.0
+    keep_bytes: int = 0
+
+    @classmethod
+    def of(cls, data: Path, *, keep_days: float = 0.0, keep_bytes: int = 0) -> Orders:
+        """Those for a data folder."""
+        return cls(data / "traces.db", data / "spool", data / "redact.key", keep_days, keep_bytes)
+
+
+class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the recording process tells: `done` of the frames that it was sent are on disk, of these `spooled` beside the
+    store for now. `error` says what is wrong, empty while nothing is."""
+
+    done: int = 0
+    spooled: int = 0
+    error: str = ""
+
+
+def framed(item: Item) -> bytes:
+    """A trace or an outcome as a frame."""
+    body = _encoded(item)
+    return _HEAD.pack(len(body), b"t" if isinstance(item, Trace) else b"o") + body
+
+
+async def read_frame(stream: asyncio.StreamReader) -> tuple[bytes, bytes] | None:
+    """The next frame's kind and JSON; None when there are no more. One that was cut off does not count."""
+    try:
+        length, kind = _HEAD.unpack(await stream.readexactly(_HEAD.size))
+        return kind, await stream.readexactly(length)
+    except asyncio.IncompleteReadError:
+        return None
+
+
+def opened(kind: bytes, body: bytes) -> Item:
+    """Raises msgspec.DecodeError."""
+    return _decoders[kind].decode(body)
+
+
+def _encoded(item: Item) -> bytes:
+    try:
+        return _encode(item)
+    except UnicodeEncodeError:  # lone surrogates, which UTF-8 has no bytes for
+        return _encode(encodable(item))
