@@ -26,7 +26,9 @@ Reason = Literal[
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`scores` are probabilities in 0..1; `threshold` is what the score named `confidence` had to reach."""
+    """`scores` are probabilities in 0..1; `threshold` is what the score named `confidence` had to reach. `propensity` is
+    how probable it was, before the conversation's lot was drawn, that it would be dealt with in this way: with the share
+    of the hold-out known, what the arms did can be weighed without bias. 1: nothing was left to chance."""
 
     arm: Arm
     reason: Reason
@@ -36,6 +38,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     certificate: str | None = None
     certified: bool = False
     policy: str = "rule-1"
+    propensity: float = 1.0
 
     @property
     def why(self) -> str:

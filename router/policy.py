@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Set
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -69,13 +70,14 @@ def before(
     if "teacher" in barred:
         return None  # the student is the only one left: certificates, hold-out and stickiness choose between two
     if in_holdout(conversation, rules.holdout):
-        return Decision(arm="teacher", reason="holdout")
+        return Decision(arm="teacher", reason="holdout", propensity=rules.holdout)
+    chosen = partial(Decision, arm="teacher", propensity=1.0 - rules.holdout)
     if rules.uncertified == "shadow":
-        return Decision(arm="teacher", reason="uncertified")
+        return chosen(reason="uncertified")
     if not rules.taught:
-        return Decision(arm="teacher", reason="uncertified", detail="no adapter yet")
+        return chosen(reason="uncertified", detail="no adapter yet")
     if _teacher_has_it(request):
-        return Decision(arm="teacher", reason="sticky")
+        return chosen(reason="sticky")
     return None
 
 
@@ -83,15 +85,17 @@ def after(request: ChatRequest, choice: Choice, rules: Rules, barred: Set[Arm] =
     """Whether the draft is released. A doubtful one is where the teacher is barred; one of a wrong form never."""
     problem = fault(request, choice)
     found = scores(choice)
+    propensity = 1.0 if barred else 1.0 - rules.holdout
+    decided = partial(Decision, scores=found, threshold=rules.confidence, propensity=propensity)
     if problem:
-        return Decision(arm="teacher", reason="unverified", detail=problem, scores=found, threshold=rules.confidence)
+        return decided(arm="teacher", reason="unverified", detail=problem)
     if "teacher" in barred:
-        return Decision(arm="student", reason="stays_here", scores=found, threshold=rules.confidence)
+        return decided(arm="student", reason="stays_here")
     if not found and rules.confidence > 0:
-        return Decision(arm="teacher", reason="doubtful", detail="no log-probabilities", threshold=rules.confidence)
+        return decided(arm="teacher", reason="doubtful", detail="no log-probabilities")
     if found.get("confidence", 1.0) < rules.confidence:
-        return Decision(arm="teacher", reason="doubtful", scores=found, threshold=rules.confidence)
-    return Decision(arm="student", reason="verified", scores=found, threshold=rules.confidence)
+        return decided(arm="teacher", reason="doubtful")
+    return decided(arm="student", reason="verified")
 
 
 def released(request: ChatRequest, so_far: Choice, rules: Rules) -> Decision | None:

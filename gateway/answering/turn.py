@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -38,6 +39,7 @@ class Ask(msgspec.Struct, frozen=True):
     deadline: float | None = None
     may_repeat: bool = False
     traceparent: str = ""  # of the client's own span, as W3C Trace Context writes it
+    unread: Mapping[str, Any] = {}  # what of the client's body the request does not carry
 
     @property
     def traced(self) -> bool:
@@ -128,6 +130,7 @@ class Turn:
             tried=self.tried,
             teach=self.ask.rights.teach and self.decision.reason != "cached",  # what is learnt is learnt once
             may_leave_machine=self.ask.rights.may_leave_machine,
+            unread=dict(self.ask.unread),
         )
 
 

@@ -118,6 +118,7 @@ def _ask(
         deadline=deadline,
         may_repeat=wants_cache(scope, client.cache),
         traceparent=header(scope, b"traceparent"),
+        unread=asked.unread,
     )
 
 

@@ -20,7 +20,8 @@ class Asked(msgspec.Struct, frozen=True):
 
     `notes` are response headers that tell what of the client's request was left out. `conversation` is its name where
     the wire has one; what the client names in a header goes before it. `size` is that of the messages, in bytes, where
-    they are more than the client sent, as the rest was kept here.
+    they are more than the client sent, as the rest was kept here. `unread` are the fields of the client's body that
+    `request` does not carry in any form.
     """
 
     body: dict[str, Any]
@@ -28,6 +29,7 @@ class Asked(msgspec.Struct, frozen=True):
     notes: Mapping[str, str] = {}
     conversation: str = ""
     size: int = 0
+    unread: Mapping[str, Any] = {}
 
 
 class Reply(Protocol):

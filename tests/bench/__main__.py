@@ -1,6 +1,6 @@
 """`python -m tests.bench [ONLY=name,name] [SIZE=tiny] ...`: run the benchmarks, one JSON line each.
 
-Without ONLY everything runs but the soak and the window, which have to be named. tests/bench/options.py says what else
+Without ONLY everything runs but the soak, the window and the large store, which have to be named. tests/bench/options.py says what else
 there is.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import adapter_swap, agent_load, gateway_latency, grammar, greedy_parity, soak, throughput, window
+from tests.bench import adapter_swap, agent_load, gateway_latency, grammar, greedy_parity, soak, throughput, traces, window
 from tests.bench.machine import machine, versions
 from tests.bench.options import OptionError, Options, read
 
@@ -20,6 +20,8 @@ Run = Callable[[Options], dict[str, Any]]
 
 BENCHES: dict[str, Run] = {
     **gateway_latency.RUNS,
+    **traces.RUNS,
+    **traces.RUNS_BY_NAME,
     **agent_load.RUNS,
     **adapter_swap.RUNS,
     **throughput.RUNS,
@@ -28,7 +30,7 @@ BENCHES: dict[str, Run] = {
     **window.RUNS,
     **soak.RUNS,
 }
-_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS)
+_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS, *traces.RUNS_BY_NAME)
 
 
 def main(words: list[str]) -> int:

@@ -25,7 +25,7 @@ class Options:
     """`tiny`: the smallest load that still goes through everything, for a look at the benchmark and not at a figure.
 
     `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many the
-    grammar benchmark samples, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server`
+    grammar benchmark samples, `traces` how many the store is filled with, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server`
     are for llama.cpp. `adapter` is the folder of the one that the window benchmark examines. `nginx`, `portkey` and
     `litellm` are the gateways that ours is compared with: two programs, and the start-server.js of Portkey's package.
     """
@@ -35,6 +35,7 @@ class Options:
     rounds: int = 0
     seconds: float = 600.0
     calls: int = 1000
+    traces: int = 1_000_000
     threads: int = 0
     gguf: Path | None = None
     llama_server: Path | None = None
@@ -55,6 +56,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         "ROUNDS": "0",
         "SECONDS": "600",
         "CALLS": "1000",
+        "TRACES": "1000000",
         "THREADS": "0",
     }
     for word in words:
@@ -72,6 +74,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
             rounds=int(found["ROUNDS"]),
             seconds=float(found["SECONDS"]),
             calls=int(found["CALLS"]),
+            traces=int(found["TRACES"]),
             threads=int(found["THREADS"]),
             adapter=Path(found["ADAPTER"]) if found["ADAPTER"] else None,
             **{field: Path(found[name]) for name, field in _PATHS.items() if found[name]},

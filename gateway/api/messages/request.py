@@ -22,6 +22,21 @@ from router.chat import InvalidRequest, parse_request
 
 _SKIPPED = "x-nightschool-skipped-tools"
 _IGNORED = "x-nightschool-ignored-params"
+_CARRIED = frozenset(  # fields that are in the chat completion in some form
+    {
+        "model",
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "stop_sequences",
+        "stream",
+    }
+)
 _MOST_NAMES = 50  # in one header
 _SESSION = re.compile(r"_session_([0-9A-Za-z-]+)$")
 _BLOCK = re.compile(r"\.content(\[\d+\]\.content)?\[\d+\]\.type$")
@@ -42,7 +57,8 @@ def read_request(body: Any) -> Asked:
     if ignored := _without_effect(body):
         notes[_IGNORED] = _listed(ignored)
     user = request.metadata.user_id if request.metadata is not None else None
-    return Asked(chat, parse_request(chat), notes, _conversation(user or ""))
+    unread = {name: value for name, value in body.items() if name not in _CARRIED}
+    return Asked(chat, parse_request(chat), notes, _conversation(user or ""), unread=unread)
 
 
 def read_prompt(body: Any) -> Asked:

@@ -21,6 +21,20 @@ from router.chat import InvalidRequest, parse_request
 T = TypeVar("T")
 
 _AS_IN_CHAT = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop", "user")
+_CARRIED = frozenset(  # fields that are in the chat completion in some form
+    {
+        "model",
+        "input",
+        "instructions",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "temperature",
+        "top_p",
+        "max_output_tokens",
+        "stream",
+    }
+)
 _WITHOUT_EFFECT = (  # fields that OpenAI knows; what else nobody knows is ignored too
     *("reasoning", "truncation", "max_tool_calls", "service_tier", "safety_identifier", "moderation", "image"),
     *("prompt_cache_options", "prompt_cache_retention", "context_management", "access_programs", "stream_options"),
@@ -108,6 +122,7 @@ def read_request(body: Any, store: ResponseStore, owner: str) -> Read:
         notes=notes(_ignored(body, request), tools.skipped, history.skipped),
         conversation=chain[-1].conversation if chain else (request.prompt_cache_key or "")[:200],
         size=len(msgspec.json.encode(messages)) if chain or items is not request.input else 0,
+        unread={name: value for name, value in body.items() if name not in _CARRIED},
     )
     return Read(asked, request, tools, [listed(item) for item in items])
 
