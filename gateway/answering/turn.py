@@ -21,6 +21,10 @@ from router.chat import AnswerMessage, ChatRequest, ChatResponse, EngineNote, Us
 from router.decision import Arm, Decision
 
 
+_NAMES = ("conversation", "conversation_id", "session_id", "thread_id")  # as clients' metadata call a conversation
+_LONGEST_NAME = 200
+
+
 class Ask(msgspec.Struct, frozen=True):
     """A request as it came in over a wire. `body` is what a backend is sent, `size` how many bytes the client sent,
     `wire_id` the answer's id where the wire gives it, `client` who sent it and `deadline` when it must be answered, on
@@ -135,10 +139,14 @@ class Turn:
 
 
 def conversation_of(request: ChatRequest) -> str:
-    """A name for the conversation of a client that gives none: the first user message and the tools.
+    """A name for the conversation where no header gives one: what the request's metadata call it, else how it begins,
+    with the first user message and the tools.
 
     It stays the same at every turn; two conversations that begin alike share it.
     """
+    told = request.metadata or {}
+    if named := next((str(told[name]) for name in _NAMES if told.get(name)), ""):
+        return named[:_LONGEST_NAME]
     first = next((message.text for message in request.messages if message.role == "user"), "")
     tools = msgspec.json.encode(request.tools) if request.tools else b""
     return "auto-" + hashlib.blake2b(first.encode(errors="replace") + b"\0" + tools, digest_size=10).hexdigest()
