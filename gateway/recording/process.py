@@ -30,7 +30,9 @@ _BATCH = 200
 _QUEUED_BYTES = 64 * 1024 * 1024  # read and not yet written; then the gateway has to wait
 _AGAIN = 1.0  # seconds until a store that refused is tried again
 _QUIET = 0.25  # seconds without a trace, after which searches are prepared
+_ASLEEP = 300.0  # seconds between two looks at what may wait, while there is nothing
 _TIDY = 3600.0  # seconds between two looks at what is too old
+_BUSY = 0.1  # seconds that another writer is waited for: longer than that, and the spool keeps the promise
 _LAST_TRIES = 5  # to write what is left, once nobody sends any more
 
 
@@ -48,6 +50,7 @@ class Recording:
         self._room.set()
         self._done = 0
         self._over = False  # the input has ended
+        self._patience = _QUIET  # how long another trace is waited for before what may wait is done
         self._error = ""
         self._retry_at = 0.0
         self._tidy_at = time.monotonic() + 60.0
@@ -87,6 +90,7 @@ class Recording:
                 if tries == _LAST_TRIES:
                     return False
                 await asyncio.sleep(_AGAIN)
+            self._patience = _QUIET
             self._done += len(frames)
             self._queued -= sum(len(body) for _, body in frames)
             self._room.set()
@@ -99,7 +103,7 @@ class Recording:
         """What waits, up to a batch; nothing when it stays quiet for a moment."""
         frames: list[tuple[bytes, bytes]] = []
         try:
-            async with asyncio.timeout(_QUIET):
+            async with asyncio.timeout(self._patience):
                 first = await self._queue.get()
         except TimeoutError:
             return [], False
@@ -150,7 +154,7 @@ class Recording:
 
     async def _opened(self) -> TraceStore:
         if self._store is None:
-            self._store = await TraceStore.open(self._orders.store, cleaned=self._redactor.trace)
+            self._store = await TraceStore.open(self._orders.store, _BUSY, self._redactor.trace)
         return self._store
 
     async def _unspool(self) -> None:
@@ -169,8 +173,9 @@ class Recording:
             await self._unspool()
         try:
             store = await self._opened()
-            while await store.index_some() and self._queue.empty():
+            while (more := await store.index_some()) and self._queue.empty():
                 pass
+            self._patience = _QUIET if more else _AGAIN if self._spool.waiting else _ASLEEP
             if time.monotonic() > self._tidy_at:
                 self._tidy_at = time.monotonic() + _TIDY
                 await self._tidy(store)
