@@ -12,7 +12,6 @@ from openai import AsyncOpenAI
 
 from distill.errors import DistillError
 
-
 _AT_ONCE = 5000  # traces named in one call
 
 

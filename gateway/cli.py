@@ -17,6 +17,7 @@ from gateway.commands.launch import launch
 from gateway.commands.service import service
 from gateway.commands.status import status
 from gateway.commands.traces import traces
+from gateway.sections import Settings
 
 app = typer.Typer(
     help="A local gateway whose small model learns at night from the big one that teaches it by day.",
@@ -53,7 +54,7 @@ def serve(
 
     given = {key: value for key, value in {"host": host, "port": port, "server": server}.items() if value}
 
-    def read() -> sections.Settings:
+    def read() -> Settings:
         return settings.check_servable(settings.load(config, profile, overrides={"gateway": given}))
 
     chosen = read()

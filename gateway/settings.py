@@ -20,7 +20,19 @@ import platformdirs
 
 from gateway.access.keys import read_keys
 from gateway.errors import SettingsError, StartError
-from gateway.sections import BackendSettings, EMBEDDED, GatewaySettings, LOOPBACK, NightSettings, PROFILES, RouterSettings, Settings, TelemetrySettings, TracesSettings
+from gateway.sections import (
+    EMBEDDED,
+    LOOPBACK,
+    PROFILES,
+    BackendSettings,
+    GatewaySettings,
+    NightSettings,
+    RouterSettings,
+    Settings,
+    TelemetrySettings,
+    TracesSettings,
+)
+
 
 class Home(msgspec.Struct, frozen=True):
     """The two state folders."""

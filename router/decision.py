@@ -26,9 +26,9 @@ Reason = Literal[
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`scores` are probabilities in 0..1; `threshold` is what the score named `confidence` had to reach. `propensity` is
-    how probable it was, before the conversation's lot was drawn, that it would be dealt with in this way: with the share
-    of the hold-out known, what the arms did can be weighed without bias. 1: nothing was left to chance."""
+    """`scores` are probabilities in 0..1; `threshold` is what the score named `confidence` had to reach. `propensity`
+    is how probable it was, before the conversation's lot was drawn, that it would be dealt with in this way: with it,
+    what the arms did can be weighed without bias. 1: nothing was left to chance."""
 
     arm: Arm
     reason: Reason

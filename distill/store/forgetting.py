@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import aiosqlite
 
 from distill.store.listing import forget_words
-from distill.store.parts import ROOT
-from distill.store.reading import traces_where
+from distill.store.parts import ROOT, packed
+from distill.store.reading import served_ids, traces_where
 from distill.store.transaction import rows, rows_of, writing
 from distill.store.writing import days_of
 
@@ -73,7 +73,9 @@ async def oldest(connection: aiosqlite.Connection, until: float | None, keep_byt
 
 async def size_of(connection: aiosqlite.Connection) -> int:
     """Bytes in use, without the pages that are free."""
-    values = [(await rows(connection, f"PRAGMA {name}"))[0][0] for name in ("page_count", "freelist_count", "page_size")]
+    values = [
+        (await rows(connection, f"PRAGMA {name}"))[0][0] for name in ("page_count", "freelist_count", "page_size")
+    ]
     return int((values[0] - values[1]) * values[2])
 
 
@@ -83,6 +85,7 @@ async def _forget(connection: aiosqlite.Connection, names: list[str]) -> int:
     if not gone:
         return 0
     numbers = [seq for seq, _ in gone]
+    await _keep_token_ids(connection, numbers)
     ends = await rows_of(connection, "SELECT head, tools, answer FROM traces WHERE seq IN (?)", numbers)
     for table in ("traces", "bodies", "served"):
         await rows_of(connection, f"DELETE FROM {table} WHERE seq IN (?)", numbers)
@@ -91,6 +94,7 @@ async def _forget(connection: aiosqlite.Connection, names: list[str]) -> int:
     for head in {row[0] for row in ends}:
         blobs |= await _forget_links(connection, head)
     await _forget_blobs(connection, list(blobs))
+    await _rename_first(connection, numbers)
     await _recount(connection, {(trace.client, trace.conversation) for _, trace in gone})
     for row in days_of([trace for _, trace in gone], sign=-1):
         await connection.execute(
@@ -127,11 +131,22 @@ async def _forget_blobs(connection: aiosqlite.Connection, names: list[bytes]) ->
     gone = await rows_of(connection, query, names)
     await forget_words(connection, gone)
     await rows_of(connection, "DELETE FROM blobs WHERE id IN (?)", [number for number, _ in gone])
-    # what stays was brought by another trace too: the oldest that is left tells of it
-    stay = await rows_of(
-        connection, "SELECT id, digest FROM blobs WHERE digest IN (?) AND first NOT IN (SELECT seq FROM traces)", names
+
+
+async def _keep_token_ids(connection: aiosqlite.Connection, gone: list[int]) -> None:
+    """Turns that stay while the turn before them goes have their token ids written out."""
+    hanging = await rows_of(connection, "SELECT seq FROM served WHERE base IN (?)", gone)
+    stay = sorted({seq for (seq,) in hanging} - set(gone))
+    found = await served_ids(connection, stay)
+    await connection.executemany(
+        "UPDATE served SET base = 0, keep = 0, prompt = ? WHERE seq = ?",
+        [(packed(ids.prompt), seq) for seq, ids in found.items()],
     )
-    for number, digest in stay:
+
+
+async def _rename_first(connection: aiosqlite.Connection, numbers: list[int]) -> None:
+    """What stays although the trace that brought it is gone is found with another that has it."""
+    for number, digest in await rows_of(connection, "SELECT id, digest FROM blobs WHERE first IN (?)", numbers):
         found = await rows(connection, _HOLDER, [digest, digest, digest])
         if found:
             await connection.execute("UPDATE blobs SET first = ? WHERE id = ?", (found[0][0], number))

@@ -79,6 +79,9 @@ class Wanted(msgspec.Struct, frozen=True):
         return (" AND ".join(terms) or "1"), list(terms.values())
 
 
+ALL = Wanted()
+
+
 class Sum(msgspec.Struct, frozen=True):
     """How many traces of one kind there are. `day` counts from 1970-01-01, UTC."""
 
@@ -177,6 +180,9 @@ def _query(text: str) -> str:
 
 def _summaries(found: list[Any]) -> list[Summary]:
     try:
-        return [msgspec.convert(dict(zip(Summary.__struct_fields__, row, strict=True)), Summary, strict=False) for row in found]
+        return [
+            msgspec.convert(dict(zip(Summary.__struct_fields__, row, strict=True)), Summary, strict=False)
+            for row in found
+        ]
     except msgspec.ValidationError as error:
         raise StoreError(f"the list of traces is damaged: {error}") from error

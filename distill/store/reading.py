@@ -60,9 +60,7 @@ async def traces_where(
     return found
 
 
-def _messages(
-    head: bytes, links: dict[bytes, tuple[bytes, bytes]], known: dict[bytes, list[Message]]
-) -> list[Message]:
+def _messages(head: bytes, links: dict[bytes, tuple[bytes, bytes]], known: dict[bytes, list[Message]]) -> list[Message]:
     """The messages up to a link. What was read for another trace is not decoded again."""
     way, at = [], head
     while at not in known:

@@ -18,6 +18,7 @@ SCHEMA_VERSION = 2
 # after the first `keep` of what the trace `base` was served and said. `days` are sums, so that no figure needs a scan.
 _TABLES = """
 CREATE TABLE blobs (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, first INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX blobs_by_first ON blobs (first);
 CREATE TABLE links (name BLOB PRIMARY KEY, parent BLOB NOT NULL, blob BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX links_by_parent ON links (parent);
 CREATE INDEX links_by_blob ON links (blob);
@@ -118,8 +119,11 @@ async def connected(path: Path, busy_seconds: float) -> aiosqlite.Connection:
 
 async def connected_to_read(path: Path, busy_seconds: float) -> aiosqlite.Connection:
     """A connection that cannot write. Raises sqlite3.Error for a file that is missing or broken."""
-    address = path.absolute().as_uri() + "?mode=ro"
-    return await aiosqlite.connect(address, uri=True, timeout=busy_seconds, isolation_level=None)
+    return await aiosqlite.connect(_read_only(path), uri=True, timeout=busy_seconds, isolation_level=None)
+
+
+def _read_only(path: Path) -> str:
+    return path.absolute().as_uri() + "?mode=ro"
 
 
 async def version(connection: aiosqlite.Connection, path: Path) -> int:

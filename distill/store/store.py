@@ -14,7 +14,7 @@ import msgspec
 
 from distill.outcome import Outcome
 from distill.store import checks, forgetting, listing, schema
-from distill.store.listing import Sum, Summary, Wanted
+from distill.store.listing import ALL, Sum, Summary, Wanted
 from distill.store.migration import migrate
 from distill.store.reading import traces_where
 from distill.store.transaction import rows, rows_of, writing
@@ -103,9 +103,7 @@ class TraceStore:
     async def conversations(self, until: int | None = None) -> AsyncIterator[list[Trace]]:
         """Every conversation as its traces up to the number `until`, in the order in which conversations began."""
         last = until if until is not None else 2**62
-        query = (
-            "SELECT first, client, name FROM conversations WHERE first > ? AND first <= ? ORDER BY first LIMIT ?"
-        )
+        query = "SELECT first, client, name FROM conversations WHERE first > ? AND first <= ? ORDER BY first LIMIT ?"
         at = 0
         while found := await rows(self._connection, query, [at, last, _TOGETHER]):
             at = found[-1][0]
@@ -114,11 +112,11 @@ class TraceStore:
                 traces = await traces_where(self._connection, condition, [name, client, last])
                 yield [trace for _, trace in traces]
 
-    async def listed(self, wanted: Wanted = Wanted(), limit: int = 50) -> list[Summary]:
+    async def listed(self, wanted: Wanted = ALL, limit: int = 50) -> list[Summary]:
         """The newest traces that are wanted, newest first."""
         return await listing.listed(self._connection, wanted, limit)
 
-    async def search(self, text: str, wanted: Wanted = Wanted(), limit: int = 50) -> list[Summary]:
+    async def search(self, text: str, wanted: Wanted = ALL, limit: int = 50) -> list[Summary]:
         """The newest traces that brought a message with all these words, newest first."""
         return await listing.search(self._connection, text, wanted, limit)
 

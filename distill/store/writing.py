@@ -1,7 +1,7 @@
 """Traces into the store.
 
-Owns what is inserted for a trace, and that a message which is there already is not stored again. Knows nothing of queues,
-of redaction or of who reads.
+Owns what is inserted for a trace, and that a message which is there already is not stored again. Knows nothing of
+queues, of redaction or of who reads.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ class Writer:
         """For each trace that goes on from another, by number: that one's number and id."""
         wanted = list({name for part in parts for name in part.before})
         query = "SELECT head, client, seq, id FROM traces WHERE head IN (?) ORDER BY seq"
-        known = {(head, client): (seq, name) for head, client, seq, name in await rows_of(self._connection, query, wanted)}
+        known = {
+            (head, client): (seq, name) for head, client, seq, name in await rows_of(self._connection, query, wanted)
+        }
         found: dict[int, tuple[int, str]] = {}
         for seq, (trace, part) in enumerate(zip(traces, parts, strict=True), start=first):
             at = next((known[name, trace.client] for name in part.before if (name, trace.client) in known), None)

@@ -20,7 +20,6 @@ from gateway.answering.calls import Call, Wait
 from router.chat import AnswerMessage, ChatRequest, ChatResponse, EngineNote, Usage
 from router.decision import Arm, Decision
 
-
 _NAMES = ("conversation", "conversation_id", "session_id", "thread_id")  # as clients' metadata call a conversation
 _LONGEST_NAME = 200
 

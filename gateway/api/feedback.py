@@ -25,8 +25,8 @@ _COMMENT = 10_000  # characters
 
 
 class Feedback(msgspec.Struct, frozen=True):
-    """`id` is a trace's or the id that the client saw in an answer; a conversation stands for its last trace. `score` goes
-    from -1 to 1, `thumb` is short for either end."""
+    """`id` is a trace's or the id that the client saw in an answer; a conversation stands for its last trace. `score`
+    goes from -1 to 1, `thumb` is short for either end."""
 
     id: str = ""
     conversation: str = ""

@@ -58,7 +58,9 @@ def tell(
 
 @traces.command("search")
 def search(
-    words: Annotated[str, typer.Argument(help='Words that all stand in it; "in quotes": together; a word may end in *.')],
+    words: Annotated[
+        str, typer.Argument(help='Words that all stand in it; "in quotes": together; a word may end in *.')
+    ],
     config: ConfigOption = None,
     arm: ArmOption = "",
     client: ClientOption = None,
@@ -164,7 +166,9 @@ def backup(
 
 @traces.command("forget")
 def forget(
-    trace_ids: Annotated[list[str] | None, typer.Argument(help="Ids of traces, or of answers as clients saw them.")] = None,
+    trace_ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of traces, or of answers as clients saw them.")
+    ] = None,
     config: ConfigOption = None,
     conversation: Annotated[str, typer.Option(help="All of this conversation.")] = "",
     client: Annotated[str | None, typer.Option(help="All of this client.")] = None,
@@ -215,13 +219,17 @@ async def _opened(path: Path) -> AsyncIterator[TraceStore]:
 
     from distill.store.store import TraceStore
 
-    if not path.exists():
+    if not _is_there(path):
         raise StartError(f"there are no traces yet in {path.parent}: they come with the first request")
     try:
         async with await TraceStore.open_to_read(path) as store:
             yield store
     except sqlite3.Error as error:
         raise StartError(f"the trace store {path} cannot be read: {error}") from error
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists()
 
 
 def _after(wanted: Wanted, last: int) -> Wanted:

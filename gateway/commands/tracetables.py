@@ -29,7 +29,9 @@ def print_summaries(found: Sequence[Summary], *, as_json: bool) -> None:
         for summary in found:
             sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
         return
-    table = Table("when", "trace", "client", "arm", "reason", "state", "seconds", "tokens", "the user's last words", box=None)
+    table = Table(
+        "when", "trace", "client", "arm", "reason", "state", "seconds", "tokens", "the user's last words", box=None
+    )
     for one in found:
         seconds = f"{one.seconds:.2f}" if one.seconds is not None else ""
         table.add_row(
@@ -49,7 +51,9 @@ def print_summaries(found: Sequence[Summary], *, as_json: bool) -> None:
 def line_of(one: Summary) -> str:
     """A trace in one line."""
     seconds = f"{one.seconds:7.2f} s" if one.seconds is not None else " " * 9
-    return f"{_local(one.created)}  {one.id}  {one.arm:7} {one.reason:12} {one.state:9} {seconds}  {_printable(one.said)}"
+    return (
+        f"{_local(one.created)}  {one.id}  {one.arm:7} {one.reason:12} {one.state:9} {seconds}  {_printable(one.said)}"
+    )
 
 
 def print_trace(trace: Trace, outcomes: Iterable[Outcome]) -> None:
@@ -130,7 +134,9 @@ def _print_message(console: Console, message: Message, title: str = "") -> None:
     cut = f"{said[:_SHOWN]}\n… {len(said) - _SHOWN:,} more characters" if len(said) > _SHOWN else said
     parts = [cut, *(_call(call) for call in message.tool_calls or ())]
     body = Text("\n".join(part for part in parts if part))
-    console.print(Panel(body, title=title or message.role, title_align="left", border_style=_STYLES.get(message.role, "")))
+    console.print(
+        Panel(body, title=title or message.role, title_align="left", border_style=_STYLES.get(message.role, ""))
+    )
 
 
 def _call(call: ToolCall) -> str:

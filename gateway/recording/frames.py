@@ -40,8 +40,8 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the recording process tells: `done` of the frames that it was sent are on disk, of these `spooled` beside the
-    store for now. `error` says what is wrong, empty while nothing is."""
+    """What the recording process tells: `done` of the frames that it was sent are on disk, of these `spooled` beside
+    the store for now. `error` says what is wrong, empty while nothing is."""
 
     done: int = 0
     spooled: int = 0

@@ -1,25 +1,25 @@
 """The recording process: reads traces from its standard input, redacts them, writes them to the store.
 
-Owns the order redact, store, tell; what cannot be stored waits in the spool. It ends when its input does, which it reads
-to the end: a gateway that is killed takes nothing with it that it has sent. Knows nothing of who sends.
+Owns the order redact, store, tell; what cannot be stored waits in the spool. It ends when its input does, which it
+reads to the end: a gateway that is killed takes nothing with it that it has sent. Knows nothing of who sends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
+from distill.redact.redactor import Redactor
 
 from distill.errors import DistillError
 from distill.outcome import Outcome
-from distill.redact.redactor import Redactor
 from distill.store.store import TraceStore
 from distill.trace import Trace
 from gateway.recording.frames import Heard, Item, Orders, opened, read_frame
@@ -197,10 +197,8 @@ class Recording:
 
     def _tell(self) -> None:
         heard = Heard(done=self._done, spooled=self._spool.waiting, error=self._error)
-        try:
+        with contextlib.suppress(OSError):  # nobody listens any more; what was sent is written all the same
             os.write(sys.stdout.fileno(), msgspec.json.encode(heard) + b"\n")
-        except OSError:
-            pass  # nobody listens any more; what was sent is written all the same
 
 
 def main() -> None:

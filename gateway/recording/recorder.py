@@ -1,7 +1,7 @@
 """The recorder: traces on their way to the recording process, off the response path.
 
-Owns the bounded queue, the process that redacts and writes, and what happens when that process dies or cannot write: what
-it has not told to be on disk is sent again. Knows nothing of SQL, redaction or HTTP.
+Owns the bounded queue, the process that redacts and writes, and what happens when that process dies or cannot write:
+what it has not told to be on disk is sent again. Knows nothing of SQL, redaction or HTTP.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class _Waiting(msgspec.Struct, frozen=True):
 class Recorder:
     """Takes traces without ever waiting; they are sent within `flush` seconds.
 
-    Whatever happens to store or process costs traces at worst, never an answer: up to `limit` bytes wait in memory, what
-    comes on top is counted as dropped.
+    Whatever happens to store or process costs traces at worst, never an answer: up to `limit` bytes wait in memory,
+    what comes on top is counted as dropped.
     """
 
     def __init__(self, orders: Orders, *, limit: int = 64 * 1024 * 1024, flush: float = 0.02) -> None:
@@ -82,7 +82,9 @@ class Recorder:
         try:
             self._store = await TraceStore.open(path, cleaned=self._redacted)
         except sqlite3.Error as error:
-            raise StartError(f"the trace store {path} cannot be opened ({error}): move it away to start anew") from error
+            raise StartError(
+                f"the trace store {path} cannot be opened ({error}): move it away to start anew"
+            ) from error
         self._task = asyncio.create_task(self._live(), name="recorder")
 
     async def stop(self) -> None:
@@ -109,7 +111,7 @@ class Recorder:
         self._something.set()
 
     async def get(self, trace_id: str) -> Trace | None:
-        """The trace of that id, or of that id as the client saw it, as it is kept. One that is on its way is waited for."""
+        """The trace of that id, or of that id as the client saw it, as it is kept. One on its way is waited for."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SEEN_SECONDS), self._landed:
                 await self._landed.wait_for(lambda: not any(trace_id in held.ids for held in self._waiting))

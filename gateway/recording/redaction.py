@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 
 from distill.redact.redactor import Redactor
+
 from gateway.recording.frames import Orders
 
 _KEY_BYTES = 32

@@ -15,9 +15,9 @@ from prometheus_client.registry import Collector
 
 from gateway.access.spend import Spend
 from gateway.answering.arms import Arm
-from gateway.recording.recorder import RecorderStatus
 from gateway.answering.turn import Turn
 from gateway.errors import CODES, code_of
+from gateway.recording.recorder import RecorderStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "nightschool_"

@@ -1,7 +1,7 @@
 """`python -m tests.bench [ONLY=name,name] [SIZE=tiny] ...`: run the benchmarks, one JSON line each.
 
-Without ONLY everything runs but the soak, the window and the large store, which have to be named. tests/bench/options.py says what else
-there is.
+Without ONLY everything runs but the soak, the window and the large store, which have to be named.
+tests/bench/options.py says what else there is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import adapter_swap, agent_load, gateway_latency, grammar, greedy_parity, soak, throughput, traces, window
+from tests.bench import (
+    adapter_swap,
+    agent_load,
+    gateway_latency,
+    grammar,
+    greedy_parity,
+    soak,
+    throughput,
+    traces,
+    window,
+)
 from tests.bench.machine import machine, versions
 from tests.bench.options import OptionError, Options, read
 

@@ -24,10 +24,11 @@ class OptionError(ValueError):
 class Options:
     """`tiny`: the smallest load that still goes through everything, for a look at the benchmark and not at a figure.
 
-    `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many the
-    grammar benchmark samples, `traces` how many the store is filled with, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server`
-    are for llama.cpp. `adapter` is the folder of the one that the window benchmark examines. `nginx`, `portkey` and
-    `litellm` are the gateways that ours is compared with: two programs, and the start-server.js of Portkey's package.
+    `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many
+    the grammar benchmark samples, `traces` how many the store is filled with, `threads` what the engine computes
+    with (0: one for each core). `gguf` and `llama_server` are for llama.cpp. `adapter` is the folder of the one
+    that the window benchmark examines. `nginx`, `portkey` and `litellm` are the gateways that ours is compared
+    with: two programs, and the start-server.js of Portkey's package.
     """
 
     only: tuple[str, ...] = ()

@@ -60,7 +60,9 @@ def outcomes(gateway: Running, trace: str) -> list[Outcome]:
         ({"corrected": {"content": "Better."}, "thumb": "up"}, 1.0, AnswerMessage("Better.")),
     ],
 )
-def test_feedback_is_kept_with_its_trace(gateway: Running, said: dict[str, Any], score: float | None, corrected: Any) -> None:
+def test_feedback_is_kept_with_its_trace(
+    gateway: Running, said: dict[str, Any], score: float | None, corrected: Any
+) -> None:
     trace, _ = ask(gateway, f"Where? {said}")
     status, _, body = gateway.call("/v1/feedback", {"id": trace, **said})
     assert (status, msgspec.json.decode(body)["trace"]) == (200, trace)

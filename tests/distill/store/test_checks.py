@@ -23,7 +23,7 @@ async def faults(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ("UPDATE blobs SET body = replace(body, 'handler', 'hand1er') WHERE id = 2", "not what it was"),
+        ("UPDATE blobs SET body = CAST(replace(body, 'handler', 'hand1er') AS BLOB) WHERE id = 2", "not what it was"),
         ("DELETE FROM bodies WHERE seq = 2", "text is missing: a-1"),
         ("DELETE FROM blobs WHERE id = 1", "message of a conversation is missing"),
         ("DELETE FROM links WHERE parent = x''", "has a hole"),

@@ -61,7 +61,7 @@ async def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
 async def test_the_oldest_go_by_age_and_by_size(tmp_path: Path) -> None:
     async with await TraceStore.open(tmp_path / "t.db") as store:
         for number in range(30):
-            await store.insert(grown(f"c{number:02}", 2, start=1000.0 * number, words="w" * 3000))
+            await store.insert(grown(f"c{number:02}", 2, start=1000.0 * number, words="w" * 30000))
         assert await store.oldest(2000.0, None) == ["c00-0", "c00-1", "c01-0", "c01-1"]
         assert await store.oldest(None, 10**9) == []
         size = await store.size()

@@ -30,7 +30,12 @@ async def test_the_newest_come_first_and_fields_choose(tmp_path: Path) -> None:
         ):
             assert [found.id for found in await store.listed(wanted)] == ids, wanted
         first = (await store.listed())[-1]
-        assert (first.said, first.seconds, first.prompt_tokens, first.turn) == ("Where is the handler of a?", 0.5, 50, 0)
+        assert (first.said, first.seconds, first.prompt_tokens, first.turn) == (
+            "Where is the handler of a?",
+            0.5,
+            50,
+            0,
+        )
 
 
 @pytest.mark.parametrize("indexed", [True, False])

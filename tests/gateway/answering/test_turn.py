@@ -10,7 +10,9 @@ from gateway.answering.turn import conversation_of
 from router.chat import ChatRequest, FunctionSpec, Message, Tool
 
 
-def request(text: str = "Where?", metadata: dict[str, Any] | None = None, tools: list[Tool] | None = None) -> ChatRequest:
+def request(
+    text: str = "Where?", metadata: dict[str, Any] | None = None, tools: list[Tool] | None = None
+) -> ChatRequest:
     return ChatRequest("m", [Message("system", "s"), Message("user", text)], tools=tools, metadata=metadata)
 
 

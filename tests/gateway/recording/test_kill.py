@@ -39,23 +39,26 @@ async def _killed(home: Path, seed: int) -> tuple[set[str], list[str]]:
     """A gateway killed under load, all of it or its recording process with it; what was promised, and all faults."""
     chance = random.Random(seed)
     answered: dict[str, float] = {}
-    with Script(Act(text="s")) as student, Script(Act(text="t")) as teacher:
-        with Running(home, student.url, teacher.url) as gateway:
-            async with aiohttp.ClientSession() as session:
-                asking = [
-                    asyncio.create_task(_ask(session, gateway.url, f"{seed}-{number}", answered))
-                    for number in range(CLIENTS)
-                ]
-                await asyncio.sleep(chance.uniform(0.3, 1.5))
-                children = psutil.Process(gateway.process.pid).children(recursive=True)
-                gateway.process.send_signal(signal.SIGKILL)
-                at = time.monotonic()
-                if chance.random() < 0.5:
-                    for child in children:
-                        child.kill()
-                gateway.process.wait()
-                await asyncio.gather(*asking)
-                psutil.wait_procs(children, timeout=10)
+    with (
+        Script(Act(text="s")) as student,
+        Script(Act(text="t")) as teacher,
+        Running(home, student.url, teacher.url) as gateway,
+    ):
+        async with aiohttp.ClientSession() as session:
+            asking = [
+                asyncio.create_task(_ask(session, gateway.url, f"{seed}-{number}", answered))
+                for number in range(CLIENTS)
+            ]
+            await asyncio.sleep(chance.uniform(0.3, 1.5))
+            children = psutil.Process(gateway.process.pid).children(recursive=True)
+            gateway.process.send_signal(signal.SIGKILL)
+            at = time.monotonic()
+            if chance.random() < 0.5:
+                for child in children:
+                    child.kill()
+            gateway.process.wait()
+            await asyncio.gather(*asking)
+            psutil.wait_procs(children, timeout=10)
     async with await TraceStore.open_to_read(home / "data" / "traces.db") as store:
         kept = {found.id for _, found in await store.after(0, limit=100_000)}
         faults = [fault async for fault in store.faults()]

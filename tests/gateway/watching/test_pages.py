@@ -7,8 +7,8 @@ import re
 import msgspec
 import pytest
 
-from gateway.service import Gateway
 from gateway.sections import BackendSettings, Settings
+from gateway.service import Gateway
 from gateway.settings import Home
 from tests.gateway.running import ROOT
 

@@ -18,8 +18,8 @@ from gateway.api.exchange import exchange
 from gateway.api.wire import Asked, Reply
 from gateway.backends.scripted import Act
 from gateway.backends.stream import Event
-from gateway.service import Gateway
 from gateway.sections import BackendSettings, RouterSettings, Settings
+from gateway.service import Gateway
 from gateway.settings import Home
 from router.chat import ChatResponse
 from tests.gateway.running import Script
