@@ -53,8 +53,9 @@ async def traces_where(
     for seq, name, parent, head, tools, answer, rest in listed:
         try:
             said = _messages(head, links, messages)
-            parts = [None if digest is None else blobs[digest] for digest in (tools, answer)]
-            found.append((int(seq), joined(rest, said, *parts, served.get(seq), parent)))
+            offered = None if tools is None else blobs[tools]
+            spoken = None if answer is None else blobs[answer]
+            found.append((int(seq), joined(rest, said, offered, spoken, served.get(seq), parent)))
         except (KeyError, msgspec.DecodeError) as error:
             raise StoreError(f"the trace {name} is damaged: nightschool traces verify lists all that are") from error
     return found

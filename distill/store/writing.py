@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 import msgspec
 
+from distill.outcome import Outcome
 from distill.store.parts import Parts, cut, packed, shared
 from distill.store.reading import served_ids
 from distill.store.transaction import rows, rows_of, writing
 from distill.trace import Trace
 
 DAY = 86400
+Kept = TypeVar("Kept", bound=Trace | Outcome)
+
 _REMEMBERED = 512  # turns whose token ids are at hand for the turn after them
 
 _TRACE = f"INSERT INTO traces VALUES ({','.join('?' * 22)})"
@@ -179,13 +182,13 @@ def _row(seq: int, trace: Trace, part: Parts, parent: str) -> tuple[Any, ...]:
     )
 
 
-def encodable(trace: Trace) -> Trace:
-    """The trace as UTF-8 can hold it: lone surrogates become "?". The same object where there are none."""
+def encodable(kept: Kept) -> Kept:
+    """A trace or an outcome as UTF-8 can hold it: lone surrogates become "?". The same object where there are none."""
     try:
-        msgspec.json.encode(trace)
+        msgspec.json.encode(kept)
     except UnicodeEncodeError:
-        return msgspec.convert(_plain(msgspec.to_builtins(trace)), Trace)
-    return trace
+        return msgspec.convert(_plain(msgspec.to_builtins(kept)), type(kept))
+    return kept
 
 
 def _plain(value: Any) -> Any:

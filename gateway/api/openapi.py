@@ -15,6 +15,7 @@ import msgspec
 from litestar import Response, get
 
 from gateway.api import admin
+from gateway.api.feedback import Feedback
 from gateway.api.messages.form import MessagesRequest, Prompt
 from gateway.api.responses.compact import CompactRequest
 from gateway.api.responses.request import ResponsesRequest
@@ -22,8 +23,8 @@ from router.chat import ChatRequest, ChatResponse
 
 Schema = dict[str, Any]
 
-_REQUESTS = (ChatRequest, MessagesRequest, Prompt, ResponsesRequest, CompactRequest)
-_ADMIN = (admin.Candidate, admin.Proposal, admin.Wish)
+_REQUESTS = (ChatRequest, MessagesRequest, Prompt, ResponsesRequest, CompactRequest, Feedback)
+_ADMIN = (admin.Candidate, admin.Proposal, admin.Wish, admin.Gone)
 _OBJECT: Schema = {"type": "object"}
 _EVENT: Schema = {  # one of a stream
     "type": "object",
@@ -166,7 +167,11 @@ def _lists() -> Schema:
     return {
         "/v1/models": {"get": _operation("The models on offer.")},
         "/v1/models/{name}": {"get": _operation("One of them.", parameters=[_in_path("name")])},
-        "/v1/traces/{trace_id}": {"get": _operation("What happened to a request.", parameters=[_in_path("trace_id")])},
+        "/v1/traces/{trace_id}": {
+            "get": _operation("What happened to a request.", parameters=[_in_path("trace_id")]),
+            "delete": _operation("Forget a trace, and those that go on from it.", parameters=[_in_path("trace_id")]),
+        },
+        "/v1/feedback": {"post": _operation("Say what an answer was worth.", body=_named("Feedback"))},
         "/health": {"get": _operation("Whether the gateway runs.")},
         "/metrics": {"get": figures},
         "/openapi.json": {"get": _operation("This page.")},
@@ -189,6 +194,7 @@ def _admin() -> Schema:
             "delete": _operation("Give it back.", parameters=lease),
         },
         "/admin/reload": {"post": post("Read the settings again.")},
+        "/admin/forget": {"post": post("Forget traces.", _named("Gone"))},
         "/admin/status": {"get": _operation("What runs, and what it takes.")},
     }
     for operations in paths.values():

@@ -39,6 +39,17 @@ class Orders(msgspec.Struct, frozen=True):
         return cls(data / "traces.db", data / "spool", data / "redact.key", keep_days, keep_bytes)
 
 
+    @classmethod
+    def read(cls, text: str) -> Orders:
+        """What `text` gave. Raises msgspec.ValidationError."""
+        return msgspec.json.decode(text, type=cls, dec_hook=lambda _, path: Path(path))
+
+    @property
+    def text(self) -> str:
+        """As JSON, for a command line."""
+        return msgspec.json.encode(self, enc_hook=str).decode()
+
+
 class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the recording process tells: `done` of the frames that it was sent are on disk, of these `spooled` beside
     the store for now. `error` says what is wrong, empty while nothing is."""

@@ -205,7 +205,7 @@ def main() -> None:
     """Run with orders as JSON in the first argument."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with its input, and not before
-    orders = msgspec.json.decode(sys.argv[1], type=Orders)
+    orders = Orders.read(sys.argv[1])
     asyncio.run(Recording(orders, redactor_of(orders)).run())
 
 

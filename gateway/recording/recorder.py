@@ -149,7 +149,10 @@ class Recorder:
         pause = _FIRST_PAUSE
         while True:
             before = self._written
-            await self._run_process()
+            try:
+                await self._run_process()
+            except OSError as error:  # the machine has no room for another process just now
+                self._error = f"the recording process cannot be started: {error}"
             went_on = self._written > before
             if self._stopping and not (went_on and self._waiting):
                 return
@@ -160,7 +163,7 @@ class Recorder:
 
     async def _run_process(self) -> None:
         """One process, from its start to its end."""
-        command = [sys.executable, "-m", "gateway.recording.process", msgspec.json.encode(self._orders).decode()]
+        command = [sys.executable, "-m", "gateway.recording.process", self._orders.text]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
         assert process.stdin is not None

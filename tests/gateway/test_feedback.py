@@ -73,9 +73,9 @@ def test_feedback_is_kept_with_its_trace(
 
 
 def test_an_answers_own_id_and_a_conversation_name_a_trace_too(gateway: Running) -> None:
-    first, answer = ask(gateway, "One?", "talk")
-    second, _ = ask(gateway, "Two?", "talk")
-    for said, trace in (({"id": answer}, first), ({"conversation": "talk"}, second)):
+    ask(gateway, "One?", "talk")
+    trace, answer = ask(gateway, "Two?", "talk")
+    for said in ({"id": answer}, {"conversation": "talk"}):
         status, _, body = gateway.call("/v1/feedback", {**said, "thumb": "up"})
         assert (status, msgspec.json.decode(body)["trace"]) == (200, trace)
 

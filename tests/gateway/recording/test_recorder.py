@@ -151,7 +151,8 @@ async def test_what_was_spooled_before_a_start_is_taken_up(tmp_path: Path) -> No
         process().kill()
         other.rollback()
         other.close()
-        (tmp_path / "spool" / "00000000.jsonl").open("ab").write(b'{"trace":{"id":"cut of')
+        with (tmp_path / "spool" / "00000000.jsonl").open("ab") as file:
+            file.write(b'{"trace":{"id":"cut of')
         await until(lambda: recorder.store is not None and recorder.status.spooled == 0)
     assert await stored(tmp_path) == ["first", "second"]
 
