@@ -15,9 +15,7 @@ from distill.redact.likeness import begins, is_placeholder, mixed, random_like, 
 from distill.redact.numbers import is_phone, is_social_security
 from distill.redact.span import Span
 
-_CREDENTIALS = re.compile(
-    r"://(?P<user>[^\s/:@\"'<>`\\]{0,128})(?::(?P<secret>[^\s/\"'<>`\\]{1,256}))?@(?=[\w\[])"
-)
+_CREDENTIALS = re.compile(r"://(?P<user>[^\s/:@\"'<>`\\]{0,128})(?::(?P<secret>[^\s/\"'<>`\\]{1,256}))?@(?=[\w\[])")
 _HEADER = re.compile(
     r"authorization\\{0,3}[\"']?\s{0,3}[:=,]\s{0,3}\\{0,3}[\"']?"
     r"(?:(?:bearer|basic|token|oauth|apikey|api-key|negotiate)[ ]{1,2})?"

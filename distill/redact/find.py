@@ -60,9 +60,7 @@ def find_beside(name: str, value: str) -> list[Span]:
         return [Span(0, len(value), contextual=True)]
     before = len(name) + 2
     spans = [span for span in find(f"{name}: {value}") if span.start >= before]
-    return [
-        Span(span.start - before, span.end - before, span.contextual, span.instead, span.follows) for span in spans
-    ]
+    return [Span(span.start - before, span.end - before, span.contextual, span.instead, span.follows) for span in spans]
 
 
 def _is_opaque(text: str) -> bool:

@@ -89,11 +89,15 @@ def random_like(value: str) -> bool:
         return False
     if len(_INNER_DIGITS.findall(value)) >= 3:
         return True
-    pairs = [
-        (left + right).lower()
-        for left, right in zip(value, value[1:], strict=False)
-        if left.isalpha() and (right.islower() or (right.isupper() and left.isupper()))  # within a word, CamelCase or not
-    ] or [value[:2]]
+    pairs = (
+        [
+            (left + right).lower()
+            for left, right in zip(value, value[1:], strict=False)
+            if left.isalpha()
+            and (right.islower() or (right.isupper() and left.isupper()))  # within a word, CamelCase or not
+        ]
+        or [value[:2]]
+    )
     return sum(pair in _PAIRS for pair in pairs) <= len(pairs) * 0.5
 
 

@@ -45,7 +45,10 @@ _COUNTRY = re.compile(
 )
 _FICTION = "55501"  # area 555, numbers 01..: kept for films and books
 _SECURITY = re.compile(r"(?!000|666|9)\d{3}([- ]?)(?!00)\d{2}\1(?!0000)\d{4}")
-_BENCHMARK = ("198.18.", "198.19.")  # for tests of network gear: never routed, and more of them than in the examples' nets
+_BENCHMARK = (
+    "198.18.",
+    "198.19.",
+)  # for tests of network gear: never routed, and more of them than in the examples' nets
 
 
 def numbers(text: str) -> Iterator[Span]:

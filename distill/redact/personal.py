@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from distill.redact.likeness import begins
 from distill.redact.span import Span
 
-_DOMAIN = re.compile(r"@([A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9-]{1,63}){0,6}\.(?P<top>[A-Za-z]{2,18}))(?![\w(=])")
+_DOMAIN = re.compile(
+    r"@([A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9-]{1,63}){0,6}\.(?P<top>[A-Za-z]{2,18}))(?![\w(=])"
+)
 _ESCAPE = re.compile(r"u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[a-zA-Z]")  # what may stand behind a backslash in a string
 _TOPS = frozenset(  # what addresses end in; much that has "@" in it ends otherwise
     "com org net edu gov mil int info biz name pro io ai app dev me co tv cc xyz online site tech cloud email agency "
@@ -28,7 +30,20 @@ _LOCAL = re.compile(r"[^\W_][\w.%+-]{0,63}\Z")
 _HOME = re.compile(r"/(?:home|Users)/([^\W_][\w.@-]{0,63}+)")
 _WINDOWS_HOME = re.compile(r"[:/](?:\\{1,4}|/)(?i:Users)(?:\\{1,4}|/)([^\W_](?:[\w.@-]|[ ](?=[\w. -]{1,40}\\)){0,63}+)")
 _NO_NAMES = frozenset(
-    ["user", "username", "shared", "public", "default", "all users", "you", "me", "yourname", "your-name", "name", "xxx"]
+    [
+        "user",
+        "username",
+        "shared",
+        "public",
+        "default",
+        "all users",
+        "you",
+        "me",
+        "yourname",
+        "your-name",
+        "name",
+        "xxx",
+    ]
 )
 HOME_NAME = "user"
 

@@ -12,7 +12,10 @@ TOKENS: tuple[tuple[str, str], ...] = (
     ("AKIA ASIA ABIA ACCA", r"[A-Z0-9]{16}"),  # AWS access key id
     ("ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9_.-]{36,600}+"),  # GitHub
     ("github_pat_", r"[A-Za-z0-9_]{22,255}+"),
-    ("glpat- gldt- glrt- glrtr- glcbt- glptt- glft- glsoat- glimt- glagent- gloas- glffct-", r"[A-Za-z0-9_.-]{20,300}+"),
+    (
+        "glpat- gldt- glrt- glrtr- glcbt- glptt- glft- glsoat- glimt- glagent- gloas- glffct-",
+        r"[A-Za-z0-9_.-]{20,300}+",
+    ),
     ("xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxc- xoxd- xoxe.xoxb- xoxe.xoxp- xapp-", r"[A-Za-z0-9%-]{10,400}+"),  # Slack
     ("hooks.slack.com/services/ hooks.slack.com/workflows/ hooks.slack.com/triggers/", r"[A-Za-z0-9/_-]{20,200}+"),
     ("discord.com/api/webhooks/ discordapp.com/api/webhooks/", r"\d{15,22}/[A-Za-z0-9_-]{40,100}+"),

@@ -38,7 +38,6 @@ class Orders(msgspec.Struct, frozen=True):
         """Those for a data folder."""
         return cls(data / "traces.db", data / "spool", data / "redact.key", keep_days, keep_bytes)
 
-
     @classmethod
     def read(cls, text: str) -> Orders:
         """What `text` gave. Raises msgspec.ValidationError."""

@@ -58,6 +58,7 @@ class Recording:
     async def run(self) -> None:
         """Until the input has ended and everything is written, or cannot be."""
         reading = asyncio.create_task(self._read())
+        self._tell()
         try:
             while await self._step():
                 pass

@@ -30,6 +30,7 @@ _log = structlog.get_logger("recorder")
 
 _SENT_TOGETHER = 256
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds until a process that died is started again
+_START_SECONDS = 10.0  # a start waits so long for the process, and then goes on without
 _LAST_SECONDS = 20.0  # for the process to write what it was sent, when the gateway stops
 _SEEN_SECONDS = 2.0  # how long a reader waits for a trace that is on its way
 
@@ -69,6 +70,7 @@ class Recorder:
         self._bytes = 0
         self._something = asyncio.Event()
         self._landed = asyncio.Condition()
+        self._listening = asyncio.Event()  # a process has told that it reads
         self._store: TraceStore | None = None
         self._redactor: Redactor | None = None
         self._task: asyncio.Task[None] | None = None
@@ -86,6 +88,8 @@ class Recorder:
                 f"the trace store {path} cannot be opened ({error}): move it away to start anew"
             ) from error
         self._task = asyncio.create_task(self._live(), name="recorder")
+        with contextlib.suppress(TimeoutError):  # what is promised holds from the first answer on
+            await asyncio.wait_for(self._listening.wait(), _START_SECONDS)
 
     async def stop(self) -> None:
         """Have everything written that waits, for a while, and close."""
@@ -199,6 +203,7 @@ class Recorder:
         done = 0
         async for line in process.stdout:
             heard = _heard(line)
+            self._listening.set()
             self._spooled = heard.spooled
             if heard.error and heard.error != self._error:
                 _log.error("traces cannot be written", path=str(self._orders.store), error=heard.error)

@@ -56,7 +56,9 @@ def test_a_placeholder_has_the_shape_of_its_secret(name: str) -> None:
         assert re.sub("[A-Za-z0-9]", "", placeholder) == re.sub("[A-Za-z0-9]", "", secret)
 
 
-@pytest.mark.parametrize("prefix", ["sk-" + "proj-", "sk-" + "ant-api03-", "gh" + "p_", "github_" + "pat_", "glp" + "at-"])
+@pytest.mark.parametrize(
+    "prefix", ["sk-" + "proj-", "sk-" + "ant-api03-", "gh" + "p_", "github_" + "pat_", "glp" + "at-"]
+)
 def test_a_vendor_s_beginning_stays(prefix: str) -> None:
     secret = prefix + drawn(random.Random(prefix), 40)
     after = Redactor(KEY).text(f"with {secret} in")
@@ -79,7 +81,9 @@ def test_kinds_stay_what_they_were() -> None:
 
 
 def test_home_folders_are_nobody_s() -> None:
-    told = "/home/alice/a /Users/alice/b C:\\Users\\alice\\c C:\\\\Users\\\\Al Ice\\\\d /mnt/c/Users/alice -I/home/alice/e"
+    told = (
+        "/home/alice/a /Users/alice/b C:\\Users\\alice\\c C:\\\\Users\\\\Al Ice\\\\d /mnt/c/Users/alice -I/home/alice/e"
+    )
     kept = "/home/user/a /Users/user/b C:\\Users\\user\\c C:\\\\Users\\\\user\\\\d /mnt/c/Users/user -I/home/user/e"
     assert Redactor(KEY).text(told) == kept
 

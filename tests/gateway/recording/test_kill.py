@@ -73,6 +73,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, seed: int) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_what_was_acknowledged_survives_fifty_kills(tmp_path: Path) -> None:
     for seed in range(100, 150):
         (tmp_path / str(seed)).mkdir()
