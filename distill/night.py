@@ -22,14 +22,15 @@ from typing import Any, Protocol
 import msgspec
 
 from distill.agent import Conversation
-from distill.dataset import Dataset, read_examples, write_dataset
+from distill.dataset import Dataset, Example, read_examples, write_dataset
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
 from distill.evaluate import Examination, Item, examine, set_questions
-from distill.filters import sift, trajectories
+from distill.filters import Rules, Told, sift
 from distill.gate import Mark, Score, Verdict, judge, score
 from distill.store import TraceStore
 from distill.trace import Trace
+from distill.trajectory import by_conversation
 
 _LEASE_SECONDS = 60.0
 _CHUNK = 1000  # traces read at a time
@@ -52,6 +53,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     minimum: int = 50  # fewer conversations than this are not worth a night
     at_once: int = 8
     reserved: tuple[str, ...] = ()  # more repositories that are never trained on
+    rules: Rules = Rules()
 
 
 class Night(msgspec.Struct, frozen=True):
@@ -96,7 +98,12 @@ async def _collect(settings: NightSettings, examination: Examination, progress: 
     progress.stage("collecting traces", None)
     async with await TraceStore.open(settings.data / "traces.db") as store:
         traces = await _all_traces(store, await store.watermark())
-    examples, dropped = sift(trajectories(traces), {*examination.repositories, *settings.reserved})
+    told = Told(settings.rules, reserved={*examination.repositories, *settings.reserved})
+    examples: list[Example] = []
+    dropped: Counter[str] = Counter()
+    for sifted in sift(by_conversation(traces), told):
+        examples += sifted.examples
+        dropped.update(sifted.dropped)
     if len(examples) < settings.minimum:
         raise DatasetError(
             f"{len(examples)} conversations passed the filters, and a night wants {settings.minimum}; "
