@@ -51,7 +51,7 @@ def failed(text: str) -> bool:
     """
     status = _status(text)
     if status is not None:
-        return status != 0 and not (status == 1 and not _body(text))
+        return status != 0 and not (status == 1 and not output_of(text))
     told = _object(text)
     if told is not None:
         return _object_failed(told)
@@ -63,10 +63,22 @@ def failed(text: str) -> bool:
 
 def found_nothing(text: str) -> bool:
     """Whether the result says that what was looked for is not there: no output, no matches, no such file."""
-    body = _body(text).rstrip(".").lower()
+    body = output_of(text).rstrip(".").lower()
     if body in _NOTHING:
         return True
     return failed(text) and any(word in text[: 2 * _LINE].lower() for word in _MISSING)
+
+
+def output_of(text: str) -> str:
+    """The output inside of a wrapper that tells a status; without one, the text itself."""
+    head, mark, rest = text.partition("\nOutput:")
+    if mark and head.count("\n") < _EDGE:
+        return rest.strip()
+    told = _object(text)
+    if told is not None and isinstance(told.get("output"), str):
+        return str(told["output"]).strip()
+    lines = _lines(text) if len(text) < _EDGE * _LINE else [text]
+    return "\n".join(line for line in lines if not _STATUS.fullmatch(line))
 
 
 def _status(text: str) -> int | None:
@@ -81,18 +93,6 @@ def _status(text: str) -> int | None:
         if found := _STATUS.fullmatch(line):
             return int(found[1])
     return _object_status(_object(text))
-
-
-def _body(text: str) -> str:
-    """The output inside of a wrapper that tells a status; without one, the text itself."""
-    head, mark, rest = text.partition("\nOutput:")
-    if mark and head.count("\n") < _EDGE:
-        return rest.strip()
-    told = _object(text)
-    if told is not None and isinstance(told.get("output"), str):
-        return str(told["output"]).strip()
-    lines = _lines(text) if len(text) < _EDGE * _LINE else [text]
-    return "\n".join(line for line in lines if not _STATUS.fullmatch(line))
 
 
 def _object(text: str) -> dict[str, Any] | None:

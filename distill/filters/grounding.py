@@ -16,7 +16,7 @@ from distill.filters.names import Seen, lines_in, names_in, names_of_pattern, wi
 from distill.filters.reasons import Finding
 from distill.filters.told import Told
 from distill.results import found_nothing
-from distill.trajectory import Run, Trajectory
+from distill.trajectory import Run, Step, Trajectory
 from router.chat import Message, ToolCall
 
 _FREE = frozenset(  # arguments that say something new: what is written, and words for people
@@ -67,11 +67,11 @@ def claims(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
     seen = _offered(trajectory)
     for at, message in enumerate(trajectory.messages):
         if at in finals:
-            yield from _claims(finals[at], message.text, seen)
+            yield from _claims(trajectory, finals[at], message.text, seen)
         _look(seen, trajectory, at, message)
 
 
-def _claims(run: Run, answer: str, seen: Seen) -> Iterator[Finding]:
+def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen) -> Iterator[Finding]:
     text = without_code(answer)
     unseen = next((name for name in names_in(text) if not seen.has(name)), "")
     if not unseen:
@@ -79,23 +79,24 @@ def _claims(run: Run, answer: str, seen: Seen) -> Iterator[Finding]:
     if unseen:
         yield Finding("claims", "dropped", "ungrounded", run.end - 1, unseen)
         return
-    denied = next((sentence for sentence in _SENTENCE.split(text) if _unproven(run, sentence, seen)), "")
+    steps = [step for step in trajectory.steps if step.at < run.end]
+    denied = next((sentence for sentence in _SENTENCE.split(text) if _unproven(steps, sentence, seen)), "")
     if denied:
         yield Finding("claims", "dropped", "unproven_absence", run.end - 1, denied.strip()[:200])
 
 
-def _unproven(run: Run, sentence: str, seen: Seen) -> bool:
+def _unproven(steps: Sequence[Step], sentence: str, seen: Seen) -> bool:
     """Whether a sentence denies that something is there, and neither quotes that nor rests on an empty search."""
     found = _ABSENT.search(sentence)
     if found is None or _CONDITION.search(sentence[: found.start()]):
         return False
-    return not seen.quotes(sentence[found.start() :].rstrip(".!?\"'` ")) and not _searched(run, sentence)
+    return not seen.quotes(sentence[found.start() :].rstrip(".!?\"'` ")) and not _searched(steps, sentence)
 
 
-def _searched(run: Run, sentence: str) -> bool:
+def _searched(steps: Sequence[Step], sentence: str) -> bool:
     """Whether a search came back empty, one for what the sentence names, if it names anything."""
     names = [*names_in(sentence)]
-    for call, result in ((call, step.result_of(call)) for step in run.steps for call in step.calls):
+    for call, result in ((call, step.result_of(call)) for step in steps for call in step.calls):
         if result is not None and found_nothing(result):
             sought = {word for text in _texts_in(call) for word in _WORD.findall(text)}
             if not names or any(sought & {*_WORD.findall(name)} for name in names):
@@ -175,7 +176,8 @@ def _look(seen: Seen, trajectory: Trajectory, at: int, message: Message) -> None
 def _arguments_of(trajectory: Trajectory, at: int, message: Message) -> frozenset[str]:
     step = next((step for step in reversed(trajectory.steps) if step.at < at), None)
     calls = [call for call in (step.calls if step else ()) if call.id == message.tool_call_id]
-    return frozenset(text for call in calls for text in _texts_in(call))
+    texts = [text for call in calls for text in _texts_in(call) if len(text) <= _LONGEST]
+    return frozenset([*texts, *(word for text in texts for word in text.split())])  # a folder may stand in a command
 
 
 def _texts_in(call: ToolCall) -> Iterator[str]:

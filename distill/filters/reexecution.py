@@ -1,24 +1,26 @@
 """Re-execution: the results of read-only calls against what a snapshot of the files gives. No shell and no program.
 
-Owns which calls are read again: those of our own tools by their own implementation, and those of other agents' tools
-that read a file, by the numbered lines in their results. A call that cannot be is noted and proves nothing either way.
+Owns which calls are read again: those of our own tools by their own implementation, and of other agents' tools those
+that read a file, by the numbered lines in their results, and plain commands, which `distill.reading` does without a
+program. A call that cannot be read again is noted and proves nothing either way.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 
-from distill.commands import confine, is_binary
+from distill.commands import check, confine, is_binary
 from distill.errors import RepositoryError, ToolError
 from distill.filters.reasons import Finding
 from distill.filters.told import Told
-from distill.reading import Reader
-from distill.results import failed
+from distill.reading import NOTHING, Reader
+from distill.results import failed, found_nothing, output_of
 from distill.tools import SPECS
 from distill.trajectory import Run, Step, Trajectory
 from distill.workspace import Workspace, workspace_of
@@ -27,7 +29,13 @@ from router.chat import Tool, ToolCall
 _OURS = {tool.function.name: tool for tool in SPECS}
 _READS = frozenset({"read", "read_file", "readfile", "view", "view_file", "open_file", "cat"})
 _HARMLESS = _READS | {"grep", "glob", "ls", "list", "list_files", "list_dir", "search", "search_files", "find", "codesearch"}
+_SHELLS = frozenset({"bash", "shell", "exec_command", "run_shell_command", "run_terminal_cmd", "execute_command", "terminal"})
+_COMMANDS = ("command", "cmd")
+_FOLDERS = ("workdir", "cwd", "directory")
+_SHELL_SIGNS = re.compile(r"[|;&<>$`*?~#\n\\()\[\]{}!]")
+_CUT = re.compile(r"truncated|omitted|\.\.\.|…")
 _PATHS = ("file_path", "filePath", "path", "filename", "target_file")
+_EDGE = 400  # characters at either end of a result where an agent says that it cut it
 _LARGEST = 4 << 20  # bytes of a file that is read again
 _NUMBERED = re.compile(r"\s{0,10}(\d{1,7})(?:→|\t|: |\| )(.*)")
 
@@ -70,8 +78,16 @@ def _again(step: Step, call: ToolCall, result: str, reader: Reader, workspace: W
     if _is_ours(step, call):
         given = reader.answer(call.function.name, call.function.arguments)
         return None if given is None else given == result
-    if call.function.name.lower() not in _READS or failed(result):
+    tool = call.function.name.lower()
+    if failed(result):
         return None
+    if tool in _SHELLS:
+        return _printed_again(call, result, reader, workspace)
+    return _read_again(call, result, reader, workspace) if tool in _READS else None
+
+
+def _read_again(call: ToolCall, result: str, reader: Reader, workspace: Workspace) -> bool | None:
+    """Whether a file still has the numbered lines that were shown of it."""
     target = _target(call, reader.root, workspace)
     numbered = [found for line in result.splitlines() if (found := _NUMBERED.fullmatch(line))]
     if target is None or not numbered:
@@ -81,17 +97,44 @@ def _again(step: Step, call: ToolCall, result: str, reader: Reader, workspace: W
     return all(0 < number <= len(lines) and lines[number - 1].rstrip() == text for number, text in shown)
 
 
+def _printed_again(call: ToolCall, result: str, reader: Reader, workspace: Workspace) -> bool | None:
+    """Whether a plain command prints the same lines, in whatever order a file system has them."""
+    arguments = _arguments(call)
+    line = next((arguments[key] for key in _COMMANDS if isinstance(arguments.get(key), str)), "")
+    elsewhere = [arguments[key] for key in _FOLDERS if arguments.get(key) not in (None, "", ".", workspace.folder)]
+    if not line or elsewhere or _SHELL_SIGNS.search(line):
+        return None
+    try:
+        program, *words = shlex.split(line)
+        given = reader.run(check(reader.root, program, words))
+    except (ValueError, ToolError):
+        return None
+    shown = output_of(result)
+    if given is None or _CUT.search(shown[-_EDGE:]) or _CUT.search(shown[:_EDGE]):
+        return None
+    mine, theirs = (sorted(text.removeprefix("./").strip() for text in said.splitlines()) for said in (given, shown))
+    return mine == theirs or (given == NOTHING and found_nothing(result))
+
+
 def _target(call: ToolCall, root: Path, workspace: Workspace) -> Path | None:
     """The snapshot's file that a call means by a path inside of the workspace."""
+    arguments = _arguments(call)
     try:
-        arguments: Any = msgspec.json.decode(call.function.arguments)
         named = next(arguments[key] for key in _PATHS if key in arguments)
         path = PurePosixPath(named)
         inside = path.relative_to(workspace.folder) if path.is_absolute() else path
         target = confine(root, str(inside))
         return None if target.is_dir() or is_binary(target) or target.stat().st_size > _LARGEST else target
-    except (msgspec.DecodeError, UnicodeEncodeError, StopIteration, TypeError, ValueError, OSError, ToolError):
+    except (StopIteration, TypeError, ValueError, OSError, ToolError):
         return None
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(call.function.arguments)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def _reader(folder: Path | None) -> Reader | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from router.chat import Message
-from tests.distill.filters.scenes import Scene, new_scene
+from tests.distill.filters.scenes import Scene, definitions, new_scene
 
 SECRET = "ghp_"  # the shape that `finds_secret` of the seeded set knows
 
@@ -28,7 +28,7 @@ Spoil = Callable[[Scene, random.Random], list[int]]
 
 
 def wrong_tool(scene: Scene, chance: random.Random) -> list[int]:
-    scene.call(chance.choice(["search_code", "open", "ReadFile"]), {"query": scene.wanted.name}, "Error: no such tool")
+    scene.call(chance.choice(["search_code", "open", "ReadFile"]), {"query": scene.wanted.name}, _refusal(scene, "no such tool"))
     scene.search().say()
     return [2]
 
@@ -36,8 +36,13 @@ def wrong_tool(scene: Scene, chance: random.Random) -> list[int]:
 def malformed_call(scene: Scene, chance: random.Random) -> list[int]:
     tool = "read_file" if scene.ours else "Read"
     wrong = chance.choice([{}, {"path": 7, "file_path": 7}, {"file_path": None, "path": None}])
-    scene.call(tool, wrong, "Error: wrong arguments").search().say()
+    scene.call(tool, wrong, _refusal(scene, "wrong arguments")).search().say()
     return [2]
+
+
+def _refusal(scene: Scene, words: str) -> str | None:
+    """What another agent's tool says; ours says it itself."""
+    return None if scene.ours else f"Error: {words}"
 
 
 def wrong_argument(scene: Scene, chance: random.Random) -> list[int]:
@@ -64,6 +69,29 @@ def ungrounded_answer(scene: Scene, chance: random.Random) -> list[int]:
     return [len(scene.messages) - 1]
 
 
+def plausible_answer(scene: Scene, chance: random.Random) -> list[int]:
+    """Another place that was seen: nothing in the conversation says that it is wrong, only who knows the answer."""
+    scene.search(scene.wanted.pattern.split()[0] + " ")
+    places = [(other.path, other.line) for other in definitions(scene.root) if other.path != scene.wanted.path]
+    path, line = chance.choice([place for place in places if f"{place[0]}:{place[1]}:" in scene.messages[-1].text])
+    scene.say(f"{scene.wanted.name} is in {path}, line {line}.")
+    return [len(scene.messages) - 1]
+
+
+def near_miss(scene: Scene, chance: random.Random) -> list[int]:
+    """A name or a line that is almost what was seen."""
+    wanted = scene.wanted
+    scene.search().read()
+    wrong = [
+        f"{wanted.name}s is in {wanted.path}, line {wanted.line}.",
+        f"{wanted.name} is in {wanted.path}, line {wanted.line + chance.choice([1, 2, 5])}.",
+        f"{wanted.name} is in {wanted.path.replace('.py', '.pyi')}.",
+        f"{wanted.name} is in {wanted.path.rpartition('/')[2].replace('.py', '_impl.py')}.",
+    ]
+    scene.say(chance.choice(wrong))
+    return [len(scene.messages) - 1]
+
+
 def false_absence(scene: Scene, chance: random.Random) -> list[int]:
     scene.search()
     denials = ["There is no {}.", "{} does not exist.", "I could not find {}.", "{} is not defined here."]
@@ -73,13 +101,15 @@ def false_absence(scene: Scene, chance: random.Random) -> list[int]:
 
 def stale_result(scene: Scene, chance: random.Random) -> list[int]:
     """The file has changed since: what the agent was shown is not there any more."""
-    if not scene.ours:
+    way = chance.choice(["read", "search", "shell"])
+    if scene.ours:
+        scene.read() if way == "read" else scene.search()
+    else:
         scene.search()
-    scene.read() if not scene.ours or chance.random() < 0.5 else scene.search()
+        scene.read() if way == "read" else scene.shell(f"cat {scene.wanted.path}")
+    at = len(scene.messages) - 1
+    scene.messages[at] = msgspec.structs.replace(scene.messages[at], content=scene.messages[at].text + " # was")
     scene.say()
-    at = len(scene.messages) - 2
-    shown = scene.messages[at]
-    scene.messages[at] = msgspec.structs.replace(shown, content=shown.text.replace("source", "origin") + " # was")
     return [len(scene.messages) - 1]
 
 
@@ -188,7 +218,9 @@ KINDS = {
     "wrong tool": _kind(wrong_tool, "invalid_call", follows="tool_error"),
     "malformed call": _kind(malformed_call, "invalid_call", follows="tool_error"),
     "wrong argument": _kind(wrong_argument, "ungrounded_argument", follows="repaired tool_error"),
-    "ungrounded answer": _kind(ungrounded_answer, "ungrounded"),
+    "ungrounded answer": _kind(ungrounded_answer, "ungrounded", follows="wrong_answer"),
+    "plausible wrong answer": _kind(plausible_answer, "wrong_answer"),
+    "near miss": _kind(near_miss, "ungrounded", follows="wrong_answer"),
     "false absence": _kind(false_absence, "unproven_absence"),
     "stale result": _kind(stale_result, "stale_result"),
     "loop": _kind(loop, "loop", follows="repeated_call"),

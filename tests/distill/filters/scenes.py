@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -90,6 +91,8 @@ def _tool(name: str, required: list[str], **properties: str) -> Tool:
 OTHERS = [
     _tool("Grep", ["pattern"], pattern="string", path="string"),
     _tool("Read", ["file_path"], file_path="string", offset="integer", limit="integer"),
+    _tool("Bash", ["command"], command="string", description="string"),
+    _tool("Edit", ["file_path"], file_path="string", old_string="string", new_string="string"),
 ]
 
 
@@ -139,6 +142,13 @@ class Scene:
         if self.ours:
             return self.call("read_file", {"path": path, "start": start, "lines": 4})
         return self.call("Read", {"file_path": f"{self.folder}/{path}", "offset": start, "limit": 4})
+
+    def shell(self, command: str) -> Scene:
+        """The other agent's shell, in the form of those that tell a status."""
+        program, *args = command.split()
+        given = Reader(self.root).answer("run_command", json.dumps({"command": program, "args": args}))
+        assert given is not None
+        return self.call("Bash", {"command": command, "description": "Looks."}, f"Exit code: 0\nOutput:\n{given}")
 
     def say(self, text: str = "", ending: str = "stop") -> Scene:
         wanted = self.wanted
@@ -191,17 +201,58 @@ def new_scene(root: Path, chance: random.Random) -> Scene:
 
 
 def good(root: Path, chance: random.Random) -> Scene:
-    """A conversation that has nothing wrong with it, in one of some ways."""
-    scene = new_scene(root, chance).ask()
-    way = chance.randrange(4)
-    if way == 0:
-        return scene.search().say()
-    if way == 1:
-        return scene.search().read().say()
-    if way == 2:
-        scene.messages.pop()
-        return scene.ask("Is there a function frobnicate_gadget?").search("frobnicate_gadget").say(
-            "No: there is no function frobnicate_gadget."
-        )
-    scene.search().say().ask(f"And where is {scene.other.name}?").search(scene.other.pattern)
+    """A conversation that has nothing wrong with it, in one of several ways."""
+    scene = new_scene(root, chance)
+    return chance.choice(_GOOD)(scene)
+
+
+def _searched(scene: Scene) -> Scene:
+    return scene.ask().search().say()
+
+
+def _searched_and_read(scene: Scene) -> Scene:
+    wanted = scene.wanted
+    return scene.ask().search().read().say(f"**{wanted.name}**, e.g. at `{wanted.path}:{wanted.line}`, reads/writes nothing.")
+
+
+def _absent(scene: Scene) -> Scene:
+    scene.ask("Is there a function frobnicate_gadget?").search("frobnicate_gadget")
+    return scene.say("No: there is no function frobnicate_gadget.")
+
+
+def _two_questions(scene: Scene) -> Scene:
+    scene.ask().search().say().ask(f"And where is {scene.other.name}?").search(scene.other.pattern)
     return scene.say(f"`{scene.other.name}` is defined in {scene.other.path}:{scene.other.line}.")
+
+
+def _from_plain_words(scene: Scene) -> Scene:
+    """The name is made of the words of the question; the answer shows new code."""
+    words = " ".join(part.lower() for part in re.findall(r"[A-Z]?[a-z]+", scene.wanted.name))
+    scene.ask(f"What does the code have to {words}?").search(scene.wanted.pattern)
+    code = f"```python\nfrom x import {scene.wanted.name}\nmy_new_helper({scene.wanted.name})\n```"
+    return scene.say(f"It has `{scene.wanted.name}`. Use it so:\n\n{code}\n\nIf the input does not exist, it fails.")
+
+
+def _listed(scene: Scene) -> Scene:
+    """A path that is put together from a folder and its listing."""
+    folder, _, name = scene.wanted.path.rpartition("/")
+    scene.ask(f"What is in the folder {folder}?")
+    if scene.ours:
+        scene.call("list_files", {"path": folder})
+    else:
+        scene.shell(f"ls {folder}")
+    return scene.say(f"Among others there is {folder}/{name}.")
+
+
+def _read_on(scene: Scene) -> Scene:
+    scene.ask(f"How does {scene.wanted.path} go on?").read(start=1).read(start=5).read(start=9)
+    shown = scene.messages[-1].text.splitlines()[0].split(":", 1)[-1].split("→")[-1].strip()
+    return scene.say(f"Line 9 is: `{shown}`" if shown else "Line 9 is empty.")
+
+
+def _missing_file(scene: Scene) -> Scene:
+    scene.ours = True
+    return scene.ask("How long is docs/guide.md?").read("docs/guide.md", 1).say("There is no file docs/guide.md.")
+
+
+_GOOD = [_searched, _searched_and_read, _absent, _two_questions, _from_plain_words, _listed, _read_on, _missing_file]

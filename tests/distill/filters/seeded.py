@@ -60,12 +60,19 @@ def _case(kind: str, scene: Scene, bad: list[int], name: str, roots: Sequence[Pa
         Rules(confirm=False),
         snapshot=lambda workspace: by_name.get(workspace.repository),
         finds_secret=lambda text: SECRET in text,
+        oracle=lambda question, answer: _right(scene, question, answer),
     )
     explained = explain(scene.traces(name), told).trajectories
     learnt = {at for one in explained for at in one.learnt}
     wanted = {at for at, message in enumerate(scene.messages) if message.role == "assistant"}
     reasons = frozenset(f.reason for one in explained for f in one.findings if f.effect in ("masked", "dropped"))
     return Case(kind, not learnt & set(bad) if bad else learnt == wanted, reasons)
+
+
+def _right(scene: Scene, question: str, answer: str) -> bool | None:
+    """Whether an answer tells the place that was asked for; None: it was not asked for a place."""
+    wanted = next((one for one in (scene.wanted, scene.other) if f"{one.name} defined" in question), None)
+    return None if wanted is None else wanted.path in answer
 
 
 def rows(found: Sequence[Case]) -> list[Row]:
