@@ -34,13 +34,14 @@ def implicit_outcomes(traces: Sequence[Trace], now: float, patience: float = PAT
     followed a last trace that is no answer in words.
     """
     found: dict[tuple[str, Kind], Outcome] = {}
-    for outcome in [*_in_trajectories(traces), *_asked_anew(traces), *_abandoned(traces, now, patience)]:
+    for outcome in [*outcomes_along(trajectories(traces)), *asked_anew(traces), *_abandoned(traces, now, patience)]:
         found.setdefault((outcome.trace, outcome.kind), outcome)
     return sorted(found.values(), key=lambda outcome: (outcome.at, outcome.trace, outcome.kind))
 
 
-def _in_trajectories(traces: Sequence[Trace]) -> Iterator[Outcome]:
-    for trajectory in trajectories(traces):
+def outcomes_along(ways: Sequence[Trajectory]) -> Iterator[Outcome]:
+    """What the ways of one conversation show of their calls and answers; the same may come more than once."""
+    for trajectory in ways:
         for run in trajectory.runs:
             yield from _of_calls(trajectory, run)
         yield from _asked_again(trajectory)
@@ -77,8 +78,8 @@ def _asked_again(trajectory: Trajectory) -> Iterator[Outcome]:
             yield from _told(run.final, "asked_again", _began(trajectory, following.steps[0]))
 
 
-def _asked_anew(traces: Sequence[Trace]) -> Iterator[Outcome]:
-    """An answer that was thrown away: the same request was made again once it was there."""
+def asked_anew(traces: Sequence[Trace]) -> Iterator[Outcome]:
+    """Answers that were thrown away: the same request was made again once they were there."""
     for one, other in same_question(traces):
         answered = one.state == "completed" and one.answer is not None and not one.answer.tool_calls
         if answered:
@@ -112,5 +113,6 @@ def _began(trajectory: Trajectory, step: Step) -> float:
 
 def _shown_at(trajectory: Trajectory, step: Step) -> float:
     """When the results of a step came in: with the next request."""
-    following = (trace.created for at, trace in enumerate(trajectory.authors) if trace is not None and at > step.at)
+    places = range(step.at + 1, len(trajectory.authors))
+    following = (trace.created for at in places if (trace := trajectory.authors[at]) is not None)
     return next(following, trajectory.last.created)

@@ -86,28 +86,36 @@ class Trajectory:
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
-        starts = [at for at in range(len(self.messages)) if self._begins(at)] or [0]
+        starts = [0]
+        before = ""
+        for at, message in enumerate(self.messages):
+            # what stands right behind a tool's result, or another word of the user's, is no new word
+            if message.role == "user" and before == "assistant":
+                starts.append(at)
+            before = before if message.role in ("system", "developer") else message.role
         ends = [*starts[1:], len(self.messages)]
-        return tuple(self._run(start, end) for start, end in zip(starts, ends, strict=True))
+        steps = iter(self.steps)
+        held = next(steps, None)
+        runs = []
+        for start, end in zip(starts, ends, strict=True):
+            mine: list[Step] = []
+            while held is not None and held.at < end:
+                mine.append(held)
+                held = next(steps, None)
+            runs.append(self._run(start, end, tuple(mine)))
+        return tuple(runs)
 
-    def _run(self, start: int, end: int) -> Run:
-        steps = tuple(step for step in self.steps if start <= step.at < end)
+    def _run(self, start: int, end: int, steps: tuple[Step, ...]) -> Run:
         first = steps[0].at if steps else end
         asked = "\n".join(message.text for message in self.messages[start:first] if message.role == "user")
         return Run(start, end, asked, steps)
 
-    def _begins(self, at: int) -> bool:
-        """Whether a user's word here is a new one: what stands right behind a result or another word of theirs is
-        none."""
-        before = next((m.role for m in reversed(self.messages[:at]) if m.role not in ("system", "developer")), None)
-        return self.messages[at].role == "user" and before in (None, "assistant")
-
     def _results(self, at: int) -> Iterator[Message]:
-        for message in self.messages[at + 1 :]:
-            if message.role == "assistant":
-                return
-            if message.role == "tool":
-                yield message
+        place = at + 1
+        while place < len(self.messages) and self.messages[place].role != "assistant":
+            if self.messages[place].role == "tool":
+                yield self.messages[place]
+            place += 1
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 
-from distill.filters.names import Seen, lines_in, names_in, names_of_pattern, without_code
+from distill.filters.names import Seen, lines_in, names_in, names_of_pattern, without_code, words_often_seen
 from distill.filters.reasons import Finding
 from distill.filters.told import Told
 from distill.results import found_nothing
-from distill.trajectory import Run, Step, Trajectory
-from router.chat import Message, ToolCall
+from distill.trajectory import Run, Trajectory
+from router.chat import Message, Tool, ToolCall
 
 _FREE = frozenset(  # arguments that say something new: what is written, and words for people
     {
@@ -33,6 +34,7 @@ _LINES = frozenset(
     }
 )
 _LONGEST = 300  # characters of an argument; a longer one is content
+_MOST = 1000  # names of one message that are looked up
 _ORDINARY_LINE = 100
 _RANGE = re.compile(r"(\d{1,7})(?:,(\d{1,7}))?p")  # of sed
 _WILD = re.compile(r"[*?\[{]")
@@ -49,63 +51,65 @@ _WORD = re.compile(r"\w{3,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
-def arguments(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
-    """Each path, line and identifier in a call stood in the context before it, or is made of what did."""
+def grounded(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
+    """Each path, line and identifier in a call stood in the context before it, or is made of what did; each that an
+    answer names was seen; and what an answer denies, a search did not find."""
     alive = {step.at for run in runs for step in run.steps}
-    seen = _offered(trajectory)
+    finals = {run.final.at: run for run in runs if run.final is not None}
+    seen = Seen(_offered(trajectory.tools))
+    calls: list[ToolCall] = []  # of what the assistant said last
     for at, message in enumerate(trajectory.messages):
+        invented = ""
         if at in alive:
             invented = next((name for call in message.tool_calls or () for name in _invented(call, seen)), "")
-            if invented:
-                yield Finding("arguments", "masked", "ungrounded_argument", at, invented)
-        _look(seen, trajectory, at, message)
-
-
-def claims(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
-    """Each path, line and symbol that an answer names was seen; what it denies, a search did not find."""
-    finals = {run.final.at: run for run in runs if run.final is not None}
-    seen = _offered(trajectory)
-    for at, message in enumerate(trajectory.messages):
+        if invented:
+            yield Finding("grounding", "masked", "ungrounded_argument", at, invented)
         if at in finals:
             yield from _claims(trajectory, finals[at], message.text, seen)
-        _look(seen, trajectory, at, message)
+        if message.role == "assistant":  # its own words prove nothing
+            calls = message.tool_calls or []
+        elif message.role in ("system", "developer"):
+            seen.add(message.text, words=words_often_seen(message.text))
+        else:
+            seen.add(message.text, _arguments_of([call for call in calls if call.id == message.tool_call_id]))
 
 
 def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen) -> Iterator[Finding]:
     text = without_code(answer)
-    unseen = next((name for name in names_in(text) if not seen.has(name)), "")
+    names = [*islice(names_in(text), _MOST + 1)]
+    unseen = f"more than {_MOST} names" if len(names) > _MOST else next((n for n in names if not seen.has(n)), "")
     if not unseen:
         unseen = next((f"line {line}" for line in lines_in(text) if not seen.has_line(line)), "")
     if unseen:
-        yield Finding("claims", "dropped", "ungrounded", run.end - 1, unseen)
+        yield Finding("grounding", "dropped", "ungrounded", run.end - 1, unseen)
         return
-    steps = [step for step in trajectory.steps if step.at < run.end]
-    denied = next((sentence for sentence in _SENTENCE.split(text) if _unproven(steps, sentence, seen)), "")
-    if denied:
-        yield Finding("claims", "dropped", "unproven_absence", run.end - 1, denied.strip()[:200])
+    denials = [sentence for sentence in _SENTENCE.split(text) if _denies(sentence, seen)]
+    sought = [*_sought_in_vain(trajectory, run)] if denials else []
+    for sentence in denials:
+        named = [{*_WORD.findall(name)} for name in names_in(sentence)]
+        if not any(words & name for words in sought for name in named) and (named or not sought):
+            yield Finding("grounding", "dropped", "unproven_absence", run.end - 1, sentence.strip()[:200])
+            return
 
 
-def _unproven(steps: Sequence[Step], sentence: str, seen: Seen) -> bool:
-    """Whether a sentence denies that something is there, and neither quotes that nor rests on an empty search."""
+def _denies(sentence: str, seen: Seen) -> bool:
+    """Whether a sentence says of its own that something is not there, and not what code does, or a quoted text."""
     found = _ABSENT.search(sentence)
     if found is None or _CONDITION.search(sentence[: found.start()]):
         return False
-    return not seen.quotes(sentence[found.start() :].rstrip(".!?\"'` ")) and not _searched(steps, sentence)
+    return not seen.quotes(sentence[found.start() :].rstrip(".!?\"'` "))
 
 
-def _searched(steps: Sequence[Step], sentence: str) -> bool:
-    """Whether a search came back empty, one for what the sentence names, if it names anything."""
-    names = [*names_in(sentence)]
-    for call, result in ((call, step.result_of(call)) for step in steps for call in step.calls):
-        if result is not None and found_nothing(result):
-            sought = {word for text in _texts_in(call) for word in _WORD.findall(text)}
-            if not names or any(sought & {*_WORD.findall(name)} for name in names):
-                return True
-    return False
+def _sought_in_vain(trajectory: Trajectory, run: Run) -> Iterator[set[str]]:
+    """The words of the searches that came back empty until the end of a run, one set for each."""
+    for step in trajectory.steps:
+        for call in step.calls if step.at < run.end else ():
+            if found_nothing(step.result_of(call) or "something"):
+                yield {word for text in _texts_in(call) for word in _WORD.findall(text)}
 
 
 def _invented(call: ToolCall, seen: Seen) -> Iterator[str]:
-    for key, value in _leaves("", _decoded(call)):
+    for key, value in islice(_leaves("", _decoded(call)), _MOST):
         if key.lower() in _FREE:
             continue
         if isinstance(value, str):
@@ -144,12 +148,10 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, str | int]]:
             yield name, inner
 
 
-def _offered(trajectory: Trajectory) -> Seen:
-    """What is seen before anybody speaks: the tools."""
-    seen = Seen()
-    for tool in trajectory.tools:
-        seen.add(f"{tool.function.name}\n{tool.function.description}\n{' '.join(_words_of(tool.function.parameters))}")
-    return seen
+def _offered(tools: Sequence[Tool]) -> str:
+    """What the model is told of its tools."""
+    told = ((tool.function.name, tool.function.description, *_words_of(tool.function.parameters)) for tool in tools)
+    return "\n".join(" ".join(words) for words in told)
 
 
 def _words_of(schema: Any) -> Iterator[str]:
@@ -166,18 +168,10 @@ def _words_of(schema: Any) -> Iterator[str]:
             yield inner
 
 
-def _look(seen: Seen, trajectory: Trajectory, at: int, message: Message) -> None:
-    """Adds a message to what was seen. The assistant's own words are not."""
-    if message.role == "assistant":
-        return
-    seen.add(message.text, _arguments_of(trajectory, at, message) if message.role == "tool" else frozenset())
-
-
-def _arguments_of(trajectory: Trajectory, at: int, message: Message) -> frozenset[str]:
-    step = next((step for step in reversed(trajectory.steps) if step.at < at), None)
-    calls = [call for call in (step.calls if step else ()) if call.id == message.tool_call_id]
+def _arguments_of(calls: Sequence[ToolCall]) -> frozenset[str]:
+    """The short texts in the calls' arguments, and their words: a folder may stand in a command."""
     texts = [text for call in calls for text in _texts_in(call) if len(text) <= _LONGEST]
-    return frozenset([*texts, *(word for text in texts for word in text.split())])  # a folder may stand in a command
+    return frozenset([*texts, *(word for text in texts for word in text.split())])
 
 
 def _texts_in(call: ToolCall) -> Iterator[str]:

@@ -11,6 +11,8 @@ import keyword
 import posixpath
 import re
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 _TOKEN = re.compile(r"[\w./~-]+")
 _WORD = re.compile(r"\w+")
@@ -111,23 +113,42 @@ def _is_identifier(name: str) -> bool:
     )
 
 
-class Seen:
-    """What stood before the model. Grows as the conversation is read."""
+class Words(NamedTuple):
+    """What stands in a text: words, parts of words in lower case, and line numbers."""
 
-    def __init__(self) -> None:
+    words: frozenset[str]
+    parts: frozenset[str]
+    lines: frozenset[int]
+
+
+def words_of(text: str) -> Words:
+    words = frozenset(_WORD.findall(text))
+    parts = frozenset(part.lower() for word in words for part in _PART.findall(word))
+    return Words(words, parts, frozenset(int(number) for number in _NUMBERED.findall(text)))
+
+
+# an agent sends the same tools and system prompt with each of its conversations
+words_often_seen = lru_cache(maxsize=32)(words_of)
+
+
+class Seen:
+    """What stood before the model, `offered` at first. Grows as the conversation is read."""
+
+    def __init__(self, offered: str) -> None:
         self._texts: list[str] = []
         self._words: set[str] = set()
         self._parts: set[str] = set()
         self._lines: set[int] = set()
         self._under: list[tuple[frozenset[str], str]] = []  # a result, and the folders that its call named
+        self.add(offered, words=words_often_seen(offered))
 
-    def add(self, text: str, under: frozenset[str] = frozenset()) -> None:
+    def add(self, text: str, under: frozenset[str] = frozenset(), *, words: Words | None = None) -> None:
         """More that was seen; `under` are the arguments of the call whose result it is."""
+        new = words or words_of(text)
         self._texts.append(text)
-        new = {*_WORD.findall(text)} - self._words
-        self._words |= new
-        self._parts |= {part.lower() for word in new for part in _PART.findall(word)}
-        self._lines |= {int(number) for number in _NUMBERED.findall(text)}
+        self._words |= new.words
+        self._parts |= new.parts
+        self._lines |= new.lines
         folders = frozenset(posixpath.normpath(argument) for argument in under if argument and "\0" not in argument)
         if folders:
             self._under.append((folders, text))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 import msgspec
 
@@ -18,7 +18,7 @@ from distill.filters import confirmation, form, grounding, reexecution, rights
 from distill.filters.reasons import Finding
 from distill.filters.told import Check, Told
 from distill.outcome import Outcome
-from distill.outcomes import implicit_outcomes
+from distill.outcomes import asked_anew, outcomes_along
 from distill.trace import Trace
 from distill.trajectory import Run, Trajectory, trajectories
 from distill.workspace import workspace_of
@@ -36,8 +36,7 @@ CHECKS: dict[str, Check] = {
     "secrets": rights.no_secrets,
     "outcomes": confirmation.outcomes,
     "rerun": reexecution.rerun,
-    "arguments": grounding.arguments,
-    "claims": grounding.claims,
+    "grounding": grounding.grounded,
     "oracle": confirmation.oracle,
     "confirmed": confirmation.confirmed,
     "judge": confirmation.judged,
@@ -84,8 +83,9 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
         examples: list[Example] = []
         dropped: Counter[str] = Counter()
         masked: Counter[str] = Counter()
-        known = _with_implicit(told, traces)
-        for trajectory, explained in _examined(traces, known):
+        ways = trajectories(traces)
+        known = _with_implicit(told, traces, ways)
+        for trajectory, explained in _examined(ways, known):
             if explained.reason:
                 dropped[explained.reason] += 1
             else:
@@ -97,14 +97,15 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
 
 def explain(traces: Sequence[Trace], told: Told) -> Explanation:
     """Why one conversation's traces are learnt from, masked or dropped: as `sift` treats them."""
-    found = [explained for _, explained in _examined(traces, _with_implicit(told, traces))]
+    ways = trajectories(traces)
+    found = [explained for _, explained in _examined(ways, _with_implicit(told, traces, ways))]
     return Explanation(traces[0].conversation if traces else "", found)
 
 
-def _examined(traces: Sequence[Trace], told: Told) -> Iterator[tuple[Trajectory, Explained]]:
+def _examined(ways: Sequence[Trajectory], told: Told) -> Iterator[tuple[Trajectory, Explained]]:
     """Each trajectory with what became of it. What one teaches, no later one teaches again."""
     learnt: set[str] = set()
-    for trajectory in trajectories(traces):
+    for trajectory in ways:
         yield trajectory, _explained(trajectory, told, learnt)
 
 
@@ -113,14 +114,14 @@ def _explained(trajectory: Trajectory, told: Told, before: set[str]) -> Explaine
     findings, runs = _checked(trajectory, told)
     masked = {finding.at for finding in findings if finding.effect == "masked"}
     learnt = []
-    for at, trace in enumerate(trajectory.authors):
-        if trace is None or at in masked or not any(run.start <= at < run.end for run in runs):
+    for step in (step for run in runs for step in run.steps if step.at not in masked):
+        if step.trace is None:
             continue
-        if trace.id in before:
-            findings.append(Finding("learnt once", "noted", "learnt_before", at))
+        if step.trace.id in before:
+            findings.append(Finding("learnt once", "noted", "learnt_before", step.at))
         else:
-            before.add(trace.id)
-            learnt.append(at)
+            before.add(step.trace.id)
+            learnt.append(step.at)
     reason = "" if learnt else _last_reason(findings)
     return Explained([trace.id for trace in trajectory.traces], len(trajectory.messages), reason, learnt, findings)
 
@@ -131,20 +132,20 @@ def _checked(trajectory: Trajectory, told: Told) -> tuple[list[Finding], list[Ru
     runs = runs or list(trajectory.runs[-1:])
     findings: list[Finding] = []
     for name, check in CHECKS.items():
-        found = [_of_final(finding, runs) for finding in check(trajectory, runs, told)]
+        ends = {run.end - 1 for run in runs}
+        found = [_of_end(finding, ends) for finding in check(trajectory, runs, told)]
         findings += found or [Finding(name, "passed")]
-        dropped = [finding.at for finding in found if finding.effect == "dropped"]
-        runs = [run for run in runs if not any(at is None or run.start <= at < run.end for at in dropped)]
+        dropped = {finding.at for finding in found if finding.effect == "dropped"}
+        runs = [run for run in runs if None not in dropped and dropped.isdisjoint(range(run.start, run.end))]
         if not runs:
             break
     return findings, runs
 
 
-def _of_final(finding: Finding, runs: Sequence[Run]) -> Finding:
-    """A finding as it counts: where the answer that ends a run is masked, the run is dropped."""
-    if finding.effect == "masked" and any(run.final is not None and run.final.at == finding.at for run in runs):
-        return msgspec.structs.replace(finding, effect="dropped")
-    return finding
+def _of_end(finding: Finding, ends: Set[int]) -> Finding:
+    """A finding as it counts: where what ends a run is masked, the run is dropped."""
+    masked_end = finding.effect == "masked" and finding.at in ends
+    return msgspec.structs.replace(finding, effect="dropped") if masked_end else finding
 
 
 def _last_reason(findings: Sequence[Finding]) -> str:
@@ -191,10 +192,10 @@ def _cut(trajectory: Trajectory, messages: list[Message], learnt: list[int]) -> 
     )
 
 
-def _with_implicit(told: Told, traces: Sequence[Trace]) -> Told:
+def _with_implicit(told: Told, traces: Sequence[Trace], ways: Sequence[Trajectory]) -> Told:
     """The same, with the outcomes that the conversation shows of itself. Of those left unanswered the format knows."""
     implicit: dict[str, list[Outcome]] = {}
-    for outcome in implicit_outcomes(traces, now=0.0):
+    for outcome in [*outcomes_along(ways), *asked_anew(traces)]:
         implicit.setdefault(outcome.trace, []).append(outcome)
     given = told.outcomes
     return dataclasses.replace(told, outcomes=lambda trace: (*given(trace), *implicit.get(trace, ())))

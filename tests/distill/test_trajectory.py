@@ -44,7 +44,7 @@ def test_turns_that_follow_each_other_are_one_way() -> None:
     (found,) = trajectories([three, one, two])
     assert [one.id for one in found.traces] == ["1", "2", "3"]
     assert [(step.at, step.trace.id if step.trace else "") for step in found.steps] == [(2, "1"), (4, "2"), (6, "3")]
-    assert [(run.start, run.end, run.question) for run in found.runs] == [(1, 5, "a"), (5, 7, "b")]
+    assert [(run.start, run.end, run.question) for run in found.runs] == [(0, 5, "a"), (5, 7, "b")]
     assert [run.final.message.text if run.final else None for run in found.runs] == ["A.", "B."]
     assert found.steps[0].result_of(call("x")) == "r"
     assert found.steps[0].result_of(call("y")) is None

@@ -21,8 +21,7 @@ OF_CHECKS = {  # what is not found without a check
     "calls differ": ["loop", "repeated call"],
     "outcomes": ["failed call", "repaired call", "asked again"],
     "rerun": ["stale result"],
-    "arguments": ["wrong argument"],
-    "claims": ["ungrounded answer", "near miss", "false absence"],
+    "grounding": ["wrong argument", "ungrounded answer", "near miss", "false absence"],
     "secrets": ["leaked secret"],
     "oracle": ["plausible wrong answer"],
 }
