@@ -1,7 +1,7 @@
 """Implicit outcomes: what a conversation shows of its own traces later on.
 
-Owns how they are found. Pure: the clock is an argument. Knows nothing of SQL, of feedback that somebody gave, or of what
-an outcome is used for.
+Owns how they are found. Pure: the clock is an argument. Knows nothing of SQL, of feedback that somebody gave, or of
+what an outcome is used for.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ _AGAIN = "Fix the errors and try again."
 _NOTHING = frozenset(
     {
         *("", "(no output)", "(empty)", "no output", "<no output>", "[]", "{}", "null", "none"),
-        *("no matches found", "no matches", "no match", "no files found", "no results found", "no results", "not found"),
-        *("0 matches", "found 0 matches", "found 0 files", "0 files", "0 results"),
+        *("no matches found", "no matches", "no match", "no files found", "no results found", "no results"),
+        *("not found", "0 matches", "found 0 matches", "found 0 files", "0 files", "0 results"),
     }
 )
 _MISSING = ("no such file", "not found", "does not exist", "doesn't exist", "enoent", "cannot find", "could not find")

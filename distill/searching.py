@@ -1,8 +1,8 @@
 """What grep and find print, without either: for the plain searches that agents mostly make, exactly; for others None.
 
 Owns which options and patterns are plain. A pattern is words in a row with anything between them (`class .*(.*Base`),
-matched by looking for one word after the other, so that no pattern takes longer than a pass over the text. Paths come in
-checked by `distill.commands`; links are not followed. Knows nothing of how results are shown.
+matched by looking for one word after the other, so that no pattern takes longer than a pass over the text. Paths come
+in checked by `distill.commands`; links are not followed. Knows nothing of how results are shown.
 """
 
 from __future__ import annotations

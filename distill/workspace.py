@@ -1,9 +1,9 @@
 """Workspace: the folder, repository and commit that a conversation is about, as far as its agent tells them.
 
-Owns the forms in which agents do so: fields of `metadata`, and the environment blocks of system and first user messages.
-Nothing is looked up: these are words of a client, and whoever opens a folder by them confines it first. A home folder
-may have been replaced before it was kept: `/home/user` and `/Users/user` then stand for whatever was there, so a
-folder need not be one of this machine.
+Owns the forms in which agents do so: fields of `metadata`, and the environment blocks of system and first user
+messages. Nothing is looked up: these are words of a client, and whoever opens a folder by them confines it first. A
+home folder may have been replaced before it was kept: `/home/user` and `/Users/user` then stand for whatever was there,
+so a folder need not be one of this machine.
 
 * Claude Code: a list with "Primary working directory:", in earlier versions `<env>` with "Working directory:"; then
   the last commits under "Recent commits:", the newest first.

@@ -40,8 +40,8 @@ _RANGE = re.compile(r"(\d{1,7})(?:,(\d{1,7}))?p")  # of sed
 _WILD = re.compile(r"[*?\[{]")
 _ABSENT = re.compile(
     r"\b(?:does not|doesn't|do not|don't|did not|didn't) exist\b|\bno such\b|\bthere (?:is|are|was|were) no\b"
-    r"|\b(?:is|are|was|were)(?: not|n't) (?:defined|present|found|used|there)\b|\bnot found\b|\bno (?:results|matches)\b"
-    r"|\b(?:could not|couldn't|cannot|can't|did not|didn't) find\b|\bnowhere\b",
+    r"|\b(?:is|are|was|were)(?: not|n't) (?:defined|present|found|used|there)\b|\bnot found\b"
+    r"|\b(?:could not|couldn't|cannot|can't|did not|didn't) find\b|\bnowhere\b|\bno (?:results|matches)\b",
     re.IGNORECASE,
 )
 _CONDITION = re.compile(  # what code does then, and no claim of ours

@@ -1,4 +1,7 @@
-"""Reasons: the codes by which filters say what they did, and what each does. Owns the list; the checks are elsewhere."""
+"""Reasons: the codes by which filters say what they did, what each does, and the rules that have a setting.
+
+Owns the lists; knows nothing of the checks.
+"""
 
 from __future__ import annotations
 

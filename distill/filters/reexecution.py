@@ -28,8 +28,8 @@ from router.chat import Tool, ToolCall
 
 _OURS = {tool.function.name: tool for tool in SPECS}
 _READS = frozenset({"read", "read_file", "readfile", "view", "view_file", "open_file", "cat"})
-_HARMLESS = _READS | {"grep", "glob", "ls", "list", "list_files", "list_dir", "search", "search_files", "find", "codesearch"}
-_SHELLS = frozenset({"bash", "shell", "exec_command", "run_shell_command", "run_terminal_cmd", "execute_command", "terminal"})
+_HARMLESS = _READS | {"grep", "glob", "ls", "list", "list_files", "list_dir", "search", "search_files", "find"}
+_SHELLS = frozenset({"bash", "shell", "exec_command", "run_shell_command", "run_terminal_cmd", "execute_command"})
 _COMMANDS = ("command", "cmd")
 _FOLDERS = ("workdir", "cwd", "directory")
 _SHELL_SIGNS = re.compile(r"[|;&<>$`*?~#\n\\()\[\]{}!]")

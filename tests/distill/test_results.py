@@ -49,7 +49,7 @@ FINE = {
     "broken JSON": '{"error": ',
     "nothing": "",
 }
-NOTHING = ["", "  \n", "(no output)", "No matches found", "No files found.", "[]", FINE["search without matches"], "None"]
+NOTHING = ["", "  \n", "(no output)", "No matches found", "No files found.", "[]", "None", FINE["search without matches"]]
 NOTHING += [FAILED["ours"], FAILED["opencode"], FAILED["shell"], '{"output": "", "metadata": {"exit_code": 1}}']
 SOMETHING = [FAILED["git"], "src/a.py:1:x", "0", "not_found = 1", FAILED["codex, shell"], FINE["status zero"]]
 
@@ -74,7 +74,7 @@ def test_what_found_something(text: str) -> None:
     assert not found_nothing(text)
 
 
-@pytest.mark.parametrize("piece", ["a", "exit ", "Error:", "{", "Traceback (most recent call last):\n", "a: ", "\n", "\ud800"])
+@pytest.mark.parametrize("piece", ["a", "exit ", "Error:", "{", "Traceback (most recent call last):\n", "a: ", "\n"])
 def test_long_results_take_no_time(piece: str) -> None:
     text = piece * (2_000_000 // len(piece))
     start = time.monotonic()

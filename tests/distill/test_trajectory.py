@@ -26,7 +26,9 @@ def call(identity: str, arguments: str = '{"path": "a.py"}') -> ToolCall:
     return ToolCall(identity, FunctionCall("read", arguments))
 
 
-def trace(name: str, messages: list[Message], answer: Message | None, state: State = "completed", at: float = 0) -> Trace:
+def trace(
+    name: str, messages: list[Message], answer: Message | None, state: State = "completed", at: float = 0
+) -> Trace:
     reply = None if answer is None else AnswerMessage(answer.text or None, answer.tool_calls)
     return Trace(name, at, "c", ChatRequest("m", messages), state, Decision("teacher", "policy"), answer=reply)
 

@@ -29,7 +29,8 @@ Recent commits:
 1a2b3c4 mend the basket
 0000000 first
 """
-CLAUDE_CODE_BEFORE = "<env>\nWorking directory: /Users/user/shop\nIs directory a git repo: Yes\nPlatform: darwin\n</env>"
+CLAUDE_CODE_BEFORE = "<env>\nWorking directory: /Users/user/shop\nIs directory a git repo: Yes\n</env>"
+WINDOWS = "C:\\Users\\user\\shop"
 OPENCODE = """<env>
   Working directory: /home/user/shop/server
   Workspace root folder: /home/user/shop
@@ -49,7 +50,7 @@ TOLD = {
     "opencode, no repository": ([Message("system", OPENCODE_ALONE)], Workspace("/home/user/shop/server", "server")),
     "codex": ([Message("developer", "Be good."), Message("user", CODEX)], Workspace("/home/user/shop", "shop")),
     "aider": ([Message("system", AIDER)], Workspace()),
-    "windows": ([Message("system", "Working directory: C:\\Users\\user\\shop")], Workspace("C:\\Users\\user\\shop", "shop")),
+    "windows": ([Message("system", f"Working directory: {WINDOWS}")], Workspace(WINDOWS, "shop")),
     "a home": ([Message("system", "Working directory: /home/user")], Workspace("/home/user")),
     "a root": ([Message("system", "Working directory: /")], Workspace("/")),
     "in a sentence": ([Message("system", "The Working directory: /x is where you are.")], Workspace()),

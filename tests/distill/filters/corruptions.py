@@ -28,7 +28,8 @@ Spoil = Callable[[Scene, random.Random], list[int]]
 
 
 def wrong_tool(scene: Scene, chance: random.Random) -> list[int]:
-    scene.call(chance.choice(["search_code", "open", "ReadFile"]), {"query": scene.wanted.name}, _refusal(scene, "no such tool"))
+    tool = chance.choice(["search_code", "open", "ReadFile"])
+    scene.call(tool, {"query": scene.wanted.name}, _refusal(scene, "no such tool"))
     scene.search().say()
     return [2]
 

@@ -37,7 +37,7 @@ def make_repository(root: Path, seed: int) -> Path:
     for folder in chance.sample(_FOLDERS, 3):
         (package / folder).mkdir(parents=True)
         for noun in chance.sample(_NOUNS, 2):
-            body = [f'"""Keeps each {noun}."""', "", "import json", "", f"{noun.upper()}_LIMIT = {chance.randint(3, 99)}"]
+            body = [f'"""Keeps each {noun}."""', "", f"{noun.upper()}_LIMIT = {chance.randint(3, 99)}"]
             for _ in range(chance.randint(3, 6)):
                 name = names.pop()
                 what = name.title().replace("_", "") if chance.random() < 0.3 else ""
@@ -118,7 +118,7 @@ class Scene:
 
     def ask(self, text: str = "") -> Scene:
         if not self.messages:
-            told = "" if self.ours else f"\n<env>\nWorking directory: {self.folder}\nIs directory a git repo: Yes\n</env>"
+            told = "" if self.ours else f"\n<env>\nWorking directory: {self.folder}\n</env>"
             self.messages.append(Message("system", "Answer questions about the code." + told))
         self.messages.append(Message("user", text or f"Where is {self.wanted.name} defined?"))
         return self
@@ -212,7 +212,8 @@ def _searched(scene: Scene) -> Scene:
 
 def _searched_and_read(scene: Scene) -> Scene:
     wanted = scene.wanted
-    return scene.ask().search().read().say(f"**{wanted.name}**, e.g. at `{wanted.path}:{wanted.line}`, reads/writes nothing.")
+    scene.ask().search().read()
+    return scene.say(f"**{wanted.name}**, e.g. at `{wanted.path}:{wanted.line}`, reads/writes nothing.")
 
 
 def _absent(scene: Scene) -> Scene:

@@ -100,7 +100,8 @@ def _allowed(kind: str) -> frozenset[str]:
 def table(made: Sequence[Row]) -> str:
     lines = ["| kind | conversations | reason | recall | precision |", "|---|---|---|---|---|"]
     for row in made:
-        reasons = ", ".join(f"`{reason}`" for reason in sorted(KINDS[row.kind].reasons)) if row.kind in KINDS else "none"
+        codes = sorted(KINDS[row.kind].reasons) if row.kind in KINDS else []
+        reasons = ", ".join(f"`{code}`" for code in codes) or "none"
         lines.append(f"| {row.kind} | {row.count} | {reasons} | {row.recall:.2f} | {row.precision:.2f} |")
     return "\n".join(lines)
 
