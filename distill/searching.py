@@ -75,7 +75,7 @@ class Pattern:
 def grep(root: Path, command: Command) -> str | None:
     """What `grep` prints with this command; None where the command is not a plain one, or too much would be read."""
     flags, operands = _split(command)
-    if flags is None or not operands:
+    if flags is None or not operands or any(".git" in path.split("/") for path in command.paths):
         return None
     kind = "fixed" if "F" in flags else "extended" if "E" in flags else "basic"
     pattern = plain_pattern(operands[0], kind, word="w" in flags, any_case="i" in flags)

@@ -30,16 +30,16 @@ _FENCE = re.compile(r"^ {0,3}(?:```|~~~)[^\n]*\n.*?(?:^ {0,3}(?:```|~~~)[ \t]*$|
 _ENDINGS = frozenset(  # of files; any other dotted word may be an attribute
     {
         *("py", "pyi", "ipynb", "js", "jsx", "ts", "tsx", "mjs", "cjs", "rs", "go", "c", "h", "cc", "cpp", "hpp"),
-        *("java", "kt", "swift", "rb", "php", "cs", "scala", "sh", "bash", "zsh", "ps1", "sql", "html", "css", "scss", "vue"),
-        *("md", "rst", "txt", "json", "jsonl", "yaml", "yml", "toml", "ini", "cfg", "conf", "lock", "xml", "csv"),
-        *("log", "env", "proto", "gradle", "svelte", "lua", "ex", "exs", "erl", "hs", "ml", "r", "jl", "dart", "tf", "bin"),
+        *("java", "kt", "swift", "rb", "php", "cs", "scala", "sh", "bash", "zsh", "ps1", "sql", "html", "css", "scss"),
+        *("vue", "md", "rst", "txt", "json", "jsonl", "yaml", "yml", "toml", "ini", "cfg", "conf", "lock", "xml"),
+        *("csv", "log", "env", "proto", "gradle", "svelte", "lua", "ex", "exs", "erl", "hs", "ml", "r", "jl", "dart", "tf"),
     }
 )
 _ABBREVIATIONS = frozenset({"e.g", "i.e", "a.k.a", "etc", "vs", "w.r.t", "and/or", "i/o", "n/a", "tcp/ip", "ci/cd"})
 ORDINARY = frozenset(  # names of the trade, which nobody needs to see first
     {
-        *("github", "gitlab", "javascript", "typescript", "openai", "macos", "ios", "pypi", "sqlite", "postgresql"),
-        *("latex", "graphql", "oauth", "devops", "mongodb", "mysql", "node.js", "vue.js", "next.js", "asp.net", "numpy"),
+        *("github", "gitlab", "javascript", "typescript", "openai", "macos", "ios", "pypi", "sqlite", "latex"),
+        *("postgresql", "graphql", "oauth", "devops", "mongodb", "mysql", "node.js", "vue.js", "next.js", "asp.net"),
         *("readme.md", "pyproject.toml", "setup.py", "requirements.txt", "package.json", "tsconfig.json", "cargo.toml"),
         *("go.mod", "makefile", "dockerfile", "changelog.md", "agents.md", "claude.md", "__init__.py", "conftest.py"),
         *(name.lower() for name in (*dir(builtins), *keyword.kwlist)),

@@ -49,7 +49,7 @@ FINE = {
     "broken JSON": '{"error": ',
     "nothing": "",
 }
-NOTHING = ["", "  \n", "(no output)", "No matches found", "No files found.", "[]", "None", FINE["search without matches"]]
+NOTHING = ["", "  \n", "(no output)", "No matches found", "No files found.", "[]", FINE["search without matches"]]
 NOTHING += [FAILED["ours"], FAILED["opencode"], FAILED["shell"], '{"output": "", "metadata": {"exit_code": 1}}']
 SOMETHING = [FAILED["git"], "src/a.py:1:x", "0", "not_found = 1", FAILED["codex, shell"], FINE["status zero"]]
 
