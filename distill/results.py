@@ -96,7 +96,7 @@ def _status(text: str) -> int | None:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    if not text.lstrip()[:1] == "{" or len(text) > _JSON:
+    if text.lstrip()[:1] != "{" or len(text) > _JSON:
         return None
     try:
         told = msgspec.json.decode(text)

@@ -16,6 +16,7 @@ from pathlib import Path
 from distill.commands import Command
 
 _MOST = 64 << 20  # bytes of all files together
+_HEAD = 1 << 15  # bytes of a file by which grep takes it for binary
 _FLAGS = frozenset("rnwlciFEH")
 _SPECIAL = {"basic": frozenset(".*[\\"), "extended": frozenset(".*[\\+?(){}|"), "fixed": frozenset()}
 _PLAIN_ESCAPES = frozenset(".*[^$")
@@ -81,18 +82,18 @@ def grep(root: Path, command: Command) -> str | None:
     pattern = plain_pattern(operands[0], kind, word="w" in flags, any_case="i" in flags)
     if pattern is None:
         return None
-    named = "r" in flags or "H" in flags or len(operands) > 2
+    paths = list(command.paths) or ["."]
+    named = "H" in flags or len(paths) > 1 or (root / paths[0]).is_dir()
     left = _MOST
     printed = []
-    for path in _files(root, list(command.paths) or ["."], "r" in flags):
+    for path in _files(root, paths, "r" in flags):
         content = (root / path).read_bytes()
         left -= len(content)
         if left < 0:
             return None
-        if b"\0" in content[: 1 << 15]:
-            continue
-        if b"\0" in content:
+        if b"\0" in content[_HEAD:]:
             return None
+        content = b"" if b"\0" in content else content  # of binary files only the counts are told
         printed += _printed(content, pattern, flags, path if named else "", path)
     return "".join(line + "\n" for line in printed)
 

@@ -45,7 +45,7 @@ def workspace_of(request: ChatRequest) -> Workspace:
     read = next((found for found in map(_folder_in, texts) if found), "")
     folder = told.get("folder") or read
     root = next((found for text in texts if (found := _first(_ROOT, text))), "")
-    commit = next((found[1] for text in texts if (found := _COMMIT.search(text))), "")
+    commit = next((found for text in texts if (found := _first(_COMMIT, text))), "")
     # a root of "/" is what OpenCode says where there is no repository
     repository = told.get("repository") or _name(root) or _name(folder)
     return Workspace(folder, repository, told.get("commit") or commit)

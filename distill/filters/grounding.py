@@ -18,7 +18,7 @@ from distill.filters.reasons import Finding
 from distill.filters.told import Told
 from distill.results import found_nothing
 from distill.trajectory import Run, Trajectory
-from router.chat import Message, Tool, ToolCall
+from router.chat import Tool, ToolCall
 
 _FREE = frozenset(  # arguments that say something new: what is written, and words for people
     {

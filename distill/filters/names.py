@@ -23,7 +23,7 @@ _LINE = re.compile(r"\b[Ll]ines?\s{1,3}(\d{1,7})(?:\s{0,2}(?:-|–|to|and|,)\s{0
 _PLACE = re.compile(r"\.[A-Za-z]\w{0,5}[:#]L?(\d{1,7})(?:-L?(\d{1,7}))?\b")
 _CODE = re.compile(r"(?<!`)`([A-Za-z_][\w.]{2,200})(?:\(\))?`(?!`)")
 _NUMBERED = re.compile(
-    r"(?:^\s{0,10}|[:\-+L]|,\s?|\blines?\s|@@\s)(\d{1,7})(?=[:→\t|,\-\s).;]|$)", re.MULTILINE | re.IGNORECASE
+    r"(?:^\s{0,10}|[:\-+L]|,\s?|\blines?\s|@@\s)(\d{1,7})(?=[:→\t|,\-\s).;?!]|$)", re.MULTILINE | re.IGNORECASE
 )
 _ESCAPE = re.compile(r"\\[A-Za-z]")  # \b and \s of a pattern
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)[^\n]*\n.*?(?:^ {0,3}(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
@@ -32,7 +32,24 @@ _ENDINGS = frozenset(  # of files; any other dotted word may be an attribute
         *("py", "pyi", "ipynb", "js", "jsx", "ts", "tsx", "mjs", "cjs", "rs", "go", "c", "h", "cc", "cpp", "hpp"),
         *("java", "kt", "swift", "rb", "php", "cs", "scala", "sh", "bash", "zsh", "ps1", "sql", "html", "css", "scss"),
         *("vue", "md", "rst", "txt", "json", "jsonl", "yaml", "yml", "toml", "ini", "cfg", "conf", "lock", "xml"),
-        *("csv", "log", "env", "proto", "gradle", "svelte", "lua", "ex", "exs", "erl", "hs", "ml", "r", "jl", "dart", "tf"),
+        *(
+            "csv",
+            "log",
+            "env",
+            "proto",
+            "gradle",
+            "svelte",
+            "lua",
+            "ex",
+            "exs",
+            "erl",
+            "hs",
+            "ml",
+            "r",
+            "jl",
+            "dart",
+            "tf",
+        ),
     }
 )
 _ABBREVIATIONS = frozenset({"e.g", "i.e", "a.k.a", "etc", "vs", "w.r.t", "and/or", "i/o", "n/a", "tcp/ip", "ci/cd"})

@@ -81,7 +81,7 @@ def test_what_agents_tell(agent: str) -> None:
 def test_metadata_goes_first(metadata: dict[str, Any], expected: Workspace) -> None:
     request = ChatRequest("m", [Message("user", CODEX)], metadata=metadata)
     read = workspace_of(request)
-    if "folder" in metadata and metadata["folder"]:
+    if metadata.get("folder"):
         assert read == expected
     else:
         assert (read.folder, read.repository) == (expected.folder, expected.repository)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from distill.agent import SYSTEM
 from distill.evaluate import Examination, Item, set_questions
 from distill.filters import Explained, Told, explain
@@ -15,12 +13,6 @@ from router.chat import ChatRequest, Message
 from router.decision import Decision
 
 QUESTIONS = Path(__file__).resolve().parents[3] / "data" / "questions"
-
-
-@pytest.fixture(scope="module")
-async def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
-    examination = Examination("demo", 1, ["pluggy", "iniconfig"], 80, 3, result_limit=700)
-    return await set_questions(examination, QUESTIONS, tmp_path_factory.mktemp("repositories"))
 
 
 async def _conversation(expert: Expert, item: Item) -> list[Trace]:
@@ -50,7 +42,9 @@ async def _explained(items: list[Item]) -> list[tuple[str, Explained]]:
     return found
 
 
-async def test_every_answer_is_learnt_and_no_result_is_stale(items: list[Item]) -> None:
+async def test_every_answer_is_learnt_and_no_result_is_stale(tmp_path: Path) -> None:
+    examination = Examination("demo", 1, ["pluggy", "iniconfig"], 80, 3, result_limit=700)
+    items = await set_questions(examination, QUESTIONS, tmp_path)
     found = await _explained(items)
     assert len(found) > 60
     left_out = [(text, f) for text, one in found for f in one.findings if f.effect in ("masked", "dropped")]

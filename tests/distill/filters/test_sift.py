@@ -17,7 +17,7 @@ from router.decision import Decision
 
 _SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 _TOOLS = [Tool(FunctionSpec("read_file", "Reads a file.", _SCHEMA)), Tool(FunctionSpec("list_files"))]
-_QUESTION = "Where is parse_args defined?"
+_QUESTION = "Where is parse_args defined, in src/cli.py or in src/b.py?"
 _RESULT = "src/cli.py:12: def parse_args(argv: list[str]) -> Namespace:"
 RULES = Rules(confirm=False)
 TOLD = Told(RULES)
@@ -126,7 +126,7 @@ def test_invalid_calls_are_masked(bad: ToolCall) -> None:
     for calls in ([bad], [called(identity="good"), bad]):
         (sifted,) = sift([traces(calls=calls)], TOLD)
         assert sifted.masked == {"invalid_call": 1}
-        assert sifted.examples[0].learnt == [4]
+        assert sifted.examples[0].learnt == [3 + len(calls)]
 
 
 def test_extra_arguments_are_invalid_where_the_schema_forbids_them() -> None:
@@ -155,7 +155,7 @@ def test_the_same_call_twice_is_masked_unless_it_shows_something_new() -> None:
     changed = [*found[1].request.messages]
     changed[-1] = msgspec.structs.replace(changed[-1], content=f"{_RESULT} # new")
     request = msgspec.structs.replace(found[1].request, messages=changed)
-    assert kept([found[0], msgspec.structs.replace(found[1], request=request)])[0].learnt == [2, 4]
+    assert kept([found[0], msgspec.structs.replace(found[1], request=request)])[0].learnt == [2, 5]
 
 
 def test_calls_without_results_and_results_without_calls() -> None:

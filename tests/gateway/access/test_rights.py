@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from distill.filters import Rules, Told, sift
+from distill import filters
 from distill.store import TraceStore
 from distill.trajectory import by_conversation
 from gateway.backends.scripted import Act
@@ -86,7 +86,7 @@ async def test_without_the_right_to_teach_the_night_learns_nothing(gateway: Runn
     await asyncio.sleep(0.3)
     async with await TraceStore.open(gateway.home / "data" / "traces.db") as store:
         traces = [trace for _, trace in await store.after(0) if trace.conversation == "the same name"]
-    plain, untaught = sift(by_conversation(traces), Told(Rules(confirm=False)))
+    plain, untaught = filters.sift(by_conversation(traces), filters.Told(filters.Rules(confirm=False)))
     assert [example.traces for example in plain.examples] == [[traces[0].id]]
     assert (untaught.examples, untaught.dropped) == ([], {"may_not_teach": 1})
 
