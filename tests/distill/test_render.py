@@ -150,24 +150,6 @@ def test_learnt_is_what_the_assistant_wrote_and_its_end(renderer: Renderer) -> N
     assert ends == [True] * 3
 
 
-def test_only_chosen_messages_are_learnt_and_the_tokens_stay(renderer: Renderer) -> None:
-    messages = [
-        *(Message("system", "S"), Message("developer", "D"), Message("user", "a"), Message("assistant", "one")),
-        *(Message("user", "b"), Message("system", "Mind."), Message("assistant", "two"), Message("user", "c")),
-        *(Message("assistant", "three"), Message("user", "d")),
-    ]
-    whole = renderer.segments(messages, [tool()])
-    for chosen in ([3], [6, 8], [], [3, 6, 8], [0, 1, 2, 6, 99]):
-        cut = renderer.segments(messages, [tool()], learnt=chosen)
-        assert [s.ids for s in cut] == [s.ids for s in whole]
-        wanted = [f"{messages[at].text}<|im_end|>" for at in chosen if at in (3, 6, 8)]
-        assert [renderer.decode(s.ids) for s in cut if s.learnt] == wanted
-    assert renderer.segments(messages, [tool()]) == whole
-    opening = [Message("assistant", "zero"), *messages[2:]]
-    cut = renderer.segments(opening, None, learnt=[0, 5])
-    assert [renderer.decode(s.ids) for s in cut if s.learnt] == ["two<|im_end|>"]
-
-
 def test_words_before_a_call_are_kept(renderer: Renderer) -> None:
     messages = [Message("user", "?"), Message("assistant", "Let me look.", [called("{}")])]
     (learnt,) = [renderer.decode(s.ids) for s in renderer.segments(messages, None) if s.learnt]

@@ -45,7 +45,8 @@ def test_the_page_has_this_table(found: list[Case]) -> None:
 
 @pytest.mark.parametrize("check", OF_CHECKS)
 def test_without_a_check_its_kinds_get_through(check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(CHECKS, check)
+    left = {name: other for name, other in CHECKS.items() if name != check}
+    monkeypatch.setattr("distill.filters.sifting.CHECKS", left)
     recalls = {row.kind: row.recall for row in rows(cases(tmp_path, each=4, goods=4))}
     assert all(recalls[kind] < 0.95 for kind in OF_CHECKS[check])
 
