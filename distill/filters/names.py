@@ -27,6 +27,7 @@ _NUMBERED = re.compile(
 )
 _ESCAPE = re.compile(r"\\[A-Za-z]")  # \b and \s of a pattern
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)[^\n]*\n.*?(?:^ {0,3}(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_LONGEST_PATH = 4096
 _ENDINGS = frozenset(  # of files; any other dotted word may be an attribute
     {
         *("py", "pyi", "ipynb", "js", "jsx", "ts", "tsx", "mjs", "cjs", "rs", "go", "c", "h", "cc", "cpp", "hpp"),
@@ -177,7 +178,7 @@ class Seen:
             return True
         if any(stands_in(name, text) for text in self._texts):
             return True
-        if "/" in name:
+        if "/" in name and len(name) <= _LONGEST_PATH:
             return self._listed(posixpath.normpath(name))
         if "." in name and _ending(name) not in _ENDINGS:
             return all(part in self._words for part in name.split(".") if part)
