@@ -13,10 +13,18 @@ from typing import Any
 
 import msgspec
 
-from distill.filters.names import Seen, lines_in, names_in, names_of_pattern, without_code, words_often_seen
+from distill.filters.names import (
+    Seen,
+    lines_in,
+    looks_like_path,
+    names_in,
+    names_of_pattern,
+    without_code,
+    words_often_seen,
+)
 from distill.filters.reasons import Finding
 from distill.filters.told import Told
-from distill.results import found_nothing
+from distill.results import failed, found_nothing
 from distill.trajectory import Run, Trajectory
 from router.chat import Tool, ToolCall
 
@@ -27,6 +35,24 @@ _FREE = frozenset(  # arguments that say something new: what is written, and wor
         *("thoughts", "justification", "title", "todos", "plan", "activeform", "question", "answer", "summary", "url"),
     }
 )
+_WRITERS = frozenset(
+    {
+        *(
+            "edit",
+            "write",
+            "multiedit",
+            "notebookedit",
+            "apply_patch",
+            "patch",
+            "edit_file",
+            "write_file",
+            "create_file",
+        ),
+        *("str_replace_editor", "str_replace_based_edit_tool", "replace", "insert", "write_to_file", "apply_diff"),
+    }
+)
+_COMMANDS = frozenset({"command", "cmd", "script"})
+_PROGRAM = re.compile(r"(?<![\w./=-])[a-z][a-z0-9-]{1,30}(?![\w./=-])")
 _LINES = frozenset(
     {
         *("line", "start", "end", "offset", "start_line", "end_line", "line_start", "line_end", "startline", "endline"),
@@ -71,25 +97,35 @@ def grounded(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
         elif message.role in ("system", "developer"):
             seen.add(message.text, words=words_often_seen(message.text))
         else:
-            seen.add(message.text, _arguments_of([call for call in calls if call.id == message.tool_call_id]))
+            made = [call for call in calls if call.id == message.tool_call_id]
+            seen.add(message.text, _arguments_of(made))
+            for call in made if not (failed(message.text) or found_nothing(message.text)) else ():
+                seen.add("\n".join(_taken(call)))
 
 
 def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen) -> Iterator[Finding]:
-    text = without_code(answer)
-    names = [*islice(names_in(text), _MOST + 1)]
-    unseen = f"more than {_MOST} names" if len(names) > _MOST else next((n for n in names if not seen.has(n)), "")
-    if not unseen:
-        unseen = next((f"line {line}" for line in lines_in(text) if not seen.has_line(line)), "")
-    if unseen:
-        yield Finding("grounding", "dropped", "ungrounded", run.end - 1, unseen)
-        return
-    denials = [sentence for sentence in _SENTENCE.split(text) if _denies(sentence, seen)]
-    sought = [*_sought_in_vain(trajectory, run)] if denials else []
-    for sentence in denials:
-        named = [{*_WORD.findall(name)} for name in names_in(sentence)]
-        if not any(words & name for words in sought for name in named) and (named or not sought):
-            yield Finding("grounding", "dropped", "unproven_absence", run.end - 1, sentence.strip()[:200])
+    sought: list[set[str]] | None = None
+    left = _MOST
+    for sentence in _SENTENCE.split(without_code(answer)):
+        if _denies(sentence, seen):
+            sought = [*_sought_in_vain(trajectory, run)] if sought is None else sought
+            if not _proven(sentence, sought):
+                yield Finding("grounding", "dropped", "unproven_absence", run.end - 1, sentence.strip()[:200])
+                return
+            continue
+        names = [*islice(names_in(sentence), left + 1)]
+        left -= len(names)
+        unseen = f"more than {_MOST} names" if left < 0 else next((name for name in names if not seen.has(name)), "")
+        unseen = unseen or next((f"line {line}" for line in lines_in(sentence) if not seen.has_line(line)), "")
+        if unseen:
+            yield Finding("grounding", "dropped", "ungrounded", run.end - 1, unseen[:200])
             return
+
+
+def _proven(sentence: str, sought: Sequence[set[str]]) -> bool:
+    """Whether a search came back empty, one for what the sentence names, if it names anything."""
+    named = [{*_WORD.findall(name)} for name in names_in(sentence)]
+    return any(words & name for words in sought for name in named) if named else bool(sought)
 
 
 def _denies(sentence: str, seen: Seen) -> bool:
@@ -109,6 +145,8 @@ def _sought_in_vain(trajectory: Trajectory, run: Run) -> Iterator[set[str]]:
 
 
 def _invented(call: ToolCall, seen: Seen) -> Iterator[str]:
+    if call.function.name.lower() in _WRITERS:
+        return  # what it writes, and where, may be new
     for key, value in islice(_leaves("", _decoded(call)), _MOST):
         if key.lower() in _FREE:
             continue
@@ -126,7 +164,7 @@ def _invented_names(value: str, seen: Seen) -> Iterator[str]:
         if not (seen.derivable(name) or (wild and seen.matches(name.strip("./")))):
             yield name
     for word in value.split():
-        if found := _RANGE.fullmatch(word):
+        if found := _RANGE.fullmatch(word.strip("'\"")):
             yield from (word for number in found.groups() if number and not _near(int(number), seen))
 
 
@@ -166,6 +204,20 @@ def _words_of(schema: Any) -> Iterator[str]:
             pending += inner
         elif isinstance(inner, str):
             yield inner
+
+
+def _taken(call: ToolCall) -> Iterator[str]:
+    """What of a call stands there once the tool took it: the paths it names, what it wrote, the programs it ran.
+
+    Not what it searched for: a search may find something else.
+    """
+    tool = call.function.name.lower()
+    for key, value in _leaves("", _decoded(call)):
+        if isinstance(value, str) and tool in _WRITERS:
+            yield value
+        elif isinstance(value, str) and key.lower() not in _FREE and len(value) <= _LONGEST:
+            yield from (name for name in names_in(value) if looks_like_path(name))
+            yield from _PROGRAM.findall(value) if key.lower() in _COMMANDS else ()
 
 
 def _arguments_of(calls: Sequence[ToolCall]) -> frozenset[str]:

@@ -87,6 +87,11 @@ def names_of_pattern(value: str) -> Iterator[str]:
     yield from names_in(value.replace("\\", "/") if windows else _ESCAPE.sub(" ", value))
 
 
+def looks_like_path(name: str) -> bool:
+    """Whether a name is a path or a file's, rather than an identifier."""
+    return "/" in name or _ending(name) in _ENDINGS
+
+
 def lines_in(text: str) -> Iterator[int]:
     """The line numbers that a text names: "line 12", "lines 3 to 8", "cli.py:12"."""
     for form in (_LINE, _PLACE):
