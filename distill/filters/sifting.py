@@ -8,6 +8,7 @@ looks at is its own business.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 
@@ -83,6 +84,7 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
         examples: list[Example] = []
         dropped: Counter[str] = Counter()
         masked: Counter[str] = Counter()
+        corrected: set[str] = set()
         ways = trajectories(traces)
         known = _with_implicit(told, traces, ways)
         for trajectory, explained in _examined(ways, known):
@@ -91,7 +93,7 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
             else:
                 examples.append(_example(trajectory, explained))
                 masked.update(finding.reason for finding in explained.findings if finding.effect == "masked")
-            examples += _corrected(trajectory, known)
+            examples += _corrected(trajectory, known, corrected)
         yield Sifted(traces[0].conversation if traces else "", examples, dict(dropped), dict(masked))
 
 
@@ -162,12 +164,15 @@ def _example(trajectory: Trajectory, explained: Explained) -> Example:
     return _cut(trajectory, [*trajectory.messages[:end]], explained.learnt)
 
 
-def _corrected(trajectory: Trajectory, told: Told) -> Iterator[Example]:
-    """An example for each answer that somebody who may teach gave a better one for."""
+def _corrected(trajectory: Trajectory, told: Told, done: set[str]) -> Iterator[Example]:
+    """An example for each answer that somebody who may teach gave a better one for. `done` are traces that have one."""
     for step in trajectory.steps:
-        outcomes = told.outcomes(step.trace.id) if step.trace is not None and step.trace.teach else ()
+        if step.trace is None or not step.trace.teach or step.trace.id in done:
+            continue
+        outcomes = told.outcomes(step.trace.id)
         better = next((o.corrected for o in outcomes if o.corrected is not None and o.teach), None)
         if better is not None and (better.content or "").strip() and not better.tool_calls:
+            done.add(step.trace.id)
             taught = _replaced(trajectory, step.at, better)
             if not any(True for name in _OF_RIGHTS for _ in CHECKS[name](taught, (), told)):
                 yield _cut(taught, list(taught.messages), [step.at])
@@ -193,9 +198,11 @@ def _cut(trajectory: Trajectory, messages: list[Message], learnt: list[int]) -> 
 
 
 def _with_implicit(told: Told, traces: Sequence[Trace], ways: Sequence[Trajectory]) -> Told:
-    """The same, with the outcomes that the conversation shows of itself. Of those left unanswered the format knows."""
+    """The same, with the outcomes that the conversation shows of itself. Of those left unanswered the format knows.
+    What is known of a trace is asked for once."""
     implicit: dict[str, list[Outcome]] = {}
     for outcome in [*outcomes_along(ways), *asked_anew(traces)]:
         implicit.setdefault(outcome.trace, []).append(outcome)
     given = told.outcomes
-    return dataclasses.replace(told, outcomes=lambda trace: (*given(trace), *implicit.get(trace, ())))
+    known = functools.cache(lambda trace: (*given(trace), *implicit.get(trace, ())))
+    return dataclasses.replace(told, outcomes=known)

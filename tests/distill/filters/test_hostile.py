@@ -74,6 +74,7 @@ def test_whatever_comes_is_explained_and_what_is_kept_ends_with_an_answer(traces
     (sifted,) = sift([traces], TOLD)
     assert len(sifted.examples) + sum(sifted.dropped.values()) == len(told.trajectories)
     teachers = {trace.id for trace in traces if trace.decision.arm == "teacher" and trace.state == "completed"}
+    assert sum(len(example.learnt or ()) for example in sifted.examples) <= len(teachers)  # none twice
     for example in sifted.examples:
         _check(example, teachers)
 

@@ -57,7 +57,10 @@ WHOLE: list[tuple[str, list[Made]]] = [
     ("`count_lines` in `src/basket.py:10` splits at `SEPARATOR`, so an empty line counts.", [READ]),
     ("Mended: `count_lines()` now calls `without_blank` first (src/basket.py, lines 10-11).", [READ, EDIT]),
     ("I added `test_blank_lines` in tests/test_blank.py; `pytest` says that all 12 pass.", [READ, EDIT, WRITE, TEST]),
-    ("## Done\n\n* **src/basket.py**: drops blank lines\n* ran `uv run pytest -q`\n\n12 passed.", [READ, EDIT, WRITE, TEST]),
+    (
+        "## Done\n\n* **src/basket.py**: drops blank lines\n* ran `uv run pytest -q`\n\n12 passed.",
+        [READ, EDIT, WRITE, TEST],
+    ),
     ("The settings are in conf/limits.toml, and in pyproject.toml.", [LIST]),
     ("There is no `is_blank` yet.", [NONE]),
     ("I could not find anything like is_blank.", [NONE]),

@@ -160,6 +160,23 @@ def test_a_corrected_answer_is_learnt_in_place_of_the_bad_one(root: Path) -> Non
     assert next(sift([traces], dataclasses.replace(told(), finds_secret=lambda text: "Better" in text))).examples == []
 
 
+def test_a_correction_is_learnt_once_and_outcomes_are_asked_for_once(root: Path) -> None:
+    made = scene(root, True)
+    first = len(made.messages)
+    one = made.ask(f"And {made.other.name}?").search(made.other.pattern).say().traces("c")
+    del made.messages[first:]
+    other = [msgspec.structs.replace(t, id=f"{t.id}'") for t in made.ask("Thanks!").say("Fine.").traces("c")[3:]]
+    asked: list[str] = []
+
+    def outcomes(trace: str) -> list[Outcome]:
+        asked.append(trace)
+        return [Outcome(trace, "feedback", 9.0, corrected=AnswerMessage("Better."))] if trace == "c.2" else []
+
+    (sifted,) = sift([[*one, *other]], Told(outcomes=outcomes, rules=LENIENT))
+    assert [example.messages[-1].text for example in sifted.examples].count("Better.") == 1
+    assert sorted(asked) == sorted({*asked})
+
+
 def test_explain_tells_every_check_in_order(root: Path) -> None:
     traces = scene(root, True).traces("c")
     (one,) = explain(traces, Told(snapshot=lambda workspace: root)).trajectories
