@@ -26,9 +26,10 @@ _OPENINGS = (
     *("An error occurred while running the tool", "Tool execution failed", "Tool call failed", "InputValidationError"),
     *("Traceback (most recent call last)", "File not found", "File does not exist", "No such tool available"),
 )
-_SHELL = re.compile(
-    r"[\w./-]{1,60}: .{0,250}"
-    r"(?:No such file or directory|Permission denied|Is a directory|Not a directory|command not found|not found)"
+_SHELL = re.compile(  # "cat: a.py: No such file or directory", "sh: 1: rg: not found"
+    r"[A-Za-z/][\w./-]{0,60}: (?:[^:]{1,200}: ){1,3}"
+    r"(?:No such file or directory|Permission denied|Is a directory|Not a directory|(?:command )?not found)"
+    r"|zsh: command not found: .*"
 )
 _RAISED = re.compile(r"[A-Za-z_][\w.]{0,100}(?:Error|Exception|Exit|Interrupt|Iteration)(?:: .*|:)?")
 _TRACEBACK = "Traceback (most recent call last):"

@@ -39,6 +39,11 @@ class Pattern:
         text = line.lower() if self.any_case else line
         return any(self._from(text, at) for at in self._starts(text))
 
+    def may_stand_in(self, content: bytes) -> bool:
+        """Whether a file has all the parts somewhere: where it has not, no line needs to be looked at."""
+        text = content.lower() if self.any_case else content
+        return all(part in text for part in self.parts)
+
     def _starts(self, text: bytes) -> Iterator[int]:
         """Where the first part stands; the first such place is enough, since those behind it leave less room."""
         first = self.parts[0]
@@ -209,7 +214,7 @@ def _raise(error: OSError) -> None:
 
 def _printed(content: bytes, pattern: Pattern, flags: frozenset[str], name: str, path: str) -> list[str]:
     """What grep prints of one file; `name` is empty where it says no name."""
-    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    lines = content.removesuffix(b"\n").split(b"\n") if pattern.may_stand_in(content) else []
     matching = [(number, line) for number, line in enumerate(lines, 1) if pattern.matches(line)]
     if "l" in flags:
         return [path] if matching else []

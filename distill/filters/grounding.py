@@ -61,6 +61,7 @@ _LINES = frozenset(
 )
 _LONGEST = 300  # characters of an argument; a longer one is content
 _MOST = 1000  # names of one message that are looked up
+_QUOTE = 20  # characters that are no accident
 _ORDINARY_LINE = 100
 _RANGE = re.compile(r"(\d{1,7})(?:,(\d{1,7}))?p")  # of sed
 _WILD = re.compile(r"[*?\[{]")
@@ -133,7 +134,8 @@ def _denies(sentence: str, seen: Seen) -> bool:
     found = _ABSENT.search(sentence)
     if found is None or _CONDITION.search(sentence[: found.start()]):
         return False
-    return not seen.quotes(sentence[found.start() :].rstrip(".!?\"'` "))
+    words = sentence[found.start() :].rstrip(".!?\"'` ")
+    return len(words) < _QUOTE or not seen.quotes(words)
 
 
 def _sought_in_vain(trajectory: Trajectory, run: Run) -> Iterator[set[str]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from distill.commands import check, confine, is_binary
+from distill.commands import PROGRAMS, check, confine, is_binary
 from distill.errors import RepositoryError, ToolError
 from distill.filters.reasons import Finding
 from distill.filters.told import Told
@@ -36,6 +36,7 @@ _SHELL_SIGNS = re.compile(r"[|;&<>$`*?~#\n\\()\[\]{}!]")
 _CUT = re.compile(r"truncated|omitted|\.\.\.|…")
 _PATHS = ("file_path", "filePath", "path", "filename", "target_file")
 _EDGE = 400  # characters at either end of a result where an agent says that it cut it
+_LONGEST = 1000  # characters of a command
 _LARGEST = 4 << 20  # bytes of a file that is read again
 _NUMBERED = re.compile(r"\s{0,10}(\d{1,7})(?:→|\t|: |\| )(.*)")
 
@@ -49,12 +50,13 @@ def rerun(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[F
     """Each result is what the snapshot gives."""
     workspace = workspace_of(trajectory.last.request)
     reader = _reader(told.snapshot(workspace) if told.snapshot is not None else None)
-    for run in runs:
-        touched = False  # by a call that may have changed the files
-        for step in run.steps:
-            for call in step.calls:
-                yield from _compare(step, call, reader, workspace, run, touched)
-                touched = touched or not (_is_ours(step, call) or call.function.name.lower() in _HARMLESS)
+    alive = {step.at: run for run in runs for step in run.steps}
+    touched = False  # by a call that may have changed the files
+    for step in trajectory.steps:
+        for call in step.calls:
+            if step.at in alive:
+                yield from _compare(step, call, reader, workspace, alive[step.at], touched)
+            touched = touched or not _is_harmless(step, call)
 
 
 def _compare(
@@ -92,7 +94,10 @@ def _read_again(call: ToolCall, result: str, reader: Reader, workspace: Workspac
     numbered = [found for line in result.splitlines() if (found := _NUMBERED.fullmatch(line))]
     if target is None or not numbered:
         return None
-    lines = target.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        lines = target.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
     shown = ((int(found[1]), found[2].rstrip()) for found in numbered)
     return all(0 < number <= len(lines) and lines[number - 1].rstrip() == text for number, text in shown)
 
@@ -100,20 +105,38 @@ def _read_again(call: ToolCall, result: str, reader: Reader, workspace: Workspac
 def _printed_again(call: ToolCall, result: str, reader: Reader, workspace: Workspace) -> bool | None:
     """Whether a plain command prints the same lines, in whatever order a file system has them."""
     arguments = _arguments(call)
-    line = next((arguments[key] for key in _COMMANDS if isinstance(arguments.get(key), str)), "")
     elsewhere = [arguments[key] for key in _FOLDERS if arguments.get(key) not in (None, "", ".", workspace.folder)]
-    if not line or elsewhere or _SHELL_SIGNS.search(line):
+    words = _plain_words(call)
+    if not words or elsewhere:
         return None
     try:
-        program, *words = shlex.split(line)
-        given = reader.run(check(reader.root, program, words))
-    except (ValueError, ToolError):
+        given = reader.run(check(reader.root, words[0], words[1:]))
+    except ToolError:
         return None
     shown = output_of(result)
     if given is None or _CUT.search(shown[-_EDGE:]) or _CUT.search(shown[:_EDGE]):
         return None
     mine, theirs = (sorted(text.removeprefix("./").strip() for text in said.splitlines()) for said in (given, shown))
     return mine == theirs or (given == NOTHING and found_nothing(result))
+
+
+def _plain_words(call: ToolCall) -> list[str]:
+    """The words of a command in which a shell has nothing to do but to part them; none where it has."""
+    arguments = _arguments(call)
+    line = next((arguments[key] for key in _COMMANDS if isinstance(arguments.get(key), str)), "")
+    if len(line) > _LONGEST or _SHELL_SIGNS.search(line):
+        return []
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
+
+
+def _is_harmless(step: Step, call: ToolCall) -> bool:
+    """Whether a call changes no file."""
+    tool = call.function.name.lower()
+    plain = _plain_words(call) if tool in _SHELLS else []
+    return _is_ours(step, call) or tool in _HARMLESS or plain[:1] in [[program] for program in PROGRAMS]
 
 
 def _target(call: ToolCall, root: Path, workspace: Workspace) -> Path | None:

@@ -29,12 +29,17 @@ FAILED = {
     "traceback": 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n    x\nNameError: name',
     "traceback at the end": 'loading\nTraceback (most recent call last):\n  File "a.py"\nmy.pkg.CustomError: no: way',
     "shell": "cat: x.py: No such file or directory",
+    "no file": "ls: cannot access 'x': No such file or directory",
+    "zsh": "zsh: command not found: rg",
+    "dash": "/bin/sh: 1: rg: not found",
     "no program": "bash: line 1: rg: command not found",
     "git": "fatal: not a git repository",
 }
 FINE = {
     "source about errors": "1: class ParseError(Exception):\n2:     pass  # Error: never shown",
     "error module": "src/errors.py:3:error: str = 'Error:'",
+    "a line about it": "1: # raised where it was not found",
+    "a docstring": "key: what was not found",
     "a log": "INFO start\nERROR: disk full\nINFO end",
     "status zero": "Exit code: 0\nWall time: 0.2 seconds\nOutput:\nError: this is what the program printed",
     "status in the output": "Process exited with code 0\nOutput:\nProcess exited with code 1",

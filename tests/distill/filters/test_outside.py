@@ -72,6 +72,30 @@ def test_what_was_redacted_or_edited_may_differ(root: Path) -> None:
     edited.call("Edit", {"file_path": "x"}, "Done.")
     edited.messages += made.messages[2:]
     assert reason(edited.traces("c"), told) == ""
+    before = (
+        Scene(root, made.wanted, made.other, ours=False).ask("Change it.").call("Edit", {"file_path": "x"}, "Done.")
+    )
+    before.say("Done.").messages.extend(made.messages[1:])
+    assert reason(before.traces("c"), told) == ""
+    looked = Scene(root, made.wanted, made.other, ours=False).ask().shell("ls .")
+    looked.messages += made.messages[2:]
+    assert reason(looked.traces("c"), told) == "stale_result"
+
+
+def test_plain_commands_of_a_shell_are_read_again(root: Path) -> None:
+    told = Told(LENIENT, snapshot=lambda workspace: root)
+    made = Scene(root, *definitions(root)[:2], ours=False).ask()
+    made.shell(f"cat {made.wanted.path}").shell(f"grep -rn {made.wanted.name} .").shell("ls .").shell("wc -l README.md")
+    made.shell(f"grep -rn no_such_thing_anywhere {made.wanted.path}")
+    (one,) = explain(made.say().traces("c"), told).trajectories
+    assert [finding for finding in one.findings if finding.check == "rerun"] == [Finding("rerun", "passed")]
+    left = Scene(root, made.wanted, made.other, ours=False).ask()
+    for command in ("cat a | wc", "cat $(x)", "rg x", "cat 'a", "cd /; ls", "cat " + "a" * 2000, "", "cat ../up"):
+        left.call("Bash", {"command": command}, "Exit code: 0\nOutput:\nother")
+    left.call("Bash", {"command": "ls .", "workdir": "/elsewhere"}, "Exit code: 0\nOutput:\nother")
+    left.call("Bash", {"command": "ls . "}, "Exit code: 0\nOutput:\nother\n[3 lines truncated]")
+    (one,) = explain(left.say().traces("c"), told).trajectories
+    assert {finding.reason for finding in one.findings if finding.check == "rerun"} == {"not_rerun"}
 
 
 def test_a_snapshot_is_never_left(root: Path) -> None:

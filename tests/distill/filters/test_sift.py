@@ -213,6 +213,7 @@ def test_an_invention_in_a_call_grounds_nothing() -> None:
         ("The docstring says: there is no way back.", '"""There: there is no way back."""', ""),
         ("It raises an error if the file does not exist.", _RESULT, ""),
         ("I could not find it.", "No matches found", ""),
+        ("It was not found.", "1: # raised where it was not found", "unproven_absence"),
         ("I could not find it.", _RESULT, "unproven_absence"),
     ],
 )
