@@ -27,6 +27,7 @@ class Example(msgspec.Struct, frozen=True):
     traces: list[str]
     messages: list[Message]
     tools: list[Tool]
+    learnt: list[int] | None = None  # places of the messages to learn from; None: all that the assistant says
 
 
 class Dataset(msgspec.Struct, frozen=True):

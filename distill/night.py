@@ -22,17 +22,16 @@ from typing import Any, Protocol
 import msgspec
 
 from distill.agent import Conversation
-from distill.dataset import Dataset, read_examples, write_dataset
+from distill.collecting import Collector
+from distill.dataset import Dataset, Example, read_examples, write_dataset
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
 from distill.evaluate import Examination, Item, examine, set_questions
-from distill.filters import sift, trajectories
+from distill.filters import Rules
 from distill.gate import Mark, Score, Verdict, judge, score
 from distill.store.store import TraceStore
-from distill.trace import Trace
 
 _LEASE_SECONDS = 60.0
-_CHUNK = 1000  # traces read at a time
 
 
 class NightError(DistillError):
@@ -52,6 +51,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     minimum: int = 50  # fewer conversations than this are not worth a night
     at_once: int = 8
     reserved: tuple[str, ...] = ()  # more repositories that are never trained on
+    rules: Rules = Rules()
 
 
 class Night(msgspec.Struct, frozen=True):
@@ -94,24 +94,20 @@ async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
 async def _collect(settings: NightSettings, examination: Examination, progress: Progress) -> Dataset:
     """Traces up to a watermark that is fixed now, filtered into a dataset."""
     progress.stage("collecting traces", None)
+    examples: list[Example] = []
+    dropped: Counter[str] = Counter()
     async with await TraceStore.open(settings.data / "traces.db") as store:
-        traces = await _all_traces(store, await store.watermark())
-    examples, dropped = sift(trajectories(traces), {*examination.repositories, *settings.reserved})
+        reserved = {*examination.repositories, *settings.reserved}
+        collector = Collector(store, settings.data, settings.rules, reserved)
+        async for sifted in collector.sifted(await store.watermark()):
+            examples += sifted.examples
+            dropped.update(sifted.dropped)
     if len(examples) < settings.minimum:
         raise DatasetError(
             f"{len(examples)} conversations passed the filters, and a night wants {settings.minimum}; "
             f"dropped: {_told(dropped)}"
         )
     return write_dataset(examples, dropped, settings.data / "datasets")
-
-
-async def _all_traces(store: TraceStore, until: int) -> list[Trace]:
-    traces: list[Trace] = []
-    watermark = 0
-    while chunk := await store.after(watermark, _CHUNK, until):
-        traces += [trace for _, trace in chunk]
-        watermark = chunk[-1][0]
-    return traces
 
 
 @asynccontextmanager

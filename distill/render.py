@@ -12,6 +12,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -63,13 +64,22 @@ class Renderer:
         """Token ids of the conversation with the header that asks the assistant to speak."""
         return [i for segment in self.segments(messages, tools, ask=True) for i in segment.ids]
 
-    def segments(self, messages: list[Message], tools: list[Tool] | None, *, ask: bool = False) -> list[Segment]:
+    def segments(
+        self,
+        messages: list[Message],
+        tools: list[Tool] | None,
+        *,
+        ask: bool = False,
+        learnt: Collection[int] | None = None,
+    ) -> list[Segment]:
         """The conversation cut where the assistant starts and stops speaking.
 
         Assistant turns are encoded apart from what is around them, as they were when they were generated, so the
         tokens trained on are those that were served. A template that renders earlier turns differently once later
-        ones are there cannot be cut so; its conversation comes as one segment from which nothing is learnt.
+        ones are there cannot be cut so; its conversation comes as one segment from which nothing is learnt. `learnt`
+        are the places of the messages to learn from, by default all that the assistant says.
         """
+        chosen = [learnt is None or at in learnt for at, message in enumerate(messages) if message.role == "assistant"]
         messages = settled(messages)
         plain = [self._plain(message) for message in messages]
         specs = self._specs(tools) if tools else None
@@ -90,7 +100,7 @@ class Renderer:
             done = after
         if turns:
             self._beginnings.keep(names[turns[-1]], (pieces, done))
-        return [*pieces, Segment(self._encode(whole[len(done) :]), learnt=False)]
+        return [*_masked(pieces, chosen[-len(turns) :]), Segment(self._encode(whole[len(done) :]), learnt=False)]
 
     def encode(self, text: str) -> list[int]:
         """Token ids of text from outside: no control tokens."""
@@ -162,6 +172,12 @@ class Renderer:
             return self._cut_all(value) if isinstance(value, dict) else {"arguments": self._cut(text)}
         except (ValueError, RecursionError):
             return {"arguments": self._cut(text)}
+
+
+def _masked(pieces: list[Segment], chosen: list[bool]) -> list[Segment]:
+    """The segments with those turns of the assistant not learnt that are not chosen."""
+    turns = iter(chosen)
+    return [Segment(piece.ids, next(turns)) if piece.learnt else piece for piece in pieces]
 
 
 _Beginning = tuple[list[Segment], str]  # of a conversation up to an assistant's turn: cut, and as text

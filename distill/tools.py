@@ -1,7 +1,8 @@
 """The exploring agent's three tools: run_command, read_file, list_files. Read-only and confined to one repository.
 
-Owns running what `distill.commands` allows, with limits on time, output, memory and processes, and how results read.
-Knows nothing of models or of HTTP. There is no shell anywhere: a command is an argv list from start to end.
+Owns running what `distill.commands` allows, with limits on time, output, memory and processes; `distill.reading` does
+what needs no program. Knows nothing of models or of HTTP. There is no shell anywhere: a command is an argv list from
+start to end.
 """
 
 from __future__ import annotations
@@ -9,25 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import signal
 import sys
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-
-from distill.commands import Command, check, confine, is_binary
-from distill.errors import RepositoryError, ToolError
+from distill.commands import Command
+from distill.errors import ToolError
+from distill.reading import ERROR, FAILURES, NOTHING, Limits, Reader, command_of, steady
 from router.chat import FunctionSpec, Tool
 
-NOTHING = "(no output)"
-ERROR = "error: "
+__all__ = ["ERROR", "NOTHING", "SPECS", "Limits", "Toolbox"]
+
 _PROGRAM_FOLDERS = os.pathsep.join(["/usr/bin", "/bin", "/usr/local/bin", "/run/current-system/sw/bin"])
 _COMPLAINT_BYTES = 65536
-_MATCHED_LINE = re.compile(r"^(.*?):\d+:")
 
 # Limits are set by a child of the child that then becomes the program: `preexec_fn` would run Python in a fork of a
 # process with threads, and a shell's `ulimit` would be a shell. Soft and hard limit are lowered alike; what the
@@ -42,34 +39,6 @@ for name, value in zip(names, sys.argv[1].split(",")):
         pass
 os.execve(sys.argv[2], [os.path.basename(sys.argv[2]), *sys.argv[3:]], {})
 """
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """`seconds` of wall time and `cpu_seconds` of each command; `memory` bytes; `output` characters of each result;
-    `collected` bytes read from a command before it is stopped; `file` bytes of the largest file read_file opens."""
-
-    seconds: float = 10.0
-    cpu_seconds: int = 10
-    memory: int = 1 << 30
-    output: int = 8000
-    collected: int = 4 << 20
-    file: int = 32 << 20
-    lines: int = 400
-
-
-class RunCommand(msgspec.Struct, forbid_unknown_fields=True):
-    command: str
-    args: list[str] = msgspec.field(default_factory=list)
-
-
-class ReadFile(msgspec.Struct, forbid_unknown_fields=True):
-    path: str
-    start: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1
-    lines: Annotated[int, msgspec.Meta(ge=1)] = 40
-
-
-class ListFiles(msgspec.Struct, forbid_unknown_fields=True):
-    path: str = "."
 
 
 def _spec(name: str, description: str, properties: dict[str, Any], required: list[str]) -> Tool:
@@ -99,10 +68,9 @@ class Toolbox:
     """The tools on one repository. Raises RepositoryError where `root` is not a folder."""
 
     def __init__(self, root: Path, limits: Limits | None = None) -> None:
-        self.root = root.resolve()
-        self.limits = limits or Limits()
-        if not self.root.is_dir():
-            raise RepositoryError(f"There is no folder {root}.")
+        self._reader = Reader(root, limits)
+        self.root = self._reader.root
+        self.limits = self._reader.limits
 
     @property
     def specs(self) -> list[Tool]:
@@ -111,52 +79,18 @@ class Toolbox:
     async def call(self, name: str, arguments: str) -> str:
         """What the tool says. Whatever the model wrote, this returns a text; a failure begins with "error:"."""
         try:
-            return self._shorten(await self._dispatch(name, arguments))
-        except ToolError as refusal:
-            return ERROR + self._shorten(str(refusal))
-        except (msgspec.MsgspecError, RecursionError) as error:
-            return ERROR + self._shorten(f"wrong arguments for {name}: {error}")
-        except (OSError, UnicodeError) as error:
-            return ERROR + self._shorten(f"{name} failed: {error}")
-
-    async def _dispatch(self, name: str, arguments: str) -> str:
-        raw = arguments.strip() or "{}"
-        if name == "run_command":
-            command = msgspec.json.decode(raw, type=RunCommand)
-            return await self._run(check(self.root, command.command, command.args))
-        if name == "read_file":
-            return await asyncio.to_thread(self._read, msgspec.json.decode(raw, type=ReadFile))
-        if name == "list_files":
-            return await asyncio.to_thread(self._list, msgspec.json.decode(raw, type=ListFiles))
-        raise ToolError(f"there is no tool {name!r}")
-
-    def _read(self, request: ReadFile) -> str:
-        target = confine(self.root, request.path)
-        if target.is_dir():
-            raise ToolError(f"{request.path} is a directory")
-        if target.stat().st_size > self.limits.file:
-            raise ToolError(f"{request.path} is too large to read")
-        if is_binary(target):
-            raise ToolError(f"{request.path} is a binary file")
-        stop = request.start - 1 + min(request.lines, self.limits.lines)
-        with target.open(encoding="utf-8", errors="replace") as file:
-            wanted = list(islice(file, request.start - 1, stop))
-        numbered = (f"{number}: {line.rstrip()}" for number, line in enumerate(wanted, request.start))
-        return "\n".join(numbered) or NOTHING
-
-    def _list(self, request: ListFiles) -> str:
-        target = confine(self.root, request.path)
-        if not target.is_dir():
-            raise ToolError(f"{request.path} is not a directory")
-        entries = (entry.name + "/" * entry.is_dir() for entry in target.iterdir() if entry.name != ".git")
-        return "\n".join(sorted(entries)) or NOTHING
+            if name == "run_command":
+                return self._reader.shorten(await self._run(command_of(self.root, arguments)))
+        except FAILURES as error:
+            return self._reader.failure(name, error)
+        return await asyncio.to_thread(self._reader.say, name, arguments)
 
     async def _run(self, command: Command) -> str:
         status, output, complaint = await self._execute(_argv(command))
         if status not in (0, 1) or (complaint and not output):
             first = complaint.splitlines()[0] if complaint else f"{command.program} ended with status {status}"
             raise ToolError(first)
-        return _steady(command, output) or NOTHING
+        return steady(command, output) or NOTHING
 
     async def _execute(self, argv: list[str]) -> tuple[int, str, str]:
         limits = self.limits
@@ -186,15 +120,6 @@ class Toolbox:
         finally:
             await _end(process)
         return status, output.decode(errors="replace"), complaint.decode(errors="replace")
-
-    def _shorten(self, text: str) -> str:
-        """The beginning of a text that is too long, with a line that says how much is missing."""
-        excess = len(text) - self.limits.output
-        if excess <= 0:
-            return text
-        kept = text[: self.limits.output]
-        kept = kept[: kept.rfind("\n")] if "\n" in kept else kept
-        return f"{kept}\n[{len(text) - len(kept)} more characters not shown]"
 
 
 def _argv(command: Command) -> list[str]:
@@ -230,28 +155,3 @@ def _kill(process: asyncio.subprocess.Process) -> None:
     """Ends the command's whole process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _steady(command: Command, output: str) -> str:
-    """The same text on every filesystem and platform: in the order of the paths, which come without './'."""
-    lines = [line.removeprefix("./") for line in output.rstrip("\n").split("\n")]
-    if command.program == "wc":
-        lines = [line.strip() for line in lines]
-    if command.program == "find":
-        lines = sorted(line for line in lines if line != ".git" and not line.startswith(".git/"))
-    if command.program == "grep" and command.recursive:
-        lines = _by_path(lines, command.context)
-    return "\n".join(lines)
-
-
-def _by_path(lines: list[str], context: bool) -> list[str]:
-    if not context:
-        return sorted(lines, key=lambda line: line.split(":", 1)[0])
-    groups = [group.strip("\n") for group in ("\n" + "\n".join(lines) + "\n").split("\n--\n")]
-    return "\n--\n".join(sorted(groups, key=_path_of)).split("\n")
-
-
-def _path_of(group: str) -> str:
-    matched = (match for line in group.splitlines() if (match := _MATCHED_LINE.match(line)))
-    first = next(matched, None)
-    return first[1] if first else group

@@ -13,6 +13,7 @@ from rich.table import Table
 from distill.day import Day
 from distill.errors import QuestionError
 from distill.evaluate import Examination, read_examination
+from distill.filters import Rules
 from distill.gate import Score
 from distill.night import Night, NightSettings, night
 from gateway.errors import SettingsError
@@ -36,6 +37,7 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], examin
         recipe=settings.night.recipe,
         lease_bytes=settings.night.memory_bytes,
         minimum=settings.night.minimum,
+        rules=Rules(confirm=settings.night.confirm),
     )
     async with _gateway(settings, home, arguments) as url, Day.of_home(url, home.data) as day:
         with Bars(console) as bars:

@@ -94,6 +94,7 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examination: str = "demo"  # the name of one that ships with Nightschool, or a .toml file
     memory_bytes: int = 20_000_000_000  # what training borrows from the gateway while it runs
     minimum: int = 50  # conversations; with fewer that pass the filters there is no night
+    confirm: bool = True  # whether conversations of agents with tools of their own need praise, or samples that agree
     recipe: dict[str, Any] = {}  # fields of the training recipe that differ from its defaults
 
 

@@ -29,7 +29,7 @@ def fault(request: ChatRequest, choice: Choice) -> str:
     if calls:
         return _calls(request, calls)
     text = choice.message.content or ""
-    return _text(text, bool(request.tools)) or _against_format(request.response_format, text)
+    return text_fault(text, bool(request.tools)) or _against_format(request.response_format, text)
 
 
 def _against_choice(tool_choice: str | dict[str, Any] | None, calls: list[ToolCall]) -> str:
@@ -118,7 +118,8 @@ def _decode(text: str) -> Any:
         return text
 
 
-def _text(text: str, with_tools: bool) -> str:
+def text_fault(text: str, with_tools: bool) -> str:
+    """What is wrong with the form of an answer in words; empty when nothing is."""
     if not text.strip():
         return "an empty answer"
     if any(mark in text for mark in _LEFTOVERS):

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import typer.main
 
-from distill.filters import CHECKS
+from distill.filters import CHECKS, REASONS, Rules
 from distill.train.recipe import Recipe
 from gateway import cli, sections, settings
 from gateway.engine import errors as engine_errors
@@ -171,7 +171,16 @@ def test_every_reason_is_documented_and_no_other() -> None:
 
 
 def test_every_filter_is_documented_and_no_other() -> None:
-    assert rows(part(page("docs/night.md"), "Filter")).keys() == {"reserved", *CHECKS}
+    text = page("docs/filters.md")
+    assert {code: told[0].strip("`") for code, told in rows(part(text, "Reasons")).items()} == REASONS
+    assert list(rows(part(text, "Checks"))) == list(CHECKS)
+
+
+def test_every_rule_of_the_filters_is_documented_with_its_default() -> None:
+    documented = rows(part(page("docs/filters.md"), "Rules"))
+    assert {rule: told.strip("`") for rule, (told, *_) in documented.items()} == {
+        rule: msgspec.json.encode(value).decode() for rule, value in msgspec.to_builtins(Rules()).items()
+    }
 
 
 def test_the_recipe_is_documented_with_its_defaults() -> None:

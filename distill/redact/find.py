@@ -18,10 +18,10 @@ _SHORTEST = 6  # characters of the shortest secret
 _OPAQUE = 1024  # characters from which a text of one word is taken for encoded bytes
 _DATA_URL = re.compile(r"data:[\w.+-]{0,64}/?[\w.+-]{0,64}(?:;[\w=.+-]{1,64}){0,4}?;base64,")
 _DIVIDES = tuple(" \n\t\"'_-@:.,")
-_SAYS = re.compile(r"pass|pwd|secret|token|key|credential|auth|ssn|social|phone|mobile|tel|fax", re.IGNORECASE)
+_SAYS = re.compile(r"pass|pw|secret|token|key|credential|sess|auth|ssn|social|phone|mobile|tel|fax", re.IGNORECASE)
 
 _WORDS: dict[str, tokens.Finder] = {
-    **dict.fromkeys(("pass", "pwd", "secret", "token", "key", "credential"), assignment),
+    **dict.fromkeys(("pass", "secret", "token", "key", "credential", "pw", "sess", "identified by"), assignment),
     "authorization": context.authorization,
     "bearer ": context.bearer,
     "basic ": context.basic,
@@ -34,6 +34,7 @@ _FINDERS: dict[str, tokens.Finder] = {
     tokens.KEY_BEGINS: tokens.private_key,
     '"auth"': context.basic,
     "://": context.credentials,
+    **dict.fromkeys((" -u ", " --user "), context.user_option),
     "@": personal.email,
     **dict.fromkeys(("/home/", "/Users/"), personal.home),
     **dict.fromkeys(("Users\\", "users\\"), personal.windows_home),
@@ -51,9 +52,14 @@ def find(text: str) -> list[Span]:
     return disjoint(found) if found else []
 
 
+def says(name: str) -> bool:
+    """Whether a name could tell of its value."""
+    return _SAYS.search(name) is not None
+
+
 def find_beside(name: str, value: str) -> list[Span]:
     """What has to go from a value that stands under a name, as in JSON, where the name may tell."""
-    if not name or not _SAYS.search(name):
+    if not says(name):
         return find(value)
     kind = telling(name)
     if kind and is_secret(kind, value):

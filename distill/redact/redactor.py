@@ -10,44 +10,27 @@ looked for.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import struct
-import threading
-from collections import OrderedDict
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from distill.outcome import Outcome
-from distill.redact.find import find, find_beside
+from distill.redact.encoded import ids_digest, served_text, tokens_text, without_raw
+from distill.redact.find import find_beside, says
 from distill.redact.likeness import begins
 from distill.redact.literals import Literals
 from distill.redact.placeholder import Placeholders
+from distill.redact.seen import NOTHING, Findings, Seen, text_key
 from distill.redact.span import Span, disjoint
 from distill.redact.walk import changed
-from distill.trace import Draft, Served, Trace
-from router.chat import EngineNote, TokenLogprob
+from distill.trace import Draft, Trace
 
-_ROUNDS = 8  # through one text; a change that makes another needed is rare, two in a row were never seen
-_SHORT = 64  # characters of a text that is its own digest
-_SEEN = 65536  # texts
-_SEEN_CHARACTERS = 32 << 20  # of those that were changed
+_ROUNDS = 8  # through one text; two do, unless it was made to need more
+_SEARCHED = 512  # characters of the longest secret that is looked for in the rest of a trace
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?P<colon>\s*+:)?|(?<![\w.+-])[1-9]\d{8,}+(?![\w.])', re.DOTALL)
-
-
-class _Findings:
-    """What was put in, and the secrets that are to be looked for where nothing gives them away."""
-
-    def __init__(self) -> None:
-        self.placeholders: set[str] = set()
-        self.known: dict[str, str] = {}
-
-    def add(self, other: _Findings) -> None:
-        self.placeholders |= other.placeholders
-        self.known |= other.known
 
 
 class Redactor:
@@ -56,7 +39,7 @@ class Redactor:
 
     def __init__(self, key: bytes) -> None:
         self._placeholders = Placeholders(key)
-        self._seen = _Seen()
+        self._seen = Seen()
 
     def text(self, text: str) -> str:
         """The text without secrets; the very same object where there was none."""
@@ -74,69 +57,73 @@ class Redactor:
 
     def trace(self, trace: Trace) -> Trace:
         """The trace without secrets, and without what encodes a text that had some; the same object where none did."""
+        made: Trace
         made, findings = self._redacted(trace)
         draft, note = made.draft, made.note
-        if trace.draft is not None:
+        if trace.draft is not None and draft is not None:
             draft = self._draft(trace.draft, draft, findings)
-        if trace.note is not None and (made.answer is not trace.answer or note is not trace.note):
-            note = _without_raw(note)
+        if note is not None and (made.answer is not trace.answer or note is not trace.note):
+            note = without_raw(note)
         if not findings.placeholders:
             return trace
-        made = msgspec.structs.replace(
-            made, draft=draft, note=note, redacted=trace.redacted + len(findings.placeholders)
-        )
-        if trace.served is not None and _served_text(made) != _served_text(trace):
+        count = trace.redacted + len(findings.placeholders)
+        made = msgspec.structs.replace(made, draft=draft, note=note, redacted=count)
+        if trace.served is not None and served_text(made) != served_text(trace):
             made = msgspec.structs.replace(made, served=None, served_digest=ids_digest(trace.served))
         return made
 
-    def _draft(self, draft: Draft, made: Draft, findings: _Findings) -> Draft:
+    def _draft(self, draft: Draft, made: Draft, findings: Findings) -> Draft:
         """A draft's log-probabilities carry its text once more, and what else could have been said."""
         if draft.logprobs:
-            told = _Findings()
-            said = _tokens_text(draft.logprobs)
+            told = Findings()
+            said = tokens_text(draft.logprobs)
             clean = self._one(said, "", told) is said and _replaced(said, findings.known) is said
             findings.add(told)
             if not clean or made.message is not draft.message or made.note is not draft.note:
                 made = msgspec.structs.replace(made, logprobs=None)
         if made is not draft and made.note is not None:
-            made = msgspec.structs.replace(made, note=_without_raw(made.note))
+            made = msgspec.structs.replace(made, note=without_raw(made.note))
         return made
 
-    def _redacted(self, value: Any) -> tuple[Any, _Findings]:
+    def _redacted(self, value: Any) -> tuple[Any, Findings]:
         """A value of any kind and what was found in it. What was found by what stands around it is then looked for
         in all of it, which is a search for substrings, so that texts that were seen before cost no more than that."""
-        findings = _Findings()
+        findings = Findings()
         made = changed(value, lambda text, name: self._one(text, name, findings))
         if findings.known:
             literals = Literals(list(findings.known))
             made = changed(made, lambda text, _: _replaced(text, findings.known, literals))
         return made, findings
 
-    def _one(self, text: str, name: str, findings: _Findings) -> str:
+    def _one(self, text: str, name: str, findings: Findings) -> str:
         """One text, by its own words and by the name that it stands under."""
-        if name:
+        if says(name):
             return self._looked_through(text, name, findings)
-        key = _digest(text) if len(text) > _SHORT else text
+        key = text_key(text)
         if (seen := self._seen.get(key)) is None:
-            own = _Findings()
-            made = self._looked_through(text, "", own)
-            seen = (None if made is text else made, own)
+            own = Findings()
+            seen = (self._looked_through(text, "", own), own)
+            seen = seen if own.placeholders else NOTHING
             self._seen.keep(key, seen)
         made, own = seen
         findings.add(own)
         return text if made is None else made
 
-    def _looked_through(self, text: str, name: str, findings: _Findings) -> str:
+    def _looked_through(self, text: str, name: str, findings: Findings) -> str:
         spans = find_beside(name, text)
         if not spans and "\\" not in text:
             return text
         if not _is_json(text):
             return self._plain(text, name, spans, findings)
         made = self._json(text, name, findings)
-        more = self._plain(made, name, find_beside(name, made), findings)
-        return more if more is made or _is_json(more) else made
+        across = Findings()  # what is told only by what stands in two strings
+        more = self._plain(made, name, find_beside(name, made), across)
+        if more is made or not _is_json(more):
+            return made
+        findings.add(across)
+        return more
 
-    def _plain(self, text: str, name: str, spans: list[Span], findings: _Findings) -> str:
+    def _plain(self, text: str, name: str, spans: list[Span], findings: Findings) -> str:
         for _ in range(_ROUNDS):
             if not spans:
                 break
@@ -144,7 +131,7 @@ class Redactor:
             spans = find_beside(name, text)
         return text
 
-    def _put_in(self, text: str, spans: list[Span], findings: _Findings) -> str:
+    def _put_in(self, text: str, spans: list[Span], findings: Findings) -> str:
         parts, end = [], 0
         for span in spans:
             secret = text[span.start : span.end]
@@ -152,12 +139,12 @@ class Redactor:
             if not span.follows:
                 findings.placeholders.add(placeholder)
             if span.contextual and _can_stand_alone(secret):
-                findings.known |= {spelled: placeholder for spelled in _spellings(secret)}
+                findings.known |= dict.fromkeys(_spellings(secret), placeholder)
             parts += [text[end : span.start], placeholder]
             end = span.end
         return "".join([*parts, text[end:]])
 
-    def _json(self, text: str, name: str, findings: _Findings) -> str:
+    def _json(self, text: str, name: str, findings: Findings) -> str:
         """JSON text, string by string as it decodes, with everything between them left as it is."""
 
         def replace(found: re.Match[str]) -> str:
@@ -179,41 +166,6 @@ class Redactor:
         return text if made == text else made
 
 
-class _Seen:
-    """What was made of texts lately, by their digest; of those in which nothing was found only that."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[bytes | str, tuple[str | None, _Findings]] = OrderedDict()
-        self._characters = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: bytes | str) -> tuple[str | None, _Findings] | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def keep(self, key: bytes | str, made: tuple[str | None, _Findings]) -> None:
-        with self._lock:
-            if key not in self._kept:
-                self._characters += len(made[0] or "")
-            self._kept[key] = made
-            while len(self._kept) > _SEEN or self._characters > _SEEN_CHARACTERS:
-                self._characters -= len(self._kept.popitem(last=False)[1][0] or "")
-
-
-def ids_digest(served: Served) -> str:
-    """The SHA-256, in hex, of token ids as little-endian int32: the prompt's, how many these are, the completion's."""
-    digest = hashlib.sha256()
-    for ids in (served.prompt, [len(served.prompt)], served.completion):
-        digest.update(struct.pack(f"<{len(ids)}i", *ids))
-    return digest.hexdigest()
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
 def _is_json(text: str) -> bool:
     """Whether a text is a JSON object or list."""
     bare = text.strip()
@@ -229,7 +181,7 @@ def _is_json(text: str) -> bool:
 def _can_stand_alone(secret: str) -> bool:
     """Whether a secret is told from a word of the language where nothing is around it."""
     letters, digits = any(map(str.isalpha, secret)), sum(map(str.isdigit, secret))
-    return len(secret) >= 6 and (digits >= 8 or (letters and (digits > 0 or not secret.isalnum())))
+    return 6 <= len(secret) <= _SEARCHED and (digits >= 8 or (letters and (digits > 0 or not secret.isalnum())))
 
 
 def _spellings(secret: str) -> set[str]:
@@ -256,20 +208,3 @@ def _replaced(text: str, known: dict[str, str], literals: Literals | None = None
         parts += [text[end : span.start], str(span.instead)]
         end = span.end
     return "".join([*parts, text[end:]])
-
-
-def _without_raw(note: EngineNote) -> EngineNote:
-    return msgspec.structs.replace(note, raw="")
-
-
-def _served_text(trace: Trace) -> tuple[Any, ...]:
-    """What served token ids encode."""
-    draft = trace.draft
-    said = (draft.message, draft.note, draft.logprobs is None) if draft else ()
-    return (trace.request.messages, trace.request.tools, trace.answer, trace.note, *said)
-
-
-def _tokens_text(logprobs: list[TokenLogprob]) -> str:
-    """The text of the tokens, and below it, a line each, those that were not taken."""
-    others = (str(other.get("token", "")) for token in logprobs for other in token.top_logprobs)
-    return "\n".join(["".join(token.token for token in logprobs), *others])

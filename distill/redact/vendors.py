@@ -24,7 +24,7 @@ TOKENS: tuple[tuple[str, str], ...] = (
     ("hf_ api_org_", r"[A-Za-z0-9]{30,64}+"),  # Hugging Face
     ("AIza", r"[A-Za-z0-9_-]{35}"),  # Google
     ("ya29. GOCSPX- 1//0", r"[A-Za-z0-9_-]{20,600}+"),
-    ("sk_live_ sk_test_ rk_live_ rk_test_ whsec_", r"[A-Za-z0-9+/]{16,250}+={0,2}"),  # Stripe
+    ("sk_live_ sk_test_ rk_live_ rk_test_ pk_live_ whsec_", r"[A-Za-z0-9+/]{16,250}+={0,2}"),  # Stripe
     ("SK AC", r"[0-9a-f]{32}"),  # Twilio
     ("SG.", r"[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,64}+"),  # SendGrid
     ("key-", r"[0-9a-f]{32}"),  # Mailgun
@@ -41,6 +41,10 @@ TOKENS: tuple[tuple[str, str], ...] = (
     ("dapi", r"[0-9a-f]{32}"),  # Databricks
     ("AGE-SECRET-KEY-1", r"[0-9A-Z]{58}"),
     ("xkeysib- PMAK- pul- NRAK- sq0csp- sq0atp-", r"[A-Za-z0-9_-]{22,120}+"),
+    ("api.telegram.org/bot", r"\d{6,12}:[A-Za-z0-9_-]{30,50}+"),
+    ("sig=", r"[A-Za-z0-9%+/]{40,100}+={0,2}"),  # Azure's signed addresses
+    ("$2a$ $2b$ $2y$", r"\d\d\$[./A-Za-z0-9]{53}"),  # hashes of passwords
+    ("$1$ $5$ $6$ $apr1$ $y$", r"(?:rounds=\d{1,9}\$)?[./A-Za-z0-9]{1,24}\$[./A-Za-z0-9]{20,90}+"),
     ("eyJ", r"[A-Za-z0-9_-]{10,8192}+\.eyJ[A-Za-z0-9_-]{8,8192}+\.[A-Za-z0-9_-]{8,8192}+"),  # JSON web tokens
 )
 

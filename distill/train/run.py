@@ -147,7 +147,10 @@ def _schedule(recipe: Recipe, steps: int) -> Callable[[mx.array], mx.array]:
 
 
 def _tokenise(examples: list[Example], renderer: Renderer, recipe: Recipe) -> list[Tokens]:
-    rendered = [tokens_of(renderer.segments(example.messages, example.tools or None)) for example in examples]
+    rendered = [
+        tokens_of(renderer.segments(example.messages, example.tools or None, learnt=example.learnt))
+        for example in examples
+    ]
     fitting = [tokens for tokens in rendered if tokens.learnt.any() and len(tokens.ids) <= recipe.max_tokens]
     if not fitting:
         raise DatasetError(

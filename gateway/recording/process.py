@@ -16,14 +16,14 @@ import time
 from collections.abc import Sequence
 
 import msgspec
-from distill.redact.redactor import Redactor
 
 from distill.errors import DistillError
 from distill.outcome import Outcome
+from distill.redact.key import key_at
+from distill.redact.redactor import Redactor
 from distill.store.store import TraceStore
 from distill.trace import Trace
 from gateway.recording.frames import Heard, Item, Orders, opened, read_frame
-from gateway.recording.redaction import redactor_of
 from gateway.recording.spool import Spool
 
 _BATCH = 200
@@ -207,7 +207,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with its input, and not before
     orders = Orders.read(sys.argv[1])
-    asyncio.run(Recording(orders, redactor_of(orders)).run())
+    asyncio.run(Recording(orders, Redactor(key_at(orders.key))).run())
 
 
 if __name__ == "__main__":

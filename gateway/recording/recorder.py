@@ -143,9 +143,10 @@ class Recorder:
     def _redacted(self, trace: Trace) -> Trace:
         """Redaction here, for the traces of an older store; the recording process does that of new ones."""
         if self._redactor is None:
-            from gateway.recording.redaction import redactor_of  # which a gateway otherwise does not need
+            from distill.redact.key import key_at  # a gateway otherwise needs neither
+            from distill.redact.redactor import Redactor
 
-            self._redactor = redactor_of(self._orders)
+            self._redactor = Redactor(key_at(self._orders.key))
         return self._redactor.trace(trace)
 
     async def _live(self) -> None:

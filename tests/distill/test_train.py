@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import msgspec
 import numpy as np
 import pytest
 
@@ -128,6 +129,22 @@ def test_examples_without_anything_to_learn(tiny_folder: Path, tmp_path: Path, m
     made = write_dataset([Example("c", "r", [], messages, [])], Counter(), home, valid_share=0.0)
     with pytest.raises(DatasetError, match="anything to learn"):
         run(tiny_folder, Path(made.folder), tmp_path / "run")
+
+
+def test_messages_that_are_not_chosen_teach_nothing(
+    tiny_folder: Path, tmp_path: Path, trained: tuple[Path, dict[str, Any]]
+) -> None:
+    """Another gradient from the first step on, and nothing to learn where nothing is chosen."""
+    folders = []
+    for chosen in ([4], []):
+        examples = [msgspec.structs.replace(example(n), learnt=chosen) for n in range(12)]
+        made = write_dataset(examples, Counter(), tmp_path / f"datasets{len(chosen)}", valid_share=0.0)
+        folders.append(Path(made.folder))
+    result = run(tiny_folder, folders[0], tmp_path / "run")
+    assert result["first_loss"] != trained[1]["first_loss"]
+    assert result["steps"] == trained[1]["steps"]
+    with pytest.raises(DatasetError, match="anything to learn"):
+        run(tiny_folder, folders[1], tmp_path / "nothing")
 
 
 def test_an_empty_dataset(tiny_folder: Path, tmp_path: Path) -> None:

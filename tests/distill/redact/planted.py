@@ -84,6 +84,7 @@ def phone(rng: random.Random) -> Planted:
     secret = rng.choice(
         [
             f"+1 ({area}) {exchange}-{number}",
+            f"+1 {area} 555 01{number[:2]} (home)",
             f"{area}-{exchange}-{number}",
             f"+49 {rng.randint(151, 179)} {drawn(rng, 8, string.digits)}",
             f"+44 20 {exchange}{drawn(rng, 1, string.digits)} {number}",
@@ -163,6 +164,11 @@ KINDS: dict[str, Kind] = {
     "password in json": given('{{"user": "x", "password": "{}"}}', 10),
     "password as option": given("mysql -h db --password {} -e x", 10),
     "password in words": given("The password is {}, please keep it.", 9),
+    "password for curl": given("$ curl -u admin:{} https://api.internal/x", 12),
+    "password in sql": given("CREATE USER x IDENTIFIED BY '{}'; -- done", 11),
+    "netrc": given("machine api.internal login me password {}\n", 11),
+    "hash of a password": given("root:$6$" + "saltsalt$" + "{}:19000:0:99999", 86),
+    "session": given("Set-Cookie: session={}; Secure", 40),
     "hex secret": given('client_secret: "{}"', 40, HEX),
     "api key": given("API_KEY={}", 32, HEX),
     "azure key": given("AccountName=x;AccountKey={};", 60),

@@ -20,6 +20,7 @@ from router.decision import Decision
 from tests.distill.redact.planted import KINDS, drawn
 
 KEY = bytes(range(32))
+OTHERWISE = re.compile("home|email|ip|key$|string|table|jwt|hash")  # kinds of other shapes, or planted in part
 PASSWORD = 'password = "hunter2x"'
 
 
@@ -42,7 +43,7 @@ def test_the_key_decides_the_placeholders() -> None:
     assert Redactor(KEY).text(PASSWORD) == Redactor(KEY).text(PASSWORD) != Redactor(KEY[::-1]).text(PASSWORD)
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if not re.search("home|email|ip|key$|string|table|jwt", name)])
+@pytest.mark.parametrize("name", [name for name in KINDS if not OTHERWISE.search(name)])
 def test_a_placeholder_has_the_shape_of_its_secret(name: str) -> None:
     for seed in range(20):
         text, secret = KINDS[name](random.Random(seed))
@@ -81,11 +82,21 @@ def test_kinds_stay_what_they_were() -> None:
 
 
 def test_home_folders_are_nobody_s() -> None:
-    told = (
-        "/home/alice/a /Users/alice/b C:\\Users\\alice\\c C:\\\\Users\\\\Al Ice\\\\d /mnt/c/Users/alice -I/home/alice/e"
+    told = "/home/{0}/a /Users/{0}/b C:\\Users\\{0}\\c C:\\\\Users\\\\{0}\\\\d /mnt/c/Users/{0} -I/home/{0}/e"
+    assert Redactor(KEY).text(told.format("alice")) == told.format("user")
+    assert Redactor(KEY).text("C:\\Users\\Alice Smith\\x") == "C:\\Users\\user\\x"
+
+
+def test_words_behind_a_number_tell_of_it_too() -> None:
+    assert Redactor(KEY).text("123-45-6789 is my SSN").startswith("9")
+    assert Redactor(KEY).text("123-45-6789 is a part number") == "123-45-6789 is a part number"
+
+
+def test_a_long_value_goes_to_its_end() -> None:
+    value = drawn(random.Random(1), 3000)
+    assert not set(re.findall(".{20}", value)) & set(
+        re.findall(".{20}", Redactor(KEY).text(f"client-key-data: {value}"))
     )
-    kept = "/home/user/a /Users/user/b C:\\Users\\user\\c C:\\\\Users\\\\user\\\\d /mnt/c/Users/user -I/home/user/e"
-    assert Redactor(KEY).text(told) == kept
 
 
 def test_one_number_is_the_same_however_it_is_written() -> None:
@@ -133,7 +144,14 @@ def test_the_escaped_form_of_a_known_secret_goes_too() -> None:
     assert json.dumps(secret)[1:-1] not in after["note"]
 
 
+@pytest.mark.parametrize("password", ["barney99", "int3resting9", "Passw0rd!x", "tr0ub4dor&3", "p-w-1-x-9"])
+def test_passwords_that_people_choose_go(password: str) -> None:
+    assert password not in Redactor(KEY).text(f'"password": "{password}"')
+
+
 def test_names_of_objects_tell_of_their_values() -> None:
+    bearer = {"Authorization": "Bearer short9token"}
+    assert Redactor(KEY).value(bearer)["Authorization"].startswith("Bearer xxxx")
     value = {"api_key": "0a" * 8 + "1b" * 8, "n": {"ssn": 123456789}, "phone": "5552345678", "passwords": ["qwe98rty"]}
     after = Redactor(KEY).value(value)
     assert after["api_key"].startswith("0" * 8)

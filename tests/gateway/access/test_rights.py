@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from distill.filters import fault, trajectories
+from distill import filters
 from distill.store.store import TraceStore
+from distill.trajectory import by_conversation
 from gateway.backends.scripted import Act
 from router.decision import Arm
 from router.policy import Rules, before
@@ -85,10 +86,9 @@ async def test_without_the_right_to_teach_the_night_learns_nothing(gateway: Runn
     await asyncio.sleep(0.3)
     async with await TraceStore.open(gateway.home / "data" / "traces.db") as store:
         traces = [trace for _, trace in await store.after(0) if trace.conversation == "the same name"]
-    assert [(found.last.client, fault(found)) for found in trajectories(traces)] == [
-        ("plain", ""),
-        ("untaught", "may_not_teach"),
-    ]
+    plain, untaught = filters.sift(by_conversation(traces), filters.Told(filters.Rules(confirm=False)))
+    assert [example.traces for example in plain.examples] == [[traces[0].id]]
+    assert (untaught.examples, untaught.dropped) == ([], {"may_not_teach": 1})
 
 
 def test_what_stays_here_is_answered_by_the_student(gateway: Running, keys: dict[str, str], teacher: Script) -> None:

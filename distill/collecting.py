@@ -1,0 +1,48 @@
+"""From the store to what may be learnt: each conversation through the filters, with what is known of it.
+
+Owns what the filters are told: feedback that was given, outcomes that the conversation shows, what is a secret. Holds
+one conversation at a time. Knows nothing of datasets or training.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Set
+from pathlib import Path
+
+from distill.filters import Rules, Sifted, Told, sift
+from distill.outcome import Outcome
+from distill.outcomes import implicit_outcomes
+from distill.redact.key import key_at
+from distill.redact.redactor import Redactor
+from distill.store.store import TraceStore
+from distill.trace import Trace
+
+
+class Collector:
+    """The filters over a data folder's store. Nothing about `reserved` repositories is ever learnt."""
+
+    def __init__(self, store: TraceStore, data: Path, rules: Rules, reserved: Set[str] = frozenset()) -> None:
+        self._store = store
+        self._redactor = Redactor(key_at(data / "redact.key"))
+        self._rules = rules
+        self._reserved = reserved
+
+    async def sifted(self, until: int) -> AsyncIterator[Sifted]:
+        """Every conversation with traces up to the number `until`, as the filters leave it."""
+        async for traces in self._store.conversations(until):
+            for found in sift([traces], await self.told(traces)):
+                yield found
+
+    async def told(self, traces: list[Trace]) -> Told:
+        """What is known of one conversation besides its traces."""
+        known: dict[str, list[Outcome]] = {}
+        said = await self._store.outcomes([trace.id for trace in traces])
+        for outcome in [*said, *implicit_outcomes(traces, time.time())]:
+            known.setdefault(outcome.trace, []).append(outcome)
+        return Told(
+            self._rules,
+            reserved=self._reserved,
+            outcomes=lambda trace: known.get(trace, ()),
+            finds_secret=lambda text: self._redactor.text(text) is not text,
+        )

@@ -1,0 +1,45 @@
+"""What a caller tells the filters besides the traces. Owns the form of it; everything in it may be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from distill.filters.reasons import Finding, Rules
+from distill.outcome import Outcome
+from distill.trajectory import Run, Trajectory
+from distill.workspace import Workspace
+from router.chat import AnswerMessage
+
+
+def _no_outcomes(trace: str) -> Iterable[Outcome]:
+    return ()
+
+
+def _no_samples(trace: str) -> Sequence[AnswerMessage]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Told:
+    """`reserved` names the repositories of examinations: nothing about them is ever learnt.
+
+    `outcomes` gives what is known of a trace by its id, `samples` more answers of the teacher to the same request.
+    `snapshot` gives the folder with the files as they were in the conversation, None where there is none.
+    `finds_secret` says whether a text holds one. `oracle` says whether an answer (second) to a question (first) is
+    right, and `judge` whether a run is good; None: they cannot say.
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    reserved: Set[str] = frozenset()
+    outcomes: Callable[[str], Iterable[Outcome]] = _no_outcomes
+    samples: Callable[[str], Sequence[AnswerMessage]] = _no_samples
+    snapshot: Callable[[Workspace], Path | None] | None = None
+    finds_secret: Callable[[str], bool] | None = None
+    oracle: Callable[[str, str], bool | None] | None = None
+    judge: Callable[[Trajectory, Run], bool | None] | None = None
+
+
+Check = Callable[[Trajectory, Sequence[Run], Told], Iterator[Finding]]
+"""A check looks at the runs of a trajectory that none before it dropped, and says what is wrong with them."""

@@ -1,0 +1,126 @@
+"""Conversations as agents with their own tools have them: what their answers name, after what they did."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from distill.filters import Rules, Told, explain
+from distill.trace import Trace
+from router.chat import AnswerMessage, ChatRequest, FunctionCall, FunctionSpec, Message, Tool, ToolCall
+from router.decision import Decision
+
+TOLD = Told(Rules(confirm=False))
+SYSTEM = "You are an agent.\n\n# Environment\n - Primary working directory: /home/user/shop\n - Platform: linux\n"
+QUESTION = "The basket in src/basket.py counts a blank line, though it is empty. Mend that, please."
+SOURCE = (
+    "    10→def count_lines(text):\n    11→    return len(text.split(SEPARATOR))\n    12→\n    13→class LineCounter:"
+)
+TESTED = "Exit code: 0\nWall time: 0.4 seconds\nOutput:\n12 passed in 0.31s"
+Made = tuple[str, dict[str, Any], str]
+READ: Made = ("Read", {"file_path": "/home/user/shop/src/basket.py", "offset": 10, "limit": 4}, SOURCE)
+EDIT: Made = (
+    "Edit",
+    {"file_path": "/home/user/shop/src/basket.py", "old_string": "len(text", "new_string": "len(without_blank(text"},
+    "The file /home/user/shop/src/basket.py has been updated successfully.",
+)
+WRITE: Made = (
+    "Write",
+    {"file_path": "/home/user/shop/tests/test_blank.py", "content": "def test_blank_lines():\n    assert True\n"},
+    "File created successfully.",
+)
+TEST: Made = ("Bash", {"command": "uv run pytest -q tests/test_blank.py", "description": "Runs the tests"}, TESTED)
+LIST: Made = ("Glob", {"pattern": "**/*.toml"}, "/home/user/shop/pyproject.toml\n/home/user/shop/conf/limits.toml")
+NONE: Made = ("Grep", {"pattern": "def is_blank"}, "No matches found")
+
+
+def conversation(answer: str, *made: Made) -> list[Trace]:
+    names = {name for name, _, _ in made}
+    tools = [Tool(FunctionSpec(name, "A tool.", {"type": "object"})) for name in sorted(names)]
+    messages = [Message("system", SYSTEM), Message("user", QUESTION)]
+    traces = []
+    for number, (name, arguments, result) in enumerate(made):
+        calls = [ToolCall(f"t{number}", FunctionCall(name, json.dumps(arguments)))]
+        traces.append(trace(number, messages, tools, AnswerMessage(None, calls)))
+        messages = [*messages, Message("assistant", None, calls), Message("tool", result, tool_call_id=f"t{number}")]
+    return [*traces, trace(len(made), messages, tools, AnswerMessage(answer))]
+
+
+def trace(number: int, messages: list[Message], tools: list[Tool], answer: AnswerMessage) -> Trace:
+    request = ChatRequest("m", messages, tools=tools)
+    return Trace(f"t{number}", float(number), "c", request, "completed", Decision("teacher", "policy"), answer=answer)
+
+
+WHOLE: list[tuple[str, list[Made]]] = [
+    ("`count_lines` in `src/basket.py:10` splits at `SEPARATOR`, so an empty line counts.", [READ]),
+    ("Mended: `count_lines()` now calls `without_blank` first (src/basket.py, lines 10-11).", [READ, EDIT]),
+    ("I added `test_blank_lines` in tests/test_blank.py; `pytest` says that all 12 pass.", [READ, EDIT, WRITE, TEST]),
+    (
+        "## Done\n\n* **src/basket.py**: drops blank lines\n* ran `uv run pytest -q`\n\n12 passed.",
+        [READ, EDIT, WRITE, TEST],
+    ),
+    ("The settings are in conf/limits.toml, and in pyproject.toml.", [LIST]),
+    ("There is no `is_blank` yet.", [NONE]),
+    ("I could not find anything like is_blank.", [NONE]),
+    ("It fails if the file does not exist; see /home/user/shop/src/basket.py.", [READ]),
+    ("You could add:\n\n```python\ndef drop_blank(text):\n    return new_thing(text)\n```", [READ]),
+    ("Version 2.1.0 of the API, i.e. the one from 2026/11/25, reads/writes UTF-8 on macOS.", [READ]),
+    ("| name | line |\n|---|---|\n| `LineCounter` | 13 |\n", [READ]),
+    ("Der Fehler steht in src/basket.py, Zeile 11: `SEPARATOR` trennt auch leere Zeilen.", [READ]),
+]
+
+
+@pytest.mark.parametrize(("answer", "made"), WHOLE)
+def test_what_is_learnt_whole(answer: str, made: list[Made]) -> None:
+    (one,) = explain(conversation(answer, *made), TOLD).trajectories
+    assert [finding for finding in one.findings if finding.effect in ("masked", "dropped")] == []
+    assert len(one.learnt) == len(made) + 1
+
+
+FAILED_EDIT: Made = (*EDIT[:2], "<tool_use_error>String to replace not found in file.</tool_use_error>")
+FAILED_TEST: Made = (*TEST[:2], "Exit code: 4\nWall time: 0.1 seconds\nOutput:\nERROR: file or directory not found")
+FOUND: Made = ("Grep", {"pattern": "is_blank|count_lines"}, "src/basket.py:10:def count_lines(text):")
+BAD: list[tuple[str, list[Made], str]] = [
+    ("Mended: it calls `without_blank` first.", [READ, FAILED_EDIT], "ungrounded"),
+    ("I ran `pytest`, and all is well.", [READ], "ungrounded"),
+    ("`is_blank` is in src/basket.py.", [FOUND], "ungrounded"),
+    ("There is no `is_blank`.", [READ], "unproven_absence"),
+    ("See src/basket.py, line 90.", [READ], "ungrounded"),
+    ("The helper is in src/helpers.py.", [READ, EDIT], "ungrounded"),
+]
+
+
+@pytest.mark.parametrize(("answer", "made", "reason"), BAD)
+def test_what_is_dropped(answer: str, made: list[Made], reason: str) -> None:
+    assert explain(conversation(answer, *made), TOLD).trajectories[0].reason == reason
+
+
+INVENTED = [
+    ("Read", {"file_path": "/home/user/shop/src/invented.py"}),
+    ("Read", {"file_path": "/home/user/shop/src/basket.py", "offset": 7777}),
+    ("Grep", {"pattern": "class\\s+FrobnicatorFactory"}),
+    ("Bash", {"command": "sed -n '4321,4330p' src/basket.py"}),
+    ("Bash", {"command": "cat src/made_up/thing.py"}),
+]
+ORDINARY = [
+    ("Read", {"file_path": "/home/user/shop/src/basket.py", "offset": 1, "limit": 2000}),
+    ("Read", {"file_path": "README.md"}),
+    ("Glob", {"pattern": "src/**/*.py"}),
+    ("Glob", {"pattern": "**/basket*"}),
+    ("Grep", {"pattern": "def\\s+count_\\w+", "path": "src", "-n": True}),
+    ("Grep", {"pattern": "\\bempty_line\\b|emptyLine"}),
+    ("Bash", {"command": "git log --oneline -5 && ls -la", "description": "Looks at new_things.py"}),
+    ("Bash", {"command": "sed -n '1,80p' src/basket.py"}),
+    ("Edit", {"file_path": "src/basket.py", "old_string": "basket", "new_string": "brandNewName_here"}),
+    ("Task", {"prompt": "Look for FrobnicatorFactory in other_place.py", "description": "Search"}),
+]
+
+
+@pytest.mark.parametrize(("made", "masked"), [*((one, True) for one in INVENTED), *((one, False) for one in ORDINARY)])
+def test_arguments_out_of_nowhere_are_masked(made: tuple[str, dict[str, Any]], masked: bool) -> None:
+    (one,) = explain(conversation("It is an empty line.", (*made, "fine")), TOLD).trajectories
+    reasons = [finding.reason for finding in one.findings if finding.effect == "masked"]
+    assert reasons == (["ungrounded_argument"] if masked else [])
+    assert one.learnt == ([4] if masked else [2, 4])

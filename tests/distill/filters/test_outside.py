@@ -1,0 +1,243 @@
+"""Checks with something from outside: a snapshot, outcomes, samples, oracle, judge, corrected answers; and explain."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from distill.filters import CHECKS, Explained, Finding, Rules, Told, explain, sift
+from distill.outcome import Outcome
+from distill.trace import Trace
+from router.chat import AnswerMessage, FunctionCall, ToolCall
+from tests.distill.filters.scenes import Scene, definitions, make_repository, new_scene
+
+LENIENT = Rules(confirm=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_repository(tmp_path, 3)
+
+
+def scene(root: Path, ours: bool) -> Scene:
+    made = new_scene(root, random.Random(5))
+    made.ours = ours
+    return made.ask().search().read().say()
+
+
+def reason(traces: Sequence[Trace], told: Told) -> str:
+    return explain(traces, told).trajectories[0].reason
+
+
+def notes(one: Explained, effect: str) -> list[str]:
+    return [finding.reason for finding in one.findings if finding.effect == effect]
+
+
+def test_a_snapshot_proves_results_and_says_what_it_cannot(root: Path) -> None:
+    told = Told(LENIENT, snapshot=lambda workspace: root)
+    (ours,) = explain(scene(root, True).traces("c"), told).trajectories
+    assert (ours.reason, notes(ours, "noted")) == ("", [])
+    (other,) = explain(scene(root, False).traces("c"), told).trajectories
+    assert (other.reason, notes(other, "noted")) == ("", ["not_rerun", "unconfirmed"])
+    (none,) = explain(scene(root, True).traces("c"), Told(LENIENT)).trajectories
+    assert (none.reason, notes(none, "noted")) == ("", ["not_rerun", "not_rerun"])
+    assert Finding("rerun", "noted", "not_rerun", 2, "run_command: no snapshot") in none.findings
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_files_that_changed_since(root: Path, ours: bool) -> None:
+    made = scene(root, ours)
+    file = root / made.wanted.path
+    file.write_text(file.read_text().replace(made.wanted.name, f"{made.wanted.name}2"))
+    assert reason(made.traces("c"), Told(LENIENT, snapshot=lambda workspace: root)) == "stale_result"
+    assert reason(made.traces("c"), Told(LENIENT, snapshot=lambda workspace: None)) == ""
+    gone = root / "gone"
+    assert reason(made.traces("c"), Told(LENIENT, snapshot=lambda workspace: gone)) == ""
+
+
+def test_what_was_redacted_or_edited_may_differ(root: Path) -> None:
+    made = scene(root, False)
+    file = root / made.wanted.path
+    file.write_text(file.read_text().replace(made.wanted.name, f"{made.wanted.name}2"))
+    told = Told(LENIENT, snapshot=lambda workspace: root)
+    redacted = [msgspec.structs.replace(trace, redacted=2) for trace in made.traces("c")]
+    assert reason(redacted, told) == ""
+    edited = Scene(root, made.wanted, made.other, ours=False).ask()
+    edited.call("Edit", {"file_path": "x"}, "Done.")
+    edited.messages += made.messages[2:]
+    assert reason(edited.traces("c"), told) == ""
+    before = (
+        Scene(root, made.wanted, made.other, ours=False).ask("Change it.").call("Edit", {"file_path": "x"}, "Done.")
+    )
+    before.say("Done.").messages.extend(made.messages[1:])
+    assert reason(before.traces("c"), told) == ""
+    looked = Scene(root, made.wanted, made.other, ours=False).ask().shell("ls .")
+    looked.messages += made.messages[2:]
+    assert reason(looked.traces("c"), told) == "stale_result"
+
+
+def test_plain_commands_of_a_shell_are_read_again(root: Path) -> None:
+    told = Told(LENIENT, snapshot=lambda workspace: root)
+    made = Scene(root, *definitions(root)[:2], ours=False).ask()
+    made.shell(f"cat {made.wanted.path}").shell(f"grep -rn {made.wanted.name} .").shell("ls .").shell("wc -l README.md")
+    made.shell(f"grep -rn no_such_thing_anywhere {made.wanted.path}")
+    (one,) = explain(made.say().traces("c"), told).trajectories
+    assert [finding for finding in one.findings if finding.check == "rerun"] == [Finding("rerun", "passed")]
+    left = Scene(root, made.wanted, made.other, ours=False).ask()
+    for command in ("cat a | wc", "cat $(x)", "rg x", "cat 'a", "cd /; ls", "cat " + "a" * 2000, "", "cat ../up"):
+        left.call("Bash", {"command": command}, "Exit code: 0\nOutput:\nother")
+    left.call("Bash", {"command": "ls .", "workdir": "/elsewhere"}, "Exit code: 0\nOutput:\nother")
+    left.call("Bash", {"command": "ls . "}, "Exit code: 0\nOutput:\nother\n[3 lines truncated]")
+    (one,) = explain(left.say().traces("c"), told).trajectories
+    assert {finding.reason for finding in one.findings if finding.check == "rerun"} == {"not_rerun"}
+
+
+def test_a_snapshot_is_never_left(root: Path) -> None:
+    made = Scene(root, *definitions(root)[:2], ours=False).ask()
+    (root.parent / "secret.txt").write_text("one\n")
+    (root / "leak").symlink_to(root.parent / "secret.txt")
+    for path in ("../secret.txt", "/etc/passwd", f"{made.folder}/../secret.txt", "leak", "\x00", "", "a" * 9999):
+        made.call("Read", {"file_path": path}, "     1→two")
+    (one,) = explain(made.say().traces("c"), Told(LENIENT, snapshot=lambda workspace: root)).trajectories
+    assert "stale_result" not in notes(one, "dropped")
+    assert notes(one, "noted").count("not_rerun") == 7
+
+
+FEEDBACK: list[tuple[dict[str, Any], str]] = [
+    ({"score": 1.0}, ""),
+    ({"score": 1.0, "teach": False}, "unconfirmed"),
+    ({"score": None}, "unconfirmed"),
+    ({"score": 0.0}, "unconfirmed"),
+    ({"score": -1.0}, "bad_feedback"),
+]
+
+
+@pytest.mark.parametrize(("said", "expected"), FEEDBACK)
+def test_feedback_on_a_natural_conversation(root: Path, said: dict[str, Any], expected: str) -> None:
+    outcome = Outcome("c.2", "feedback", 9.0, **said)
+    told = Told(outcomes=lambda trace: [outcome] if trace == outcome.trace else [])
+    assert reason(scene(root, False).traces("c"), told) == expected
+
+
+def test_without_feedback_or_samples_it_hangs_on_the_rule(root: Path) -> None:
+    assert reason(scene(root, False).traces("c"), Told()) == "unconfirmed"
+    assert reason(scene(root, False).traces("c"), Told(LENIENT)) == ""
+    assert reason(scene(root, True).traces("c"), Told()) == ""
+
+
+def test_samples_of_the_teacher_agree_or_not(root: Path) -> None:
+    made = scene(root, False)
+    final = made.messages[-1].text
+    same = AnswerMessage(f"You will find {final}")
+    other = AnswerMessage("It is in vendor/other_thing.py.")
+    grep = AnswerMessage(None, [ToolCall("z", FunctionCall("Grep", f'{{"pattern":"{made.wanted.pattern}"}}'))])
+    wrong = AnswerMessage(None, [ToolCall("z", FunctionCall("Grep", '{"pattern": "else"}'))])
+
+    def told(first: list[AnswerMessage], last: list[AnswerMessage]) -> Told:
+        return Told(samples=lambda trace: {"c.0": first, "c.2": last}.get(trace, []))
+
+    assert reason(made.traces("c"), told([], [same, same, other])) == ""
+    assert reason(made.traces("c"), told([], [same, other, other])) == "disagreed"
+    assert reason(made.traces("c"), told([], [same])) == "unconfirmed"
+    assert explain(made.traces("c"), told([grep, grep, wrong], [same, same])).trajectories[0].learnt == [2, 4, 6]
+    assert explain(made.traces("c"), told([grep, wrong, wrong], [same, same])).trajectories[0].learnt == [4, 6]
+
+
+@pytest.mark.parametrize(("verdict", "dropped"), [(True, False), (None, False), (False, True)])
+def test_oracle_and_judge(root: Path, verdict: bool | None, dropped: bool) -> None:
+    made = scene(root, True)
+    asked = []
+
+    def oracle(question: str, answer: str) -> bool | None:
+        asked.append((question, answer))
+        return verdict
+
+    assert reason(made.traces("c"), Told(oracle=oracle)) == ("wrong_answer" if dropped else "")
+    assert asked == [(made.messages[1].text, made.messages[-1].text)]
+    judge = Told(judge=lambda trajectory, run: verdict)
+    assert reason(made.traces("c"), judge) == ("judged_bad" if dropped else "")
+
+
+def test_a_corrected_answer_is_learnt_in_place_of_the_bad_one(root: Path) -> None:
+    made = scene(root, True)
+    traces = made.traces("c")
+
+    def told(**changes: Any) -> Told:
+        outcome = Outcome("c.2", "feedback", 9.0, corrected=AnswerMessage("Better."), **changes)
+        return Told(outcomes=lambda trace: [outcome] if trace == "c.2" else [])
+
+    (sifted,) = sift([traces], told())
+    (example,) = sifted.examples
+    assert (sifted.dropped, example.learnt) == ({"bad_feedback": 1}, [6])
+    assert [message.text for message in example.messages] == [*[m.text for m in made.messages[:-1]], "Better."]
+    assert example.traces == ["c.0", "c.1", "c.2"]
+    assert next(sift([traces], told(teach=False))).examples == []
+    barred = [msgspec.structs.replace(trace, teach=False) for trace in traces]
+    assert next(sift([barred], told())).examples == []
+    assert next(sift([traces], dataclasses.replace(told(), reserved={root.name}))).examples == []
+    assert next(sift([traces], dataclasses.replace(told(), finds_secret=lambda text: "Better" in text))).examples == []
+
+
+def test_a_correction_is_learnt_once_and_outcomes_are_asked_for_once(root: Path) -> None:
+    made = scene(root, True)
+    first = len(made.messages)
+    one = made.ask(f"And {made.other.name}?").search(made.other.pattern).say().traces("c")
+    del made.messages[first:]
+    other = [msgspec.structs.replace(t, id=f"{t.id}'") for t in made.ask("Thanks!").say("Fine.").traces("c")[3:]]
+    asked: list[str] = []
+
+    def outcomes(trace: str) -> list[Outcome]:
+        asked.append(trace)
+        return [Outcome(trace, "feedback", 9.0, corrected=AnswerMessage("Better."))] if trace == "c.2" else []
+
+    (sifted,) = sift([[*one, *other]], Told(outcomes=outcomes, rules=LENIENT))
+    assert [example.messages[-1].text for example in sifted.examples].count("Better.") == 1
+    assert sorted(asked) == sorted({*asked})
+
+
+def test_explain_tells_every_check_in_order(root: Path) -> None:
+    traces = scene(root, True).traces("c")
+    (one,) = explain(traces, Told(snapshot=lambda workspace: root)).trajectories
+    assert [finding.check for finding in one.findings] == list(CHECKS)
+    assert {finding.effect for finding in one.findings} == {"passed"}
+    cut = [*traces[:2], msgspec.structs.replace(traces[2], finish_reason="length")]
+    told = explain(cut, Told())
+    (one,) = told.of("c.2")
+    assert [finding.check for finding in one.findings] == [*CHECKS][:3]
+    assert one.findings[-1] == Finding("authors", "dropped", "truncated", 6, "length")
+    assert told.of("nobody") == []
+    assert msgspec.json.decode(msgspec.json.encode(told))["trajectories"][0]["reason"] == "truncated"
+
+
+def test_what_is_learnt_once_is_context_in_the_next_branch(root: Path) -> None:
+    made = scene(root, True)
+    first = made.traces("c")
+    answered = len(made.messages)
+    made.ask(f"And {made.other.name}, where is it?").search(made.other.pattern)
+    made.say(f"In {made.other.path}.")
+    second = made.traces("c")
+    del made.messages[answered:]
+    made.ask(f"Is {made.other.name} there too?").search(made.other.pattern.split()[1]).say(f"In {made.other.path}.")
+    third = [msgspec.structs.replace(trace, id=f"{trace.id}'") for trace in made.traces("c")[len(first) :]]
+    (sifted,) = sift([[*second, *third]], Told())
+    assert [example.learnt for example in sifted.examples] == [[2, 4, 6, 8, 10], [8, 10]]
+    assert [len(example.messages) for example in sifted.examples] == [11, 11]
+
+
+def test_what_follows_the_last_good_answer_is_cut_off(root: Path) -> None:
+    made = scene(root, True)
+    made.ask(f"And {made.other.name}?").search(made.other.pattern).say("In nowhere_at_all.py.")
+    (sifted,) = sift([made.traces("c")], Told())
+    (example,) = sifted.examples
+    assert (len(example.messages), example.learnt) == (7, [2, 4, 6])
+    assert example.traces == ["c.0", "c.1", "c.2"]
+    made.ask(f"Really? Where is {made.other.name}, then?").say(f"In {made.other.path}.")
+    (sifted,) = sift([made.traces("c")], Told())
+    (example,) = sifted.examples
+    assert (len(example.messages), example.learnt) == (13, [2, 4, 6, 12])
