@@ -2,7 +2,7 @@
 
 Owns the names, the ways in which code, settings, JSON, command lines and sentences give something a value, and what a
 value must be like to be taken for a secret. Any mixed word will do for a password; a token or a key must look drawn
-at random, since code is full of values that are none.
+at random, since code is full of values that are none; a UUID may name a session without opening it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from distill.redact.likeness import path_like, random_like, stands_in
+from distill.redact.likeness import is_uuid, path_like, random_like, stands_in
 from distill.redact.span import Span
 
-Telling = Literal["password", "secret", "token"]
+Telling = Literal["password", "secret", "token", "session"]
 
-_NAME = r"""(?P<name>pass(?:word|wd|phrase|code)?|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|credential|key)s?
+_NAME = r"""(?P<name>pass(?:word|wd|phrase|code)?|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|credential|key|pw
+    |identified[ ]by|sess(?:ion)?[_-]?id|session)s?
     (?:[_-]?(?:\d{1,2}|prod|dev|staging|live|test|value|base64|hex|string|plain|raw|old|new)(?![a-z]))?"""
 _NAME_ENDS = re.compile(_NAME + "$", re.VERBOSE | re.IGNORECASE)
 _GIVEN = re.compile(
@@ -30,7 +31,7 @@ _GIVEN = re.compile(
           | (?P<bare>[^\s"'`,;&|<>(){}\[\]\\]{6,256}+) )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_OPTION = re.compile(r"--?[A-Za-z][\w-]{0,40}$|--$")
+_OPTION = re.compile(r"--?[A-Za-z][\w-]{0,40}$|--$|\blogin[ ]+\S{1,40}[ ]+$")
 _FIRST = re.compile(r"[(\[]\s{0,2}\\{0,3}[\"'`][\w.-]{0,40}$|[\"'`]--[\w-]{0,40}$")  # of what is in brackets
 _NO_PASSWORD = ("by", "com", "sur", "tres", "over", "under")  # that "pass" is the end of
 _OPENS = re.compile(
@@ -43,6 +44,7 @@ _REFERENCE = re.compile(
     r"[A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+$|\w*(?i:pass(?:word|wd|phrase)?|pwd|token|secret|key)s?_?\d{0,2}$"
 )
 _SETTING = re.compile(r"[ \t]*(?:export[ \t]+|set[ \t]+|ENV[ \t]+)?[A-Z][A-Z0-9_]{0,60}$")
+_FIGURE = re.compile(r"[\d._]+(?:[eE][+-]?\d+)?$")
 _REST = re.compile(r"\S{0,512}")
 _SPACE, _LETTER, _DIGIT = re.compile(r"\s"), re.compile(r"[^\W\d_]"), re.compile(r"\d")
 _SIGN = re.compile(r"[!@#$%^&*+~?]")
@@ -62,7 +64,7 @@ def is_secret(kind: Telling, value: str) -> bool:
         likely = value.isdigit() or _mixed_password(value)
     else:
         likely = len(value) >= (8 if kind == "secret" else 16) and random_like(value)
-    return likely and not path_like(value) and not stands_in(value)
+    return likely and not (kind == "session" and is_uuid(value)) and not path_like(value) and not stands_in(value)
 
 
 def assignment(text: str, at: int) -> Iterator[Span]:
@@ -71,7 +73,7 @@ def assignment(text: str, at: int) -> Iterator[Span]:
     kind = _tells(text, at, found["name"]) if found else None
     if not found or not kind:
         return
-    if found["option"] and not _OPTION.search(text[max(0, at - 44) : at]):
+    if found["option"] and not (_OPTION.search(text[max(0, at - 56) : at]) or (found["quoted"] and text[at].isupper())):
         return
     if found["comma"] and not (found["closed"] and _FIRST.search(text[max(0, at - 44) : at])):
         return
@@ -93,7 +95,7 @@ def _bare(text: str, found: re.Match[str], kind: Telling) -> Iterator[Span]:
             yield Span(start, start + len(value), contextual=True)
         return
     value = found["bare"].rstrip(".:")
-    if text[end : end + 1] in ("(", "[", "{") or value[:1] in "$%<=:@*-" or value.isdigit():
+    if text[end : end + 1] in ("(", "[", "{") or value[:1] in "$%<=:@*-" or _FIGURE.match(value):
         return
     drawn = kind != "password" and _DIGIT.search(value)
     if is_secret(kind, value) and (drawn or not _REFERENCE.match(value)):
@@ -116,6 +118,10 @@ def _tells(text: str, at: int, name: str) -> Telling | None:
         return "token" if _OPENS.search(before) else None
     if name == "pass" and before.lower().endswith(_NO_PASSWORD):
         return None
-    if name.startswith("pass") or name == "pwd":
+    if name in ("pw", "session") and before[-1:].isalpha():
+        return None
+    if name.startswith(("pass", "pw", "identified")):
         return "password"
+    if name.startswith("sess"):
+        return "session"
     return "secret" if name.startswith("secret") else "token"

@@ -15,13 +15,12 @@ from distill.redact.likeness import begins, is_placeholder, mixed, random_like, 
 from distill.redact.numbers import is_phone, is_social_security
 from distill.redact.span import Span
 
-_CREDENTIALS = re.compile(
-    r"://(?P<user>[^\s/:@\"'<>`\\]{0,128})(?::(?P<secret>[^\s/\"'<>`\\]{1,256}))?@(?=[\w\[])"
-)
+_CREDENTIALS = re.compile(r"://(?P<user>[^\s/:@\"'<>`\\]{0,128})(?::(?P<secret>[^\s/\"'<>`\\]{1,256}))?@(?=[\w\[])")
+_USER_OPTION = re.compile(r" -(?:u|-user) [\"']?(?P<user>[^\s:\"']{1,64}):(?P<secret>[^\s\"']{4,128})")
 _HEADER = re.compile(
     r"authorization\\{0,3}[\"']?\s{0,3}[:=,]\s{0,3}\\{0,3}[\"']?"
-    r"(?:(?:bearer|basic|token|oauth|apikey|api-key|negotiate)[ ]{1,2})?"
-    r"(?!AWS4-)(?P<secret>[A-Za-z0-9._~+/=-]{8,8192}+(?!:))",
+    r"(?P<scheme>(?:bearer|basic|token|oauth|apikey|api-key|negotiate)[ ]{1,2})?"
+    r"(?!AWS4-)(?P<secret>[A-Za-z0-9._~+/=-]{8,8192}+)(?![:(\[])",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"bearer[ ]{1,2}(?P<secret>[A-Za-z0-9._~+/=-]{16,8192}+)", re.IGNORECASE)
@@ -49,12 +48,23 @@ def credentials(text: str, at: int) -> Iterator[Span]:
         yield Span(*found.span("secret"), contextual=True)
 
 
+def user_option(text: str, at: int) -> Iterator[Span]:
+    """The password that curl is given on its command line."""
+    line = text.rfind("\n", max(0, at - 400), at) + 1
+    found = _USER_OPTION.match(text, at)
+    if not found or text.find("curl", line, at) < 0 or stands_in(found["secret"]):
+        return
+    if found["secret"] != found["user"] and not found["secret"].startswith("$"):
+        yield Span(*found.span("secret"), contextual=True)
+
+
 def authorization(text: str, at: int) -> Iterator[Span]:
     """What the header that stands at `at` carries."""
     found = _HEADER.match(text, at)
     if not found or stands_in(found["secret"]):
         return
-    if found["secret"].isdigit() or (mixed(found["secret"]) and re.search(r"\d", found["secret"])):
+    secret = found["secret"]
+    if (mixed(secret) and re.search(r"\d", secret)) if found["scheme"] else random_like(secret):
         yield Span(*found.span("secret"), contextual=True)
 
 

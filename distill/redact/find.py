@@ -18,10 +18,10 @@ _SHORTEST = 6  # characters of the shortest secret
 _OPAQUE = 1024  # characters from which a text of one word is taken for encoded bytes
 _DATA_URL = re.compile(r"data:[\w.+-]{0,64}/?[\w.+-]{0,64}(?:;[\w=.+-]{1,64}){0,4}?;base64,")
 _DIVIDES = tuple(" \n\t\"'_-@:.,")
-_SAYS = re.compile(r"pass|pwd|secret|token|key|credential|auth|ssn|social|phone|mobile|tel|fax", re.IGNORECASE)
+_SAYS = re.compile(r"pass|pw|secret|token|key|credential|sess|auth|ssn|social|phone|mobile|tel|fax", re.IGNORECASE)
 
 _WORDS: dict[str, tokens.Finder] = {
-    **dict.fromkeys(("pass", "pwd", "secret", "token", "key", "credential"), assignment),
+    **dict.fromkeys(("pass", "secret", "token", "key", "credential", "pw", "sess", "identified by"), assignment),
     "authorization": context.authorization,
     "bearer ": context.bearer,
     "basic ": context.basic,
@@ -34,6 +34,7 @@ _FINDERS: dict[str, tokens.Finder] = {
     tokens.KEY_BEGINS: tokens.private_key,
     '"auth"': context.basic,
     "://": context.credentials,
+    **dict.fromkeys((" -u ", " --user "), context.user_option),
     "@": personal.email,
     **dict.fromkeys(("/home/", "/Users/"), personal.home),
     **dict.fromkeys(("Users\\", "users\\"), personal.windows_home),
@@ -60,9 +61,7 @@ def find_beside(name: str, value: str) -> list[Span]:
         return [Span(0, len(value), contextual=True)]
     before = len(name) + 2
     spans = [span for span in find(f"{name}: {value}") if span.start >= before]
-    return [
-        Span(span.start - before, span.end - before, span.contextual, span.instead, span.follows) for span in spans
-    ]
+    return [Span(span.start - before, span.end - before, span.contextual, span.instead, span.follows) for span in spans]
 
 
 def _is_opaque(text: str) -> bool:

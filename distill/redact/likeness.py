@@ -6,6 +6,7 @@ Owns these judgements, which are made of the value alone; knows nothing of where
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from distill.redact.vendors import PREFIXES
 
@@ -23,11 +24,12 @@ _STAND_IN = re.compile(
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MIXED = re.compile(r"(?=[^a-z]*[a-z])[^A-Z0-9]*[A-Z0-9]|(?=[^A-Z]*[A-Z])[^0-9]*[0-9]")
 _INNER_DIGITS = re.compile(r"(?<=[A-Za-z])\d+(?=[A-Za-z])")
-_PAIRS = frozenset(
+_COMMON = (
     "ac ad ai al am an ar as at be ca ce ch cl co ct de di ea ec ed ef el em en ep er es et ex fa fi fo ge gs ha he ho "
     "ic if il im in io is it la le lf li ll lo ls ma me na nc nd ne ng no ns nt od on op or os ot ou pa pe pl po pr pt "
-    "ra re rg ri rn ro rr rs rt se si ss st su ta te th ti to tr ts tt tu ty ue ul un up ur us ut va ve yp".split()
+    "ra re rg ri rn ro rr rs rt se si ss st su ta te th ti to tr ts tt tu ty ue ul un up ur us ut va ve yp"
 )  # of neighbouring letters in English and in identifiers four in five are one of these, at random one in six
+_PAIRS = frozenset(_COMMON.split())
 
 
 def split_prefix(value: str) -> tuple[str, str]:
@@ -37,7 +39,7 @@ def split_prefix(value: str) -> tuple[str, str]:
 
 
 def main_stretch(body: str) -> tuple[int, str]:
-    """Where the longest run of letters and digits begins, and the run, without the beginning all JSON web tokens share."""
+    """Where the longest run of letters and digits begins, and the run, less what all JSON web tokens begin with."""
     found = max(_STRETCH.finditer(body), key=lambda one: len(one[0]), default=None)
     if found is None:
         return 0, ""
@@ -89,11 +91,8 @@ def random_like(value: str) -> bool:
         return False
     if len(_INNER_DIGITS.findall(value)) >= 3:
         return True
-    pairs = [
-        (left + right).lower()
-        for left, right in zip(value, value[1:], strict=False)
-        if left.isalpha() and (right.islower() or (right.isupper() and left.isupper()))  # within a word, CamelCase or not
-    ] or [value[:2]]
+    within = (one for one in pairwise(value) if one[0].isalpha() and (one[1].islower() or (one[0] + one[1]).isupper()))
+    pairs = ["".join(one).lower() for one in within] or [value[:2]]  # within a word, CamelCase or not
     return sum(pair in _PAIRS for pair in pairs) <= len(pairs) * 0.5
 
 

@@ -22,7 +22,7 @@ from distill.redact.likeness import GROUP, is_hex, is_uuid, main_stretch, mark, 
 
 EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _STRETCHES = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
-_STAYS = frozenset("-_.:/+=~,%\r\n\t ")
+_STAYS = frozenset("-_.:/+=~,%$\r\n\t ")
 _CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
 _Draw = Iterator[int]
 _Drawing = Callable[[str], _Draw]

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import msgspec
 
 from distill.outcome import Outcome
-from distill.redact.find import find, find_beside
+from distill.redact.find import find_beside
 from distill.redact.likeness import begins
 from distill.redact.literals import Literals
 from distill.redact.placeholder import Placeholders
@@ -50,6 +50,9 @@ class _Findings:
         self.known |= other.known
 
 
+_NOTHING: tuple[str | None, _Findings] = (None, _Findings())  # of a text in which nothing was found
+
+
 class Redactor:
     """Safe to share between threads. `key` has 32 bytes; the same key gives the same placeholders. Raises ValueError
     for a key of another length."""
@@ -74,17 +77,17 @@ class Redactor:
 
     def trace(self, trace: Trace) -> Trace:
         """The trace without secrets, and without what encodes a text that had some; the same object where none did."""
+        made: Trace
         made, findings = self._redacted(trace)
         draft, note = made.draft, made.note
-        if trace.draft is not None:
+        if trace.draft is not None and draft is not None:
             draft = self._draft(trace.draft, draft, findings)
-        if trace.note is not None and (made.answer is not trace.answer or note is not trace.note):
+        if note is not None and (made.answer is not trace.answer or note is not trace.note):
             note = _without_raw(note)
         if not findings.placeholders:
             return trace
-        made = msgspec.structs.replace(
-            made, draft=draft, note=note, redacted=trace.redacted + len(findings.placeholders)
-        )
+        count = trace.redacted + len(findings.placeholders)
+        made = msgspec.structs.replace(made, draft=draft, note=note, redacted=count)
         if trace.served is not None and _served_text(made) != _served_text(trace):
             made = msgspec.structs.replace(made, served=None, served_digest=ids_digest(trace.served))
         return made
@@ -119,8 +122,8 @@ class Redactor:
         key = _digest(text) if len(text) > _SHORT else text
         if (seen := self._seen.get(key)) is None:
             own = _Findings()
-            made = self._looked_through(text, "", own)
-            seen = (None if made is text else made, own)
+            seen = (self._looked_through(text, "", own), own)
+            seen = seen if own.placeholders else _NOTHING
             self._seen.keep(key, seen)
         made, own = seen
         findings.add(own)
@@ -133,8 +136,12 @@ class Redactor:
         if not _is_json(text):
             return self._plain(text, name, spans, findings)
         made = self._json(text, name, findings)
-        more = self._plain(made, name, find_beside(name, made), findings)
-        return more if more is made or _is_json(more) else made
+        across = _Findings()  # what is told only by what stands in two strings
+        more = self._plain(made, name, find_beside(name, made), across)
+        if more is made or not _is_json(more):
+            return made
+        findings.add(across)
+        return more
 
     def _plain(self, text: str, name: str, spans: list[Span], findings: _Findings) -> str:
         for _ in range(_ROUNDS):
@@ -152,7 +159,7 @@ class Redactor:
             if not span.follows:
                 findings.placeholders.add(placeholder)
             if span.contextual and _can_stand_alone(secret):
-                findings.known |= {spelled: placeholder for spelled in _spellings(secret)}
+                findings.known |= dict.fromkeys(_spellings(secret), placeholder)
             parts += [text[end : span.start], placeholder]
             end = span.end
         return "".join([*parts, text[end:]])

@@ -12,7 +12,10 @@ TOKENS: tuple[tuple[str, str], ...] = (
     ("AKIA ASIA ABIA ACCA", r"[A-Z0-9]{16}"),  # AWS access key id
     ("ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9_.-]{36,600}+"),  # GitHub
     ("github_pat_", r"[A-Za-z0-9_]{22,255}+"),
-    ("glpat- gldt- glrt- glrtr- glcbt- glptt- glft- glsoat- glimt- glagent- gloas- glffct-", r"[A-Za-z0-9_.-]{20,300}+"),
+    (
+        "glpat- gldt- glrt- glrtr- glcbt- glptt- glft- glsoat- glimt- glagent- gloas- glffct-",
+        r"[A-Za-z0-9_.-]{20,300}+",
+    ),
     ("xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxc- xoxd- xoxe.xoxb- xoxe.xoxp- xapp-", r"[A-Za-z0-9%-]{10,400}+"),  # Slack
     ("hooks.slack.com/services/ hooks.slack.com/workflows/ hooks.slack.com/triggers/", r"[A-Za-z0-9/_-]{20,200}+"),
     ("discord.com/api/webhooks/ discordapp.com/api/webhooks/", r"\d{15,22}/[A-Za-z0-9_-]{40,100}+"),
@@ -38,6 +41,10 @@ TOKENS: tuple[tuple[str, str], ...] = (
     ("dapi", r"[0-9a-f]{32}"),  # Databricks
     ("AGE-SECRET-KEY-1", r"[0-9A-Z]{58}"),
     ("xkeysib- PMAK- pul- NRAK- sq0csp- sq0atp-", r"[A-Za-z0-9_-]{22,120}+"),
+    ("api.telegram.org/bot", r"\d{6,12}:[A-Za-z0-9_-]{30,50}+"),
+    ("sig=", r"[A-Za-z0-9%+/]{40,100}+={0,2}"),  # Azure's signed addresses
+    ("$2a$ $2b$ $2y$", r"\d\d\$[./A-Za-z0-9]{53}"),  # hashes of passwords
+    ("$1$ $5$ $6$ $apr1$ $y$", r"(?:rounds=\d{1,9}\$)?[./A-Za-z0-9]{1,24}\$[./A-Za-z0-9]{20,90}+"),
     ("eyJ", r"[A-Za-z0-9_-]{10,8192}+\.eyJ[A-Za-z0-9_-]{8,8192}+\.[A-Za-z0-9_-]{8,8192}+"),  # JSON web tokens
 )
 

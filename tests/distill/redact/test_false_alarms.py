@@ -53,6 +53,7 @@ STAYS = [
     "Authorization: Bearer $TOKEN",
     'headers = {"Authorization": f"Bearer {token}"}',
     "Basic authentication is required",
+    "authorization = base64.decodebytes(authorization)",
     "eyJ is how they begin",
     "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA\n-----END PUBLIC KEY-----",
     'if "-----BEGIN PRIVATE KEY-----" in text and "-----END PRIVATE KEY-----" in text: pass',
@@ -62,6 +63,9 @@ STAYS = [
     "tokens = tokenizer.encode(text2, add_special_tokens=False)",
     "max_tokens: 100256, eos_token: '<|im_end|>', pad_token_id=151643",
     "phone_id: 12345678",
+    "session_id: 550e8400-e29b-41d4-a716-446655440000",
+    "docker run -u 1000:1000 image; sort -u a:b1c2d3",
+    "bypass: mode_2_fast9",
 ]
 
 

@@ -41,12 +41,13 @@ def mixed(seed: int, size: int) -> list[str]:
 
 
 def logs(rng: random.Random, length: int) -> str:
-    lines = (
-        f"2026-03-{rng.randint(1, 28):02} 12:{rng.randint(10, 59)}:01,{rng.randint(100, 999)} INFO worker-{rng.randint(1, 9)} "
-        f"GET /v1/items/{rng.randint(1, 10**6)} 200 {rng.random() * 100:.2f}ms request_id={drawn(rng, 16)} from 10.0.3.{rng.randint(1, 254)}"
+    line = "2026-03-{:02} 12:{}:01,{} INFO worker-3 GET /v1/items/{} 200 {:.2f}ms request_id={} from 10.0.3.{}"
+    draws = ((1, 28), (10, 59), (100, 999), (1, 10**6))
+    made = (
+        line.format(*(rng.randint(*one) for one in draws), rng.random() * 100, drawn(rng, 16), rng.randint(1, 254))
         for _ in range(length // 100)
     )
-    return "\n".join(lines)
+    return "\n".join(made)
 
 
 def seconds(run: Callable[[], object]) -> float:
