@@ -64,7 +64,8 @@ def authorization(text: str, at: int) -> Iterator[Span]:
     if not found or stands_in(found["secret"]):
         return
     secret = found["secret"]
-    if (mixed(secret) and re.search(r"\d", secret)) if found["scheme"] else random_like(secret):
+    told = mixed(secret) and re.search(r"\d", secret) if found["scheme"] else len(secret) >= 20 and random_like(secret)
+    if told:
         yield Span(*found.span("secret"), contextual=True)
 
 

@@ -91,6 +91,8 @@ def random_like(value: str) -> bool:
         return False
     if len(_INNER_DIGITS.findall(value)) >= 3:
         return True
+    if len(main_stretch(value)[1]) < 8:  # names joined by dots
+        return False
     within = (one for one in pairwise(value) if one[0].isalpha() and (one[1].islower() or (one[0] + one[1]).isupper()))
     pairs = ["".join(one).lower() for one in within] or [value[:2]]  # within a word, CamelCase or not
     return sum(pair in _PAIRS for pair in pairs) <= len(pairs) * 0.5

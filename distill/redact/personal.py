@@ -18,11 +18,11 @@ _ESCAPE = re.compile(r"u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[a-zA-Z]")  # what may st
 _ENDINGS = (  # of addresses; much that has "@" in it ends otherwise
     "com org net edu gov mil int info biz name pro io ai app dev me co tv cc xyz online site tech cloud email agency "
     "systems software solutions digital company consulting academy university bank health law life live news shop "
-    "store team work world london berlin paris nyc tokyo africa asia eu ac ad ae af ag al am ao ar at au az ba bd be bg "
-    "bh bo br by ca cd ch ci cl cm cn cr cu cy cz de dk do dz ec ee eg es et fi fr ga ge gh gr gt hk hn hr hu id ie il "
-    "in iq ir is it jm jo jp ke kg kh kr kw kz la lb li lk lt lu lv ly ma mc md mg mk ml mm mn mt mx my mz ng ni nl no "
-    "np nz om pa pe ph pk pl pt qa ro rs ru sa sd se sg si sk sn so su sv sy th tn to tr tw tz ua ug uk us uy uz ve vn "
-    "ye za zm zw"
+    "store team work world london berlin paris nyc tokyo africa asia eu ac ad ae af ag al am ao ar at au az ba bd be "
+    "bg bh bo br by ca cd ch ci cl cm cn cr cu cy cz de dk do dz ec ee eg es et fi fr ga ge gh gr gt hk hn hr hu id ie "
+    "il in iq ir is it jm jo jp ke kg kh kr kw kz la lb li lk lt lu lv ly ma mc md mg mk ml mm mn mt mx my mz ng ni nl "
+    "no np nz om pa pe ph pk pl pt qa ro rs ru sa sd se sg si sk sn so su sv sy th tn to tr tw tz ua ug uk us uy uz ve "
+    "vn ye za zm zw"
 )
 _TOPS = frozenset(_ENDINGS.split())
 _NOBODY = frozenset(["git", "noreply", "no-reply", "donotreply", "do-not-reply", "hg", "svn"])

@@ -22,6 +22,7 @@ from distill.redact.likeness import GROUP, is_hex, is_uuid, main_stretch, mark, 
 
 EMAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _STRETCHES = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
+_DIGIT, _NO_DIGIT = re.compile(r"\d"), re.compile(r"\D")
 _STAYS = frozenset("-_.:/+=~,%$\r\n\t ")
 _CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
 _Draw = Iterator[int]
@@ -94,7 +95,7 @@ def _phone(secret: str, drawing: _Drawing) -> str:
     country = numbers.country_code(secret)
     rest = secret[len(country) :]
     digits = iter(numbers.fictional(_digits(_bare(rest), drawing(_bare(rest)))))
-    return country + re.sub(r"\d", lambda _: next(digits), rest)
+    return country + _DIGIT.sub(lambda _: next(digits), rest)
 
 
 def _uuid(secret: str, drawing: _Drawing) -> str:
@@ -127,7 +128,7 @@ def _token(secret: str, drawing: _Drawing) -> str:
 
 def _bare(number: str) -> str:
     """A number's digits, so that it has the same placeholder however it is divided."""
-    return re.sub(r"\D", "", number)
+    return _NO_DIGIT.sub("", number)
 
 
 def _stretch(real: str, draw: _Draw, *, marked: bool) -> str:
@@ -153,7 +154,7 @@ def _filled(shape: str, letter: str, alphabet: str, draw: _Draw) -> str:
 
 def _digits(shape: str, draw: _Draw) -> str:
     """The same divisions around other digits."""
-    return re.sub(r"\d", lambda _: str(next(draw) % 10), shape)
+    return _DIGIT.sub(lambda _: str(next(draw) % 10), shape)
 
 
 _SHAPES: tuple[Callable[[str, _Drawing], str], ...] = (

@@ -35,8 +35,8 @@ def token_finders() -> dict[str, Finder]:
 
 def _finder(prefix: str, pattern: re.Pattern[str]) -> Finder:
     def find(text: str, at: int) -> Iterator[Span]:
-        found = pattern.match(text, at + len(prefix))
-        if not found or not begins(text, at):
+        found = pattern.match(text, at + len(prefix)) if begins(text, at) else None
+        if not found:
             return
         body = found[0].rstrip(".-_")
         if stands_in(prefix + body) or not _drawn(body):
