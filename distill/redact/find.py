@@ -52,9 +52,14 @@ def find(text: str) -> list[Span]:
     return disjoint(found) if found else []
 
 
+def says(name: str) -> bool:
+    """Whether a name could tell of its value."""
+    return _SAYS.search(name) is not None
+
+
 def find_beside(name: str, value: str) -> list[Span]:
     """What has to go from a value that stands under a name, as in JSON, where the name may tell."""
-    if not name or not _SAYS.search(name):
+    if not says(name):
         return find(value)
     kind = telling(name)
     if kind and is_secret(kind, value):

@@ -18,8 +18,8 @@ _STAND_IN = re.compile(
     r"|(?<![A-Za-z])(?i:your|example|change|changeme|replace|insert|enter|placeholder|redacted|dummy|sample|fake"
     r"|todo|foobar|hidden|masked|censored|none|null|undefined|unset)(?![A-Za-z])"
     r"|^(?i:my_?|your_?|the_?|some_?|test_?|user_?|new_?|old_?)?(?i:pass(?:word|wd|phrase)?|pwd|secret|token|key)_?\d{0,3}$"
-    r"|^(?i:12345|abcdef|abc123|qwerty|foo|bar|test)(?i:[0-9a-z]{0,6})$"
-    r"|^(?i:sha|md|aes|rsa|hmac|pbkdf|argon|bcrypt|scrypt|base|utf|ipv|oauth|http|python|gpt|int|uint|float|str)-?\d\w{0,12}$"
+    r"|^(?i:12345|abcdef|abc123|qwerty)[0-9a-z]{0,5}$|^(?i:foo|bar|baz|test)\d{0,4}$"
+    r"|^(?i:sha|md|aes|rsa|hmac|pbkdf|argon|base|utf|ipv|oauth|http|python|gpt|u?int|float)-?\d{1,4}(?:[-_]?[a-z]{1,3})?$"
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MIXED = re.compile(r"(?=[^a-z]*[a-z])[^A-Z0-9]*[A-Z0-9]|(?=[^A-Z]*[A-Z])[^0-9]*[0-9]")

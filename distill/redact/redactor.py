@@ -10,47 +10,26 @@ looked for.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import struct
-import threading
-from collections import OrderedDict
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from distill.outcome import Outcome
-from distill.redact.find import find_beside
+from distill.redact.encoded import ids_digest, served_text, tokens_text, without_raw
+from distill.redact.find import find_beside, says
 from distill.redact.likeness import begins
 from distill.redact.literals import Literals
 from distill.redact.placeholder import Placeholders
+from distill.redact.seen import NOTHING, Findings, Seen, text_key
 from distill.redact.span import Span, disjoint
 from distill.redact.walk import changed
-from distill.trace import Draft, Served, Trace
-from router.chat import EngineNote, TokenLogprob
+from distill.trace import Draft, Trace
 
-_ROUNDS = 8  # through one text; a change that makes another needed is rare, two in a row were never seen
-_SHORT = 64  # characters of a text that is its own digest
-_SEEN = 65536  # texts
-_SEEN_CHARACTERS = 32 << 20  # of those that were changed
+_ROUNDS = 8  # through one text; two do, unless it was made to need more
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?P<colon>\s*+:)?|(?<![\w.+-])[1-9]\d{8,}+(?![\w.])', re.DOTALL)
-
-
-class _Findings:
-    """What was put in, and the secrets that are to be looked for where nothing gives them away."""
-
-    def __init__(self) -> None:
-        self.placeholders: set[str] = set()
-        self.known: dict[str, str] = {}
-
-    def add(self, other: _Findings) -> None:
-        self.placeholders |= other.placeholders
-        self.known |= other.known
-
-
-_NOTHING: tuple[str | None, _Findings] = (None, _Findings())  # of a text in which nothing was found
 
 
 class Redactor:
@@ -59,7 +38,7 @@ class Redactor:
 
     def __init__(self, key: bytes) -> None:
         self._placeholders = Placeholders(key)
-        self._seen = _Seen()
+        self._seen = Seen()
 
     def text(self, text: str) -> str:
         """The text without secrets; the very same object where there was none."""
@@ -83,67 +62,67 @@ class Redactor:
         if trace.draft is not None and draft is not None:
             draft = self._draft(trace.draft, draft, findings)
         if note is not None and (made.answer is not trace.answer or note is not trace.note):
-            note = _without_raw(note)
+            note = without_raw(note)
         if not findings.placeholders:
             return trace
         count = trace.redacted + len(findings.placeholders)
         made = msgspec.structs.replace(made, draft=draft, note=note, redacted=count)
-        if trace.served is not None and _served_text(made) != _served_text(trace):
+        if trace.served is not None and served_text(made) != served_text(trace):
             made = msgspec.structs.replace(made, served=None, served_digest=ids_digest(trace.served))
         return made
 
-    def _draft(self, draft: Draft, made: Draft, findings: _Findings) -> Draft:
+    def _draft(self, draft: Draft, made: Draft, findings: Findings) -> Draft:
         """A draft's log-probabilities carry its text once more, and what else could have been said."""
         if draft.logprobs:
-            told = _Findings()
-            said = _tokens_text(draft.logprobs)
+            told = Findings()
+            said = tokens_text(draft.logprobs)
             clean = self._one(said, "", told) is said and _replaced(said, findings.known) is said
             findings.add(told)
             if not clean or made.message is not draft.message or made.note is not draft.note:
                 made = msgspec.structs.replace(made, logprobs=None)
         if made is not draft and made.note is not None:
-            made = msgspec.structs.replace(made, note=_without_raw(made.note))
+            made = msgspec.structs.replace(made, note=without_raw(made.note))
         return made
 
-    def _redacted(self, value: Any) -> tuple[Any, _Findings]:
+    def _redacted(self, value: Any) -> tuple[Any, Findings]:
         """A value of any kind and what was found in it. What was found by what stands around it is then looked for
         in all of it, which is a search for substrings, so that texts that were seen before cost no more than that."""
-        findings = _Findings()
+        findings = Findings()
         made = changed(value, lambda text, name: self._one(text, name, findings))
         if findings.known:
             literals = Literals(list(findings.known))
             made = changed(made, lambda text, _: _replaced(text, findings.known, literals))
         return made, findings
 
-    def _one(self, text: str, name: str, findings: _Findings) -> str:
+    def _one(self, text: str, name: str, findings: Findings) -> str:
         """One text, by its own words and by the name that it stands under."""
-        if name:
+        if says(name):
             return self._looked_through(text, name, findings)
-        key = _digest(text) if len(text) > _SHORT else text
+        key = text_key(text)
         if (seen := self._seen.get(key)) is None:
-            own = _Findings()
+            own = Findings()
             seen = (self._looked_through(text, "", own), own)
-            seen = seen if own.placeholders else _NOTHING
+            seen = seen if own.placeholders else NOTHING
             self._seen.keep(key, seen)
         made, own = seen
         findings.add(own)
         return text if made is None else made
 
-    def _looked_through(self, text: str, name: str, findings: _Findings) -> str:
+    def _looked_through(self, text: str, name: str, findings: Findings) -> str:
         spans = find_beside(name, text)
         if not spans and "\\" not in text:
             return text
         if not _is_json(text):
             return self._plain(text, name, spans, findings)
         made = self._json(text, name, findings)
-        across = _Findings()  # what is told only by what stands in two strings
+        across = Findings()  # what is told only by what stands in two strings
         more = self._plain(made, name, find_beside(name, made), across)
         if more is made or not _is_json(more):
             return made
         findings.add(across)
         return more
 
-    def _plain(self, text: str, name: str, spans: list[Span], findings: _Findings) -> str:
+    def _plain(self, text: str, name: str, spans: list[Span], findings: Findings) -> str:
         for _ in range(_ROUNDS):
             if not spans:
                 break
@@ -151,7 +130,7 @@ class Redactor:
             spans = find_beside(name, text)
         return text
 
-    def _put_in(self, text: str, spans: list[Span], findings: _Findings) -> str:
+    def _put_in(self, text: str, spans: list[Span], findings: Findings) -> str:
         parts, end = [], 0
         for span in spans:
             secret = text[span.start : span.end]
@@ -164,7 +143,7 @@ class Redactor:
             end = span.end
         return "".join([*parts, text[end:]])
 
-    def _json(self, text: str, name: str, findings: _Findings) -> str:
+    def _json(self, text: str, name: str, findings: Findings) -> str:
         """JSON text, string by string as it decodes, with everything between them left as it is."""
 
         def replace(found: re.Match[str]) -> str:
@@ -184,41 +163,6 @@ class Redactor:
 
         made = _LITERAL.sub(replace, text)
         return text if made == text else made
-
-
-class _Seen:
-    """What was made of texts lately, by their digest; of those in which nothing was found only that."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[bytes | str, tuple[str | None, _Findings]] = OrderedDict()
-        self._characters = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: bytes | str) -> tuple[str | None, _Findings] | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def keep(self, key: bytes | str, made: tuple[str | None, _Findings]) -> None:
-        with self._lock:
-            if key not in self._kept:
-                self._characters += len(made[0] or "")
-            self._kept[key] = made
-            while len(self._kept) > _SEEN or self._characters > _SEEN_CHARACTERS:
-                self._characters -= len(self._kept.popitem(last=False)[1][0] or "")
-
-
-def ids_digest(served: Served) -> str:
-    """The SHA-256, in hex, of token ids as little-endian int32: the prompt's, how many these are, the completion's."""
-    digest = hashlib.sha256()
-    for ids in (served.prompt, [len(served.prompt)], served.completion):
-        digest.update(struct.pack(f"<{len(ids)}i", *ids))
-    return digest.hexdigest()
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _is_json(text: str) -> bool:
@@ -263,20 +207,3 @@ def _replaced(text: str, known: dict[str, str], literals: Literals | None = None
         parts += [text[end : span.start], str(span.instead)]
         end = span.end
     return "".join([*parts, text[end:]])
-
-
-def _without_raw(note: EngineNote) -> EngineNote:
-    return msgspec.structs.replace(note, raw="")
-
-
-def _served_text(trace: Trace) -> tuple[Any, ...]:
-    """What served token ids encode."""
-    draft = trace.draft
-    said = (draft.message, draft.note, draft.logprobs is None) if draft else ()
-    return (trace.request.messages, trace.request.tools, trace.answer, trace.note, *said)
-
-
-def _tokens_text(logprobs: list[TokenLogprob]) -> str:
-    """The text of the tokens, and below it, a line each, those that were not taken."""
-    others = (str(other.get("token", "")) for token in logprobs for other in token.top_logprobs)
-    return "\n".join(["".join(token.token for token in logprobs), *others])

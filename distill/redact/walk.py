@@ -18,7 +18,7 @@ Change = Callable[[str, str], str]  # of a text and of the name that it stands u
 
 _ENCODED = (Served, TokenLogprob)  # what is gone with the text it encodes
 _OURS = {Trace: {"id", "parent", "client", "state"}, Outcome: {"trace", "client", "kind"}}  # which no client wrote
-_SMALLEST = 10**8  # of the numbers that could be a card's or an account's
+_SMALLEST, _LARGEST = 10**8, 10**24  # of the numbers that could be a card's or somebody's
 
 
 def changed(value: Any, change: Change, name: str = "") -> Any:
@@ -43,7 +43,7 @@ def _changed(value: Any, change: Change, name: str) -> Any:
         return _list(value, change, name)
     if isinstance(value, msgspec.Struct) and not isinstance(value, _ENCODED):
         return _record(value, change)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= _SMALLEST:
+    if isinstance(value, int) and not isinstance(value, bool) and _SMALLEST <= value < _LARGEST:
         text = str(value)
         made = change(text, name)
         return value if made == text or not made.isdigit() else int(made)

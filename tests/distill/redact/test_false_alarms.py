@@ -63,6 +63,7 @@ STAYS = [
     "tokens = tokenizer.encode(text2, add_special_tokens=False)",
     "max_tokens: 100256, eos_token: '<|im_end|>', pad_token_id=151643",
     "phone_id: 12345678",
+    'password_hash = "argon2id", password = "sha-256", passwd = "test1234"',
     "session_id: 550e8400-e29b-41d4-a716-446655440000",
     "docker run -u 1000:1000 image; sort -u a:b1c2d3",
     "bypass: mode_2_fast9",

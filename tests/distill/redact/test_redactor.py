@@ -132,7 +132,14 @@ def test_the_escaped_form_of_a_known_secret_goes_too() -> None:
     assert json.dumps(secret)[1:-1] not in after["note"]
 
 
+@pytest.mark.parametrize("password", ["barney99", "int3resting9", "Passw0rd!x", "tr0ub4dor&3", "p-w-1-x-9"])
+def test_passwords_that_people_choose_go(password: str) -> None:
+    assert password not in Redactor(KEY).text(f'"password": "{password}"')
+
+
 def test_names_of_objects_tell_of_their_values() -> None:
+    bearer = {"Authorization": "Bearer short9token"}
+    assert Redactor(KEY).value(bearer)["Authorization"].startswith("Bearer xxxx")
     value = {"api_key": "0a" * 8 + "1b" * 8, "n": {"ssn": 123456789}, "phone": "5552345678", "passwords": ["qwe98rty"]}
     after = Redactor(KEY).value(value)
     assert after["api_key"].startswith("0" * 8)
