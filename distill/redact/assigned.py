@@ -18,7 +18,7 @@ Telling = Literal["password", "secret", "token", "session"]
 
 _NAME = r"""(?P<name>pass(?:word|wd|phrase|code)?|pwd|secret(?:[_-]?(?:access[_-]?)?key)?|token|credential|key|pw
     |identified[ ]by|sess(?:ion)?[_-]?id|session)s?
-    (?:[_-]?(?:\d{1,2}|prod|dev|staging|live|test|value|base64|hex|string|plain|raw|old|new)(?![a-z]))?"""
+    (?:[_-]?(?:\d{1,2}|prod|dev|staging|live|test|value|base64|hex|string|plain|raw|old|new|data)(?![a-z]))?"""
 _NAME_ENDS = re.compile(_NAME + "$", re.VERBOSE | re.IGNORECASE)
 _GIVEN = re.compile(
     _NAME
@@ -45,6 +45,7 @@ _REFERENCE = re.compile(
 )
 _SETTING = re.compile(r"[ \t]*(?:export[ \t]+|set[ \t]+|ENV[ \t]+)?[A-Z][A-Z0-9_]{0,60}$")
 _FIGURE = re.compile(r"[\d._]+(?:[eE][+-]?\d+)?$")
+_LONGER = re.compile(r"[^\s\"'`,;&|<>(){}\[\]\\]{0,8192}")
 _REST = re.compile(r"\S{0,512}")
 _SPACE, _LETTER, _DIGIT = re.compile(r"\s"), re.compile(r"[^\W\d_]"), re.compile(r"\d")
 _SIGN = re.compile(r"[!@#$%^&*+~?]")
@@ -63,7 +64,7 @@ def is_secret(kind: Telling, value: str) -> bool:
     if kind == "password":
         likely = value.isdigit() or _mixed_password(value)
     else:
-        likely = len(value) >= (8 if kind == "secret" else 16) and random_like(value)
+        likely = len(value) >= (8 if kind == "secret" else 12) and random_like(value)
     return likely and not (kind == "session" and is_uuid(value)) and not path_like(value) and not stands_in(value)
 
 
@@ -99,7 +100,8 @@ def _bare(text: str, found: re.Match[str], kind: Telling) -> Iterator[Span]:
         return
     drawn = kind != "password" and _DIGIT.search(value)
     if is_secret(kind, value) and (drawn or not _REFERENCE.match(value)):
-        yield Span(start, start + len(value), contextual=True)
+        longer = _LONGER.match(text, end)  # its beginning is enough to tell what it is
+        yield Span(start, longer.end() if longer and longer[0] else start + len(value), contextual=True)
 
 
 def _word(value: str) -> bool:

@@ -16,6 +16,7 @@ from distill.redact.numbers import is_phone, is_social_security
 from distill.redact.span import Span
 
 _CREDENTIALS = re.compile(r"://(?P<user>[^\s/:@\"'<>`\\]{0,128})(?::(?P<secret>[^\s/\"'<>`\\]{1,256}))?@(?=[\w\[])")
+_COLONS = re.compile(r"[0-9a-fA-F]*(?::[0-9a-fA-F]*)+")  # the rest of a machine's address
 _USER_OPTION = re.compile(r" -(?:u|-user) [\"']?(?P<user>[^\s:\"']{1,64}):(?P<secret>[^\s\"']{4,128})")
 _HEADER = re.compile(
     r"authorization\\{0,3}[\"']?\s{0,3}[:=,]\s{0,3}\\{0,3}[\"']?"
@@ -26,8 +27,9 @@ _HEADER = re.compile(
 _BEARER = re.compile(r"bearer[ ]{1,2}(?P<secret>[A-Za-z0-9._~+/=-]{16,8192}+)", re.IGNORECASE)
 _BASIC = re.compile(r"(?:basic[ ]{1,2}|\"auth\": ?\")(?P<secret>[A-Za-z0-9+/]{8,1024}+={0,2})", re.IGNORECASE)
 _SOCIAL = re.compile(
-    r"(?:ssn|social.security)[^\n\d]{0,40}+(?P<secret>\d{3}-\d{2}-\d{4}|\d{3} \d{2} \d{4}|\d{9})(?!\d)", re.IGNORECASE
+    r"(?:ssn|social.?security)[^\n\d]{0,40}+(?P<secret>\d{3}-\d{2}-\d{4}|\d{3} \d{2} \d{4}|\d{9})(?!\d)", re.IGNORECASE
 )
+_SOCIAL_BEFORE = re.compile(r"(?<!\d)(?P<secret>\d{3}-\d{2}-\d{4})[^\n\d]{0,29}\Z")
 _PHONE = re.compile(
     r"(?:phone|mobile|tel|fax)(?:[ _]?(?:number|no|nr))?\.?\\{0,3}[\"']?[ ]{0,3}[:=]?[ ]{0,3}\\{0,3}[\"']?"
     r"(?P<secret>[+(]?\d[\d ().-]{5,18}\d)(?!\w)",
@@ -44,7 +46,7 @@ def credentials(text: str, at: int) -> Iterator[Span]:
     if secret is None:
         if len(user) >= 20 and random_like(user) and not stands_in(user):
             yield Span(*found.span("user"), contextual=True)
-    elif len(secret) >= 4 and secret != user and not stands_in(secret):
+    elif len(secret) >= 4 and secret != user and not stands_in(secret) and not _COLONS.fullmatch(secret):
         yield Span(*found.span("secret"), contextual=True)
 
 
@@ -85,9 +87,11 @@ def basic(text: str, at: int) -> Iterator[Span]:
 
 def social_security(text: str, at: int) -> Iterator[Span]:
     """The number near the word that stands at `at`; without one it could be anything."""
-    found = _SOCIAL.match(text, at)
-    if found and begins(text, at) and is_social_security(found["secret"]):
-        yield Span(*found.span("secret"), contextual=True)
+    if not begins(text, at):
+        return
+    for found in (_SOCIAL.match(text, at), _SOCIAL_BEFORE.search(text, max(0, at - 40), at)):
+        if found and is_social_security(found["secret"]):
+            yield Span(*found.span("secret"), contextual=True)
 
 
 def phone(text: str, at: int) -> Iterator[Span]:

@@ -14,7 +14,7 @@ GROUP = 5  # letters and digits that a stretch must have to carry a mark
 _HEX = re.compile(r"(?=.*[0-9])(?:(?=.*[a-f])[0-9a-f]{12,}|(?=.*[A-F])[0-9A-F]{12,})", re.DOTALL)
 _STRETCH = re.compile(r"[A-Za-z0-9]+")
 _STAND_IN = re.compile(
-    r"EXAMPLE|[xX]{5}|\*{3}|\.\.\.|…|\$\{|\{\{|%\(|\$\(|<[^>]*>|\{[^}]*\}"
+    r"^2001:db8:|^198\.1[89]\.|EXAMPLE|[xX]{5}|\*{3}|\.\.\.|…|\$\{|\{\{|%\(|\$\(|<[^>]*>|\{[^}]*\}"
     r"|(?<![A-Za-z])(?i:your|example|change|changeme|replace|insert|enter|placeholder|redacted|dummy|sample|fake"
     r"|todo|foobar|hidden|masked|censored|none|null|undefined|unset)(?![A-Za-z])"
     r"|^(?i:my_?|your_?|the_?|some_?|test_?|user_?|new_?|old_?)?(?i:pass(?:word|wd|phrase)?|pwd|secret|token|key)_?\d{0,3}$"

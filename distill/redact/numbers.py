@@ -22,7 +22,8 @@ _NEAR_ADDRESS = re.compile(
 _NUMBER = re.compile(
     r"""(?P<address>\d{1,3}(?:\.\d{1,3}){3})(?![\w-]|\.\w)
     | (?P<card>\d{13,19}|\d{4}([ -])\d{4}\3\d{4}\3\d{1,7}|\d{4}([ -])\d{6}\4\d{5})(?![\w-]|\.\d)
-    | (?P<phone>\+\d{1,3}(?:[ .()/-]{0,2}\d){6,12}\d
+    | (?P<phone>\+1[ .-]?\(?\d{3}\)?[ .-]{0,2}\d{3}[ .-]?\d{4}
+        | \+\d{1,3}(?:[ .()/-]{0,2}\d){6,12}\d
         | (?:\+?1[ .-]?)?\(\d{3}\)[ ]?\d{3}[ .-]\d{4}
         | (?:1([ .-]))?\d{3}([.-])\d{3}\7\d{4})(?![\w-]|\.\d)""",
     re.VERBOSE,
@@ -99,7 +100,7 @@ def account_length(text: str) -> int:
 @lru_cache(maxsize=4096)
 def public_address(text: str) -> bool:
     """Whether a text is the address of a machine in the public network; those of documents and tests are not."""
-    if not _ADDRESS.fullmatch(text):
+    if not _ADDRESS.fullmatch(text) or (":" in text and text[0] not in "23"):
         return False
     try:
         address = ipaddress.ip_address(text)
@@ -124,7 +125,7 @@ def is_phone(text: str) -> bool:
         return False
     country = country_code(text)
     own = _NO_DIGIT.sub("", text[len(country) :])
-    return bool(country or text[0] != "+") and not own.startswith(_FICTION) and not own[-7:].startswith(_FICTION)
+    return bool(country or text[0] != "+") and not own.startswith(_FICTION)
 
 
 def fictional(digits: str) -> str:

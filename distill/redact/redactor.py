@@ -29,6 +29,7 @@ from distill.redact.walk import changed
 from distill.trace import Draft, Trace
 
 _ROUNDS = 8  # through one text; two do, unless it was made to need more
+_SEARCHED = 512  # characters of the longest secret that is looked for in the rest of a trace
 _LITERAL = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?P<colon>\s*+:)?|(?<![\w.+-])[1-9]\d{8,}+(?![\w.])', re.DOTALL)
 
 
@@ -180,7 +181,7 @@ def _is_json(text: str) -> bool:
 def _can_stand_alone(secret: str) -> bool:
     """Whether a secret is told from a word of the language where nothing is around it."""
     letters, digits = any(map(str.isalpha, secret)), sum(map(str.isdigit, secret))
-    return len(secret) >= 6 and (digits >= 8 or (letters and (digits > 0 or not secret.isalnum())))
+    return 6 <= len(secret) <= _SEARCHED and (digits >= 8 or (letters and (digits > 0 or not secret.isalnum())))
 
 
 def _spellings(secret: str) -> set[str]:

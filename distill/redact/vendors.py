@@ -24,7 +24,7 @@ TOKENS: tuple[tuple[str, str], ...] = (
     ("hf_ api_org_", r"[A-Za-z0-9]{30,64}+"),  # Hugging Face
     ("AIza", r"[A-Za-z0-9_-]{35}"),  # Google
     ("ya29. GOCSPX- 1//0", r"[A-Za-z0-9_-]{20,600}+"),
-    ("sk_live_ sk_test_ rk_live_ rk_test_ whsec_", r"[A-Za-z0-9+/]{16,250}+={0,2}"),  # Stripe
+    ("sk_live_ sk_test_ rk_live_ rk_test_ pk_live_ whsec_", r"[A-Za-z0-9+/]{16,250}+={0,2}"),  # Stripe
     ("SK AC", r"[0-9a-f]{32}"),  # Twilio
     ("SG.", r"[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,64}+"),  # SendGrid
     ("key-", r"[0-9a-f]{32}"),  # Mailgun

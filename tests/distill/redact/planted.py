@@ -84,6 +84,7 @@ def phone(rng: random.Random) -> Planted:
     secret = rng.choice(
         [
             f"+1 ({area}) {exchange}-{number}",
+            f"+1 {area} 555 01{number[:2]} (home)",
             f"{area}-{exchange}-{number}",
             f"+49 {rng.randint(151, 179)} {drawn(rng, 8, string.digits)}",
             f"+44 20 {exchange}{drawn(rng, 1, string.digits)} {number}",

@@ -87,6 +87,18 @@ def test_home_folders_are_nobody_s() -> None:
     assert Redactor(KEY).text("C:\\Users\\Alice Smith\\x") == "C:\\Users\\user\\x"
 
 
+def test_words_behind_a_number_tell_of_it_too() -> None:
+    assert Redactor(KEY).text("123-45-6789 is my SSN").startswith("9")
+    assert Redactor(KEY).text("123-45-6789 is a part number") == "123-45-6789 is a part number"
+
+
+def test_a_long_value_goes_to_its_end() -> None:
+    value = drawn(random.Random(1), 3000)
+    assert not set(re.findall(".{20}", value)) & set(
+        re.findall(".{20}", Redactor(KEY).text(f"client-key-data: {value}"))
+    )
+
+
 def test_one_number_is_the_same_however_it_is_written() -> None:
     digits = KINDS["card"](random.Random(1))[1].replace(" ", "").replace("-", "")
     spaced = " ".join(digits[at : at + 4] for at in range(0, 16, 4))

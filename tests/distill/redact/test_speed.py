@@ -82,6 +82,7 @@ def test_a_conversation_that_goes_on_costs_what_is_new() -> None:
     [
         "password=",
         "token=token",
+        "password=a1",
         'pwd="',
         "secret='\\",
         "-----BEGIN PRIVATE KEY-----\n",
