@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from distill.redact.likeness import is_uuid, path_like, random_like, stands_in
+from distill.redact.likeness import has_sign, is_uuid, path_like, random_like, stands_in
 from distill.redact.span import Span
 
 Telling = Literal["password", "secret", "token", "session"]
@@ -48,7 +48,6 @@ _FIGURE = re.compile(r"[\d._]+(?:[eE][+-]?\d+)?$")
 _LONGER = re.compile(r"[^\s\"'`,;&|<>(){}\[\]\\]{0,8192}")
 _REST = re.compile(r"\S{0,512}")
 _SPACE, _LETTER, _DIGIT = re.compile(r"\s"), re.compile(r"[^\W\d_]"), re.compile(r"\d")
-_SIGN = re.compile(r"[!@#$%^&*+~?]")
 
 
 def telling(name: str) -> Telling | None:
@@ -109,8 +108,8 @@ def _word(value: str) -> bool:
 
 
 def _mixed_password(value: str) -> bool:
-    """Letters with digits, or with a sign that no identifier has, before the end."""
-    return _LETTER.search(value) is not None and (_DIGIT.search(value) or _SIGN.search(value[:-1])) is not None
+    """Letters with digits, or with a sign."""
+    return _LETTER.search(value) is not None and (_DIGIT.search(value) is not None or has_sign(value))
 
 
 def _tells(text: str, at: int, name: str) -> Telling | None:

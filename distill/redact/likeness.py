@@ -23,6 +23,7 @@ _STAND_IN = re.compile(
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MIXED = re.compile(r"(?=[^a-z]*[a-z])[^A-Z0-9]*[A-Z0-9]|(?=[^A-Z]*[A-Z])[^0-9]*[0-9]")
+_SIGN = re.compile(r"[!@#$%^&*+~?]")
 _INNER_DIGITS = re.compile(r"(?<=[A-Za-z])\d+(?=[A-Za-z])")
 _COMMON = (
     "ac ad ai al am an ar as at be ca ce ch cl co ct de di ea ec ed ef el em en ep er es et ex fa fi fo ge gs ha he ho "
@@ -96,6 +97,11 @@ def random_like(value: str) -> bool:
     within = (one for one in pairwise(value) if one[0].isalpha() and (one[1].islower() or (one[0] + one[1]).isupper()))
     pairs = ["".join(one).lower() for one in within] or [value[:2]]  # within a word, CamelCase or not
     return sum(pair in _PAIRS for pair in pairs) <= len(pairs) * 0.5
+
+
+def has_sign(value: str) -> bool:
+    """Whether a sign that no identifier and no name of a file has is in it, before the end."""
+    return _SIGN.search(value[:-1]) is not None
 
 
 def path_like(value: str) -> bool:

@@ -20,7 +20,7 @@ import msgspec
 from distill.outcome import Outcome
 from distill.redact.encoded import ids_digest, served_text, tokens_text, without_raw
 from distill.redact.find import find_beside, says
-from distill.redact.likeness import begins
+from distill.redact.likeness import begins, has_sign
 from distill.redact.literals import Literals
 from distill.redact.placeholder import Placeholders
 from distill.redact.seen import NOTHING, Findings, Seen, text_key
@@ -181,7 +181,7 @@ def _is_json(text: str) -> bool:
 def _can_stand_alone(secret: str) -> bool:
     """Whether a secret is told from a word of the language where nothing is around it."""
     letters, digits = any(map(str.isalpha, secret)), sum(map(str.isdigit, secret))
-    return 6 <= len(secret) <= _SEARCHED and (digits >= 8 or (letters and (digits > 0 or not secret.isalnum())))
+    return 6 <= len(secret) <= _SEARCHED and (digits >= 8 or (letters and (digits > 0 or has_sign(secret))))
 
 
 def _spellings(secret: str) -> set[str]:

@@ -16,7 +16,7 @@ KEY_BEGINS = "-----BEGIN "
 _KEY_HEAD = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_BYTES = 32768  # no private key is longer
 _WORD = re.compile(r"\\[nrt]|[A-Za-z][A-Za-z-]{2,30}: [^\n\\]{0,200}|(?P<word>[A-Za-z0-9+/]{2,}+={0,2})")
-_KEY_LINES = re.compile(r"(?:(?:\\[nrt]|[\s\"'>|,+])*+[A-Za-z0-9+/]{32,}+={0,2})*+")
+_KEY_LINES = re.compile(r"(?:(?:\\[nrt]|[\s\"'>|,+])*+[A-Za-z0-9+/]{16,}+={0,2})*+")
 _BESIDE = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])")
 _NEAR = 160  # characters behind an access key id in which its secret is looked for
 

@@ -58,12 +58,12 @@ def _object(value: dict[Any, Any], change: Change, name: str) -> dict[Any, Any]:
         new_key = change(key, "") if text else key
         new_item = _changed(item, change, key if text else name)
         same = same and new_key is key and new_item is item
-        made[_free(made, new_key) if new_key is not key else new_key] = new_item
+        made[_free(made, new_key)] = new_item
     return value if same else made
 
 
-def _free(taken: dict[Any, Any], key: str) -> str:
-    """The key, or one like it that is not taken: two folders of one home may become one."""
+def _free(taken: dict[Any, Any], key: Any) -> Any:
+    """The key, or one like it that is not taken: the folders of two homes may become one."""
     number, free = 2, key
     while free in taken:
         free, number = f"{key} ({number})", number + 1

@@ -124,4 +124,4 @@ def test_a_conversation_that_goes_on_costs_what_is_new() -> None:
 def test_text_made_to_hurt_takes_linear_time(text: str) -> None:
     """A limit that quadratic time would miss by far."""
     long = " " + text * (200_000 // len(text))
-    assert seconds(lambda: Redactor(KEY).text(long)) < 4
+    assert seconds(lambda: Redactor(KEY).text(long)) < 10
