@@ -1,8 +1,8 @@
 """Aider's two histories, as versions 0.20 to 0.86 write them.
 
-* `aider`: `.aider.chat.history.md`, what was seen on the screen. User's lines begin with "#### ", aider's own with "> ",
-  and both end with two spaces, which tells them from an answer's own markdown. System prompt, repository map and files
-  are not in it, so all its traces are marked incomplete; an answer to what aider itself sent back makes none.
+* `aider`: `.aider.chat.history.md`, what was seen on the screen. The user's lines begin with "#### ", aider's own with
+  "> ", and both end with two spaces, which tells them from an answer's own markdown. System prompt, repository map and
+  files are not in it, so all its traces are marked incomplete; an answer to what aider itself sent back makes none.
 * `aider-llm`: `.aider.llm.history` (with --llm-history-file), each request whole with its answer, every line behind the
   name of its role. A request shorter than the one before begins another conversation. The model is not in it.
 """

@@ -95,11 +95,12 @@ def _calls(message: WrittenMessage, numbers: count[int]) -> list[ToolCall]:
     written = list(message.tool_calls or ())
     if message.function_call is not None:
         written.append(WrittenCall(message.function_call))
-    return [
-        ToolCall(call.id or f"call_{next(numbers)}", FunctionCall(name, arguments_text(arguments)))
-        for call in written
-        for name, arguments in [(call.function.name, call.function.arguments)]
-    ]
+    return [_call(call, numbers) for call in written]
+
+
+def _call(call: WrittenCall, numbers: count[int]) -> ToolCall:
+    arguments = arguments_text(call.function.arguments)
+    return ToolCall(call.id or f"call_{next(numbers)}", FunctionCall(call.function.name, arguments))
 
 
 def _answered(name: str | None, calls: list[ToolCall]) -> str:

@@ -1,7 +1,7 @@
 """OpenCode's sessions: its storage folder of versions 0.6 to 1.1, and what `opencode export` prints.
 
-Reads `~/.local/share/opencode` or the `storage` in it: session/<project>/<session>.json, message/<session>/<id>.json and
-part/<message>/<id>.json, ids being in the order of time; and the file {info, messages: [{info, parts}]} that
+Reads `~/.local/share/opencode` or the `storage` in it: session/<project>/<session>.json, message/<session>/<id>.json
+and part/<message>/<id>.json, ids being in the order of time; and the file {info, messages: [{info, parts}]} that
 `opencode export SESSION` of versions 0.6 to 1.18 makes. From 1.2 on sessions are kept in a database, which is not read:
 export them. The system prompt and the tools' schemas are not in either.
 

@@ -96,7 +96,10 @@ def test_a_pipe_in_a_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_text_can_still_be_told(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"\xff.jsonl")).write_text("{")
+    try:
+        (tmp_path / os.fsdecode(b"\xff.jsonl")).write_text("{")
+    except OSError:
+        pytest.skip("this file system takes names that are text alone")
     (bad,) = read(tmp_path, "openai")
     assert isinstance(bad, BadLine)
     bad.file.encode()
