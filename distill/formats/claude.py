@@ -164,21 +164,24 @@ class _Turn:
     def __init__(self, message_id: str) -> None:
         self.id = message_id
         self.followed: list[Message] = []
-        self._blocks: list[_Block] = []
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: list[ToolCall] = []
         self._last: _Message | None = None
         self._at = 0.0
 
     def add(self, message: _Message, at: float) -> None:
-        self._blocks += message.blocks
+        calls = [_call(block) for block in message.blocks if block.type == "tool_use"]
+        self._calls += calls
+        self._texts += [block.text or "" for block in message.blocks if block.type == "text"]
+        self._thoughts += [block.thinking or "" for block in message.blocks if block.type == "thinking"]
         self._last = message
         self._at = self._at or at
 
     def answer(self) -> AnswerMessage:
         """Joined without a gap: the blocks were cut out of one text."""
-        text = "".join(block.text or "" for block in self._blocks if block.type == "text")
-        thoughts = "".join(block.thinking or "" for block in self._blocks if block.type == "thinking")
-        calls = [_call(block) for block in self._blocks if block.type == "tool_use"]
-        return AnswerMessage(text or None, calls or None, reasoning_content=thoughts or None)
+        text, thoughts = "".join(self._texts), "".join(self._thoughts)
+        return AnswerMessage(text or None, self._calls or None, reasoning_content=thoughts or None)
 
     def told(self) -> Told:
         last = self._last or _Message([])

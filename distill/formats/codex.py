@@ -98,7 +98,7 @@ class _Compacted(msgspec.Struct):
 class _Line(msgspec.Struct):
     type: str = ""
     timestamp: str | None = None
-    payload: msgspec.Raw | None = None
+    payload: msgspec.Raw = msgspec.Raw(b"")
 
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)
@@ -135,9 +135,9 @@ def _called(path: Path) -> set[str]:
 
 def _item(line: _Line, raw: bytes) -> _Item | None:
     """What is no meta, context, event or compaction. Bare items are lines of their own."""
-    if line.type == "response_item" and line.payload is not None:
+    if line.type == "response_item":
         return _ITEMS.decode(line.payload)
-    return _ITEMS.decode(raw) if line.payload is None and line.type else None
+    return _ITEMS.decode(raw) if line.type and not line.payload else None
 
 
 class _Turn:
@@ -183,7 +183,7 @@ class _Rollout:
         line = _LINES.decode(raw)
         self._at = moment(line.timestamp, self._at)
         item = _item(line, raw)
-        payload = line.payload if line.payload is not None else msgspec.Raw(raw)
+        payload = line.payload or raw
         if item is not None:
             yield from self._go_on(item)
         elif line.type == "compacted":
@@ -241,7 +241,7 @@ class _Rollout:
             self._place = _moved(self._place, cwd[1])
         self.conversation.say(Message("user" if item.role == "user" else "system", text))
 
-    def _note(self, payload: msgspec.Raw) -> Iterator[Trace]:
+    def _note(self, payload: bytes) -> Iterator[Trace]:
         kind = msgspec.json.decode(payload, type=_Event).type
         if kind == "token_count" and self._turn is not None:
             info = msgspec.json.decode(payload, type=_TokenCount).info

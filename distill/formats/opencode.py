@@ -134,13 +134,14 @@ def _stored(folder: Path, session: str, bad: list[BadLine]) -> Iterator[_Message
 def _documents(folder: Path, decoder: msgspec.json.Decoder[T], bad: list[BadLine]) -> Iterator[tuple[str, T]]:
     """The JSON files of a folder by their names, in the order of these; those that cannot be read go to `bad`."""
     for file in files(folder, "*.json") if folder.is_dir() else ():
-        found = file if isinstance(file, BadLine) else (file.stem, document(file, decoder))
+        if isinstance(file, BadLine):
+            bad.append(file)
+            continue
+        found = document(file, decoder)
         if isinstance(found, BadLine):
             bad.append(found)
-        elif isinstance(found[1], BadLine):
-            bad.append(found[1])
         else:
-            yield found[0], found[1]
+            yield file.stem, found
 
 
 def _traces(session: _Session, messages: list[_Message], written: float, *, damaged: bool = False) -> Iterator[Trace]:
@@ -180,9 +181,7 @@ class _Telling:
         where = info.path or _Path()
         root = where.root if where.root not in (None, "", "/") else ""
         folder = where.cwd or self._session.directory or ""
-        self.conversation.place = msgspec.structs.replace(
-            place(folder), repository=place(root or folder).repository
-        )
+        self.conversation.place = msgspec.structs.replace(place(folder), repository=place(root or folder).repository)
         told = Told(at, info.model or "", _FINISH.get(info.finish or ""))
         for step in _steps(parts):
             answer = _answer(step)

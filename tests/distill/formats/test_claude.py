@@ -1,4 +1,4 @@
-"""A session of Claude Code: calls at once, an edited question, a sub-agent, a compaction, and much that is no message."""
+"""A session of Claude Code: calls at once, an edited question, a sub-agent, a compaction, and what is no message."""
 
 from __future__ import annotations
 

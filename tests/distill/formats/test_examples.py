@@ -65,7 +65,10 @@ def test_plan(whole: Whole) -> None:
     assert answered.answer == AnswerMessage("Two: Client and Server.")
     assert sum_.answer == AnswerMessage("4", reasoning_content="Arithmetic.")
     assert fired.answer is not None
-    assert [call.function.arguments for call in fired.answer.tool_calls or ()] == ['{"args":[900,"slow"]}', '{"hours":5}']
+    assert [call.function.arguments for call in fired.answer.tool_calls or ()] == [
+        '{"args":[900,"slow"]}',
+        '{"hours":5}',
+    ]
     assert [tool.function.name for tool in fired.request.tools or ()] == ["cool", "fire"]
 
 

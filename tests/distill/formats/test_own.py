@@ -59,10 +59,13 @@ _TRACES = st.builds(
     conversation=_TEXT,
     request=_REQUESTS,
     state=st.sampled_from(["completed", "failed", "aborted"]),
-    decision=st.builds(Decision, st.sampled_from(["student", "teacher"]), st.sampled_from(["verified", "policy"]), _TEXT),
+    decision=st.builds(
+        Decision, st.sampled_from(["student", "teacher"]), st.sampled_from(["verified", "policy"]), _TEXT
+    ),
     turn=st.integers(0, 9),
     answer=st.none() | _ANSWERS,
-    draft=st.none() | st.builds(Draft, _ANSWERS, logprobs=st.none() | st.lists(st.builds(TokenLogprob, _TEXT, _NUMBER))),
+    draft=st.none()
+    | st.builds(Draft, _ANSWERS, logprobs=st.none() | st.lists(st.builds(TokenLogprob, _TEXT, _NUMBER))),
     served=st.none() | st.builds(Served, st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9))),
     usage=st.none() | st.builds(Usage, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
     seconds=st.dictionaries(_TEXT, _NUMBER, max_size=2),
