@@ -4,7 +4,8 @@
   "> ", and both end with two spaces, which tells them from an answer's own markdown. System prompt, repository map and
   files are not in it, so all its traces are marked incomplete; an answer to what aider itself sent back makes none.
 * `aider-llm`: `.aider.llm.history` (with --llm-history-file), each request whole with its answer, every line behind the
-  name of its role. A request shorter than the one before begins another conversation. The model is not in it.
+  name of its role. A request shorter than the one before begins another conversation. The model is not in it. What was
+  sent in parts, for prompt caching, is misread where a text has lines like the log's own.
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ def _where(path: Path) -> Place:
     return place(folder=shown(path.parent)) if path.name.startswith(".aider.") else Place()
 
 
+def _named(form: str, where: Place, name: str) -> str:
+    return "-".join(part for part in (form, where.repository, name) if part)
+
+
 class _Chat:
     """The screen, line by line."""
 
@@ -97,7 +102,7 @@ class _Chat:
         part = f".{self._parts}" if self._parts else ""
         self._parts += 1
         self._asked = False  # the user's words are the last that the model was told
-        self._conversation = Conversation(CHAT, f"{CHAT}-{self._place.repository}-{self._name}{part}")
+        self._conversation = Conversation(CHAT, _named(CHAT, self._place, self._name + part))
         self._conversation.incomplete = True
 
     def _note(self, text: str) -> None:
@@ -157,7 +162,7 @@ class _Log:
         messages = [Message(cast(Role, role.lower()), _text(lines)) for role, lines in logged if role]
         if kind == "TO LLM":
             if len(messages) < len(self._request) or not self._name:
-                self._name = f"{LLM}-{self._place.repository}-{self._at:.0f}"
+                self._name = _named(LLM, self._place, f"{self._at:.0f}")
                 self._turn, self._parent = 0, ""
             self._request = messages
         elif messages and self._request:

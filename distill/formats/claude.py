@@ -3,8 +3,9 @@
 Reads what versions 1.0 to 2.1 write: an entry a line, linked by `parentUuid`; an answer has a line for each of its
 blocks, which share `message.id`. The system prompt and the tools' schemas are not in it.
 
-* A user's words whose parent lies further back take back what was said since.
 * Sidechains are conversations of their own, and so is what follows a compaction, which begins with the summary.
+* A user's words whose parent lies further back take back what was said since. Where answers were taken back, what
+  follows is a conversation of its own, which begins with what was said before.
 * Titles, progress, snapshots, answers that Claude Code made up itself, echoes of its own commands: left out. So are
   messages that it slipped in (`isMeta`: expanded commands, skills), and what follows them is marked incomplete.
 """
@@ -222,13 +223,16 @@ class _Thread:
             yield from traces
 
     def _begin(self) -> None:
-        part = f".{self._parts}" if self._parts else ""
-        self._parts += 1
-        self.conversation = Conversation(FORM, self._name + part, called=self._called)
+        self.conversation = Conversation(FORM, self._next_name(), called=self._called)
         self._steps: list[tuple[int, int]] = [(0, 0)]
         self._numbers = count(1)
         self._step = next(self._numbers)  # the number of the step that is open, or comes next
         self._step_of: dict[str, tuple[int, int]] = {}  # where in `_steps`, and its number, since steps are taken back
+
+    def _next_name(self) -> str:
+        part = f".{self._parts}" if self._parts else ""
+        self._parts += 1
+        return self._name + part
 
     def _end_step(self) -> None:
         self._steps.append((self._step, len(self.conversation)))
@@ -291,7 +295,8 @@ class _Thread:
     def _rewind(self, entry: _Entry) -> None:
         at, _ = self._parents(entry)
         if at < len(self._steps) - 1:
-            self.conversation.rewind(self._steps[at][1])
+            if self.conversation.rewind(self._steps[at][1]):
+                self.conversation.name = self._next_name()
             del self._steps[at + 1 :]
 
 

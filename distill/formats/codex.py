@@ -8,7 +8,7 @@ are not read.
 * The base instructions, where they are told, are the system prompt; developer messages stay where they were.
 * Calls of tools that OpenAI runs itself are left out, and so are thoughts that are encrypted.
 * What follows a compaction is a conversation of its own, which begins with the history that took the old one's place.
-* Turns that the user rolled back are taken back.
+  Where the user rolled turns back, what follows is one as well, which begins with what was said before.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class _Rollout:
         self._begun = False
         self._turn: _Turn | None = None
         self._words: list[int] = []  # how long the conversation was before each of the user's words
-        self.conversation = Conversation(FORM, self._name, called=called)
+        self._begin()
 
     def take(self, raw: bytes) -> Iterator[Trace]:
         line = _LINES.decode(raw)
@@ -208,7 +208,7 @@ class _Rollout:
         if self._begun or not meta.id or len(self.conversation):
             return
         self._begun = True
-        self._name = meta.id
+        self._name, self._parts = meta.id, 0
         git = meta.git or _Git()
         self._place = place(meta.cwd or "", git.repository_url or "", git.commit_hash or "", git.branch or "")
         self._begin()
@@ -218,9 +218,13 @@ class _Rollout:
             self.conversation.say(Message("system", instructions))
 
     def _begin(self) -> None:
-        part = f".{self._parts}" if self._parts else ""
-        self.conversation = Conversation(FORM, self._name + part, called=self._called)
+        self.conversation = Conversation(FORM, self._next_name(), called=self._called)
         self._words = []
+
+    def _next_name(self) -> str:
+        part = f".{self._parts}" if self._parts else ""
+        self._parts += 1
+        return self._name + part
 
     def _go_on(self, item: _Item) -> Iterator[Trace]:
         if _of_model(item):
@@ -250,7 +254,8 @@ class _Rollout:
             turns = min(msgspec.json.decode(payload, type=_RolledBack).num_turns, len(self._words))
             yield from self.close()
             if turns > 0:
-                self.conversation.rewind(self._words[-turns])
+                if self.conversation.rewind(self._words[-turns]):
+                    self.conversation.name = self._next_name()
                 del self._words[-turns:]
 
     def _move(self, context: _Context) -> None:
@@ -260,7 +265,6 @@ class _Rollout:
 
     def _compact(self, compacted: _Compacted) -> None:
         """The history that is told, or else the summary alone, in place of what was said."""
-        self._parts += 1
         self._begin()
         self.conversation.incomplete = compacted.replacement_history is None
         turn = _Turn(self._at)

@@ -95,11 +95,14 @@ class Conversation:
         self.say(said(answer))
         return traces
 
-    def rewind(self, length: int) -> None:
-        """Go back to where `length` messages were said: the user took back what came after."""
+    def rewind(self, length: int) -> bool:
+        """Go back to where `length` messages were said: the user took back what came after. Whether an answer was
+        among that; then what follows is another conversation, and should have another name."""
         del self._messages[length:], self._digests[length + 1 :]
+        before = len(self._answers)
         while self._answers and self._answers[-1][0] >= length:
             self._answers.pop()
+        return len(self._answers) < before
 
     def _trace(self, answer: AnswerMessage, told: Told) -> Trace:
         msgspec.json.encode(told)  # what cannot be written is refused here, and not where the trace is kept

@@ -143,6 +143,8 @@ def test_back_in_a_branch_that_was_left_is_incomplete(tmp_path: Path, taken: Cal
     traces, _ = taken(path)
     assert [said(trace) for trace in traces][:2] == [[("user", "a?")], [("user", "a?"), ("user", "b?")]]
     assert ["incomplete" in (trace.request.metadata or {}) for trace in traces] == [False, False, True]
+    assert [trace.conversation for trace in traces] == ["s", "s.1", "s.1"]  # an answer was taken back
+    assert traces[1].parent == ""
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ def test_a_session_and_what_it_tells_of_its_place(whole: Whole) -> None:
         ("th-1", 0),
         ("th-1", 1),
         ("th-1", 2),
-        ("th-1", 2),
-        ("th-1.1", 0),
+        ("th-1.1", 2),  # an answer was rolled back
+        ("th-1.2", 0),  # the conversation was compacted
     ]
     assert found[0].request.metadata == {
         "repository": "kiln",
