@@ -147,6 +147,53 @@ def test_back_in_a_branch_that_was_left_is_incomplete(tmp_path: Path, taken: Cal
     assert traces[1].parent == ""
 
 
+def test_without_links_entries_follow_each_other(tmp_path: Path, taken: Callable[[Path], tuple]) -> None:
+    lines = [entry("user", 1, None, "a?"), entry("assistant", 2, 1, "a."), entry("user", 3, 2, "b?")]
+    lines += [entry("assistant", 4, 3, "b."), entry("user", 5, 4, "c?"), entry("assistant", 6, 5, "c.")]
+    unlinked = [msgspec.json.decode(line) for line in lines]
+    for line in unlinked:
+        del line["parentUuid"]
+    path = tmp_path / "unlinked.jsonl"
+    path.write_bytes(b"\n".join(msgspec.json.encode(line) for line in unlinked))
+    traces, _ = taken(path)
+    assert [text for _, text in said(traces[-1])] == ["a?", "a.", "b?", "b.", "c?"]
+    assert [trace.turn for trace in traces] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("lost", [b"", b"{broken\n"])
+def test_a_session_whose_beginning_is_lost(lost: bytes, tmp_path: Path, taken: Callable[[Path], tuple]) -> None:
+    """It may go on from another file, which is no damage; a line that cannot be read is."""
+    path = tmp_path / "continued.jsonl"
+    path.write_bytes(lost + entry("user", 2, 1, "b?") + entry("assistant", 3, 2, "b."))
+    traces, bad = taken(path)
+    assert [trace.request.metadata for trace in traces] == ([{"incomplete": True}] if bad else [None])
+    assert bool(bad) == bool(lost)
+
+
+@pytest.mark.parametrize("made_up", [{"isApiErrorMessage": True}, {"model": "<synthetic>"}])
+def test_answers_that_claude_code_made_up_are_none(
+    made_up: dict[str, object], tmp_path: Path, taken: Callable[[Path], tuple]
+) -> None:
+    error = msgspec.json.decode(entry("assistant", 2, 1, "API Error", **made_up))
+    error["message"] |= made_up
+    path = tmp_path / "failed.jsonl"
+    path.write_bytes(entry("user", 1, None, "a?") + msgspec.json.encode(error) + b"\n" + entry("assistant", 3, 2, "a."))
+    ((trace,), _) = taken(path)
+    assert (said(trace), trace.answer) == ([("user", "a?")], AnswerMessage("a."))
+
+
+@pytest.mark.parametrize(
+    ("told", "finish"), [(None, "stop"), ("max_tokens", "length"), ("refusal", "content_filter"), ("new", "new")]
+)
+def test_why_an_answer_ended(told: str | None, finish: str, tmp_path: Path, taken: Callable[[Path], tuple]) -> None:
+    answer = msgspec.json.decode(entry("assistant", 2, 1, "a."))
+    answer["message"]["stop_reason"] = told
+    path = tmp_path / "ended.jsonl"
+    path.write_bytes(entry("user", 1, None, "a?") + msgspec.json.encode(answer) + b"\n")
+    ((trace,), _) = taken(path)
+    assert trace.finish_reason == finish
+
+
 @pytest.mark.parametrize(
     "broken", [b'{"type":"user","uuid":', b"\xff\xfe\n", b'{"uuid":"x"}\n', b'{"type":"user","message":7}\n']
 )

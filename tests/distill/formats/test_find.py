@@ -87,6 +87,14 @@ def test_a_link_that_the_user_names_is_followed(tmp_path: Path, sample: Callable
     assert all(isinstance(one, Trace) for one in read(tmp_path / "link.jsonl", detect(tmp_path / "link.jsonl")))
 
 
+def test_a_link_that_took_a_files_place_is_not_opened(tmp_path: Path, sample: Callable[[str], Path]) -> None:
+    """Even where it was no link yet when the folder was listed."""
+    (tmp_path / "file.jsonl").symlink_to(sample("openai.jsonl"))
+    (bad,) = FORMATS["openai"].read(tmp_path / "file.jsonl")
+    assert isinstance(bad, BadLine)
+    assert bad.reason.startswith("cannot be read")
+
+
 @pytest.mark.timeout(10)
 def test_a_pipe_in_a_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")

@@ -58,6 +58,16 @@ def test_a_session(whole: Callable[[str], list[Trace]]) -> None:
     assert resumed.request.metadata["incomplete"] is True
 
 
+@pytest.mark.parametrize(
+    ("told", "finish"), [("length", "length"), ("content-filter", "content_filter"), (None, "stop")]
+)
+def test_why_an_answer_ended(told: str | None, finish: str, stored: Path, taken: Callable[[Path], tuple]) -> None:
+    path = stored / "storage/message/ses_1/msg_8.json"
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "finish": told}))
+    traces, _ = taken(stored)
+    assert traces[-1].finish_reason == finish
+
+
 def test_storage_and_export_tell_the_same(
     stored: Path, sample: Callable[[str], Path], taken: Callable[[Path], tuple]
 ) -> None:
