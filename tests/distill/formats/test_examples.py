@@ -50,6 +50,21 @@ def test_trl(whole: Whole) -> None:
     assert completion.wire == "trl"
 
 
+def test_results_without_an_id_belong_to_the_call_of_their_tool(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(
+        b'{"messages":[{"role":"user","content":"?"},{"role":"assistant","tool_calls":[{"function":{"name":"a"}},'
+        b'{"function":{"name":"b"}},{"function":{"name":"a"}}]},{"role":"tool","name":"b","content":"1"},'
+        b'{"role":"tool","name":"a","content":"2"},{"role":"tool","content":"3"},{"role":"tool","content":"4"},'
+        b'{"role":"assistant","content":"!"}]}\n'
+    )
+    *_, last = read(path, "trl")
+    assert isinstance(last, Trace)
+    assert [message.tool_call_id for message in last.request.messages[2:]] == ["call_2", "call_1", "call_3", ""]
+    assert [tool.function.name for tool in last.request.tools or ()] == ["a", "b"]
+    assert last.request.metadata == {"tools_inferred": True}
+
+
 def test_plan(whole: Whole) -> None:
     called, answered, sum_, fired = whole("plan.jsonl")
     assert said(called) == [("user", "Which classes are protocols?")]

@@ -49,6 +49,17 @@ def test_tensorzero(whole: Whole) -> None:
     assert second.answer == AnswerMessage(None, [ToolCall("c2", FunctionCall("feel", '{ "pot": 2 }'))])
 
 
+def test_what_a_template_was_filled_with_is_told_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(
+        b'{"input":{"system":{"name":"Ann"},"messages":[{"role":"user","content":[{"type":"text","arguments":{"a":1}},'
+        b'{"type":"text","value":"b"}]}]},"output":[{"type":"text","text":"!"}],"episode_id":"e"}\n'
+    )
+    (trace,) = read(path, "tensorzero")
+    assert isinstance(trace, Trace)
+    assert [message.text for message in trace.request.messages] == ['{"name":"Ann"}', '{"a":1}\nb']
+
+
 BROKEN = [
     ("openpipe", b'{"input":{"model":"m","messages":[]},"output":{"choices":[]}}', "at least one message"),
     (
