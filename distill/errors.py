@@ -7,6 +7,7 @@ DistillError
 ├── DatasetError     there is nothing to learn from, or a dataset folder is damaged
 ├── ToolError        a tool call is not allowed or makes no sense
 ├── QuestionError    the question templates are damaged
+├── FormatError      a file of traces is in no format that is known
 └── RepositoryError  there is no such package or folder to explore
 """
 
@@ -40,3 +41,7 @@ class QuestionError(DistillError):
 
 class RepositoryError(DistillError):
     """There is no such package or folder to explore."""
+
+
+class FormatError(DistillError):
+    """The file is in no format that can be read."""
