@@ -137,4 +137,7 @@ def _example(trajectory: Trajectory) -> Example:
         traces=[trace.id for trace in trajectory.traces],
         messages=trajectory.messages,
         tools=trajectory.tools,
+        client=trajectory.last.client,
+        created=trajectory.last.created,
+        model=trajectory.last.model,
     )

@@ -1,7 +1,7 @@
 """`python -m tests.bench [ONLY=name,name] [SIZE=tiny] ...`: run the benchmarks, one JSON line each.
 
-Without ONLY everything runs but the soak and the window, which have to be named. tests/bench/options.py says what else
-there is.
+Without ONLY everything runs but the soak, the window and the building of a dataset, which have to be named.
+tests/bench/options.py says what else there is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import adapter_swap, agent_load, gateway_latency, grammar, greedy_parity, soak, throughput, window
+from tests.bench import (
+    adapter_swap,
+    agent_load,
+    dataset_build,
+    gateway_latency,
+    grammar,
+    greedy_parity,
+    soak,
+    throughput,
+    window,
+)
 from tests.bench.machine import machine, versions
 from tests.bench.options import OptionError, Options, read
 
@@ -26,9 +36,10 @@ BENCHES: dict[str, Run] = {
     **greedy_parity.RUNS,
     **grammar.RUNS,
     **window.RUNS,
+    **dataset_build.RUNS,
     **soak.RUNS,
 }
-_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS)
+_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS, *dataset_build.RUNS)
 
 
 def main(words: list[str]) -> int:

@@ -25,9 +25,10 @@ class Options:
     """`tiny`: the smallest load that still goes through everything, for a look at the benchmark and not at a figure.
 
     `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many the
-    grammar benchmark samples, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server`
-    are for llama.cpp. `adapter` is the folder of the one that the window benchmark examines. `nginx`, `portkey` and
-    `litellm` are the gateways that ours is compared with: two programs, and the start-server.js of Portkey's package.
+    grammar benchmark samples, `examples` how many a dataset is chosen from, `threads` what the engine computes with (0:
+    one for each core). `gguf` and `llama_server` are for llama.cpp. `adapter` is the folder of the one that the window
+    benchmark examines. `nginx`, `portkey` and `litellm` are the gateways that ours is compared with: two programs, and
+    the start-server.js of Portkey's package.
     """
 
     only: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class Options:
     threads: int = 0
     gguf: Path | None = None
     llama_server: Path | None = None
+    examples: int = 100_000
     adapter: Path | None = None
     nginx: Path | None = None
     portkey: Path | None = None
@@ -56,6 +58,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         "SECONDS": "600",
         "CALLS": "1000",
         "THREADS": "0",
+        "EXAMPLES": "100000",
     }
     for word in words:
         name, mark, value = word.lstrip("-").partition("=")
@@ -73,6 +76,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
             seconds=float(found["SECONDS"]),
             calls=int(found["CALLS"]),
             threads=int(found["THREADS"]),
+            examples=int(found["EXAMPLES"]),
             adapter=Path(found["ADAPTER"]) if found["ADAPTER"] else None,
             **{field: Path(found[name]) for name, field in _PATHS.items() if found[name]},
         )
