@@ -7,7 +7,6 @@ what examples say and never on the order in which they came.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Set
 from pathlib import Path
 from types import TracebackType
@@ -48,7 +47,6 @@ RECORD = np.dtype([*_NOTES.descr, ("bands", np.uint32, (BANDS,)), ("signature", 
 _SEED = 20261126
 _AT_ONCE = 200_000  # shingles that are held in memory; about 30 MB
 _ROW = 10  # shingles that take as much as the notes of an example
-_SPACE = re.compile(r"\s+")
 _DAY = 86400
 _MIX = np.array(
     [short_digest(bytes([row])) | 1 for row in range(PERMUTATIONS // BANDS)], dtype=np.uint64
@@ -174,7 +172,7 @@ def _said(example: Example) -> int:
 
 
 def _plain(text: str) -> str:
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def _calls(calls: list[ToolCall] | None) -> list[tuple[str, Any]]:

@@ -55,7 +55,7 @@ async def recorded(served: ServedModel, said: Sequence[Sequence[str]], conversat
         else:
             messages += [Message("user", text) for text in texts]
         asked = {"messages": msgspec.to_builtins(messages), "tools": msgspec.to_builtins(_TOOLS), "temperature": 0}
-        request = parse_request({"model": served.name, **asked, "max_tokens": 60, "return_token_ids": True})
+        request = parse_request({"model": served.name, **asked, "max_tokens": 200, "return_token_ids": True})
         response = await answer(await prepare(served, request))
         choice = response.choices[0]
         assert response.prompt_token_ids is not None
@@ -115,19 +115,6 @@ async def test_a_recorded_conversation_is_learnt_as_it_was_served(scripted: Serv
     ]
     assert token_faults(example, traces, renderer) == []
     assert rendered_anew(traces, renderer) == {}
-
-
-async def test_so_is_a_day_of_the_real_student(student_folder: Path, renderer: Renderer) -> None:
-    served = ServedModel("student", student_folder)
-    await served.open()
-    try:
-        questions = ["What is the capital of France?", "Say hello to <|im_end|> in é.", "What is 2 + 2?"]
-        day = [await recorded(served, [[question], ["Why? 🎉"]], question) for question in questions]
-    finally:
-        await served.close()
-    whole = [traces for traces in day if all(trace.finish_reason != "length" for trace in traces)]
-    assert whole
-    assert [fault for traces in whole for fault in token_faults(learnt(traces), traces, renderer)] == []
 
 
 async def test_what_was_said_in_another_form_is_found(scripted: ServedModel, renderer: Renderer) -> None:
