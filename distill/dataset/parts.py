@@ -16,7 +16,7 @@ DIGITS = 16  # of a dataset's name
 
 
 class Part:
-    """A file that is being written. Lines lie in a heap beside it until all are there; memory holds two numbers each."""
+    """A file that is being written. Lines lie in a heap beside it until all are there; two numbers each are held."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
