@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Mixture(msgspec.Struct, frozen=True):
+class Mixture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shares lie between 0 and 1; 1 is no limit.
 
     A limit on a share binds where there are at least twice as many groups as it needs (for a tenth: twenty), and only

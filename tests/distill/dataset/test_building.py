@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+import tracemalloc
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,23 @@ def test_nothing_to_learn_is_said_with_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"nothing to learn.*ungrounded.*3"):
         write_dataset([], Counter(ungrounded=3), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_is_bounded_by_their_number_and_not_their_length(tmp_path: Path) -> None:
+    """The runs of five words of all would take 80 MB if they were held."""
+
+    def long() -> Iterator[Example]:
+        for number in range(200):
+            yield spoken(" ".join(f"{number}x{word}" for word in range(3000)), "ok")
+
+    tracemalloc.start()
+    try:
+        made = build(Inputs(long), tmp_path, Mixture(valid=0.0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert made.train == 200
+    assert peak < 50_000_000
 
 
 def test_a_source_that_changes_is_noticed(tmp_path: Path) -> None:

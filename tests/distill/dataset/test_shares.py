@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -164,3 +165,10 @@ def test_a_share_is_replayed_and_the_new_keep_their_room(tmp_path: Path) -> None
 def test_shares_that_no_dataset_can_have_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="share"):
         Mixture(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(msgspec.ValidationError, match="share"):
+        msgspec.convert(wrong, Mixture)
+
+
+def test_a_misspelt_setting_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="replays"):
+        msgspec.convert({"replays": 0.1}, Mixture)
