@@ -46,7 +46,7 @@ fix: $(READY) ## Format, and mend what ruff can mend
 	$(BIN)/ruff format .
 
 bench: $(READY) ## The benchmarks as JSON lines; one of them with ONLY=name
-	$(BIN)/python -m tests.bench $(if $(ONLY),ONLY=$(ONLY)) $(if $(SIZE),SIZE=$(SIZE)) $(if $(CALLS),CALLS=$(CALLS)) $(if $(TRACES),TRACES=$(TRACES)) $(if $(ADAPTER),ADAPTER=$(ADAPTER))
+	$(BIN)/python -m tests.bench $(if $(ONLY),ONLY=$(ONLY)) $(if $(SIZE),SIZE=$(SIZE)) $(if $(CALLS),CALLS=$(CALLS)) $(if $(TRACES),TRACES=$(TRACES)) $(if $(ADAPTER),ADAPTER=$(ADAPTER)) $(if $(EXAMPLES),EXAMPLES=$(EXAMPLES))
 
 soak: $(READY) ## Ten minutes of everything at once; another length with SECONDS=n
 	$(BIN)/python -m tests.bench ONLY=soak $(if $(SECONDS),SECONDS=$(SECONDS))

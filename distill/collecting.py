@@ -1,18 +1,16 @@
 """From the store to what may be learnt: each conversation through the filters, with what is known of it.
 
-Owns what the filters are told: feedback that was given, outcomes that the conversation shows, what is a secret. Holds
-one conversation at a time. Knows nothing of datasets or training.
+Owns what the filters are told: feedback that was given, and what is a secret. Holds one conversation at a time. Knows
+nothing of datasets or training.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Set
 from pathlib import Path
 
 from distill.filters import Rules, Sifted, Told, sift
 from distill.outcome import Outcome
-from distill.outcomes import implicit_outcomes
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
 from distill.store.store import TraceStore
@@ -37,8 +35,7 @@ class Collector:
     async def told(self, traces: list[Trace]) -> Told:
         """What is known of one conversation besides its traces."""
         known: dict[str, list[Outcome]] = {}
-        said = await self._store.outcomes([trace.id for trace in traces])
-        for outcome in [*said, *implicit_outcomes(traces, time.time())]:
+        for outcome in await self._store.outcomes([trace.id for trace in traces]):
             known.setdefault(outcome.trace, []).append(outcome)
         return Told(
             self._rules,

@@ -15,6 +15,7 @@ import msgspec
 from openai import AsyncOpenAI
 
 from distill.agent import Conversation, explore
+from distill.dataset.contamination import Passage
 from distill.errors import QuestionError
 from distill.gate import Mark
 from distill.generate.expert import Expert
@@ -84,6 +85,19 @@ async def set_questions(
         earlier = tuple(message for exchange in said for message in exchange)
         items += [Item(question, toolbox, earlier) for question in drawn[:count]]
     return items
+
+
+def passages(items: Sequence[Item]) -> list[Passage]:
+    """What no example may repeat: every question with its right answer, those of earlier conversations included."""
+    asked = [Passage(item.question.text, " ".join(item.question.oracle.value)) for item in items]
+    for item in items:
+        question = ""
+        for message in item.earlier:
+            if message.role == "user":
+                question = message.text
+            elif message.role == "assistant" and not message.tool_calls:
+                asked.append(Passage(question, message.text))
+    return asked
 
 
 async def _recited(question: Question, toolbox: Toolbox, expert: Expert) -> list[Message]:

@@ -13,9 +13,11 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,11 +25,12 @@ import msgspec
 
 from distill.agent import Conversation
 from distill.collecting import Collector
-from distill.dataset import Dataset, Example, read_examples, write_dataset
+from distill.dataset import Dataset, Inputs, build, read_examples, stream_examples
+from distill.dataset.example import line_of
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
 from distill.evaluate import Examination, Item, examine, set_questions
-from distill.filters import Rules
+from distill.filters import VERSION, Rules
 from distill.gate import Mark, Score, Verdict, judge, score
 from distill.store.store import TraceStore
 
@@ -94,20 +97,30 @@ async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
 async def _collect(settings: NightSettings, examination: Examination, progress: Progress) -> Dataset:
     """Traces up to a watermark that is fixed now, filtered into a dataset."""
     progress.stage("collecting traces", None)
-    examples: list[Example] = []
-    dropped: Counter[str] = Counter()
-    async with await TraceStore.open(settings.data / "traces.db") as store:
-        reserved = {*examination.repositories, *settings.reserved}
-        collector = Collector(store, settings.data, settings.rules, reserved)
-        async for sifted in collector.sifted(await store.watermark()):
-            examples += sifted.examples
+    reserved = frozenset({*examination.repositories, *settings.reserved})
+    with tempfile.TemporaryDirectory(dir=settings.data, prefix=".collected-") as work:
+        kept = Path(work, "kept.jsonl")
+        async with await TraceStore.open(settings.data / "traces.db") as store:
+            collector = Collector(store, settings.data, settings.rules, reserved)
+            count, dropped = await _keep(collector, await store.watermark(), kept)
+        if count < settings.minimum:
+            raise DatasetError(
+                f"{count} conversations passed the filters, and a night wants {settings.minimum}; "
+                f"dropped: {_told(dropped)}"
+            )
+        inputs = Inputs(partial(stream_examples, kept), reserved=reserved, filters=VERSION, dropped=dropped)
+        return build(inputs, settings.data / "datasets")
+
+
+async def _keep(collector: Collector, until: int, file: Path) -> tuple[int, Counter[str]]:
+    """Write what may be learnt into a file, an example a line; how many, and what was dropped by reason."""
+    count, dropped = 0, Counter[str]()
+    with file.open("wb") as lines:
+        async for sifted in collector.sifted(until):
+            lines.writelines(line_of(example) for example in sifted.examples)
+            count += len(sifted.examples)
             dropped.update(sifted.dropped)
-    if len(examples) < settings.minimum:
-        raise DatasetError(
-            f"{len(examples)} conversations passed the filters, and a night wants {settings.minimum}; "
-            f"dropped: {_told(dropped)}"
-        )
-    return write_dataset(examples, dropped, settings.data / "datasets")
+    return count, dropped
 
 
 @asynccontextmanager

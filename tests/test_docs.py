@@ -13,6 +13,8 @@ import msgspec
 import pytest
 import typer.main
 
+from distill.dataset import Mixture
+from distill.dataset.fates import STAGES
 from distill.filters import CHECKS, REASONS, Rules
 from distill.train.recipe import Recipe
 from gateway import cli, sections, settings
@@ -186,6 +188,15 @@ def test_every_rule_of_the_filters_is_documented_with_its_default() -> None:
 def test_the_recipe_is_documented_with_its_defaults() -> None:
     documented = rows(part(page("docs/night.md"), "The recipe"))
     assert {key: float(told) for key, (told, *_) in documented.items()} == msgspec.to_builtins(Recipe())
+
+
+def test_the_mixture_and_its_reasons_are_documented() -> None:
+    documented = rows(part(page("docs/night.md"), "Dataset"))
+    reasons = {name for row in documented for name in row.split("`, `")}
+    defaults = msgspec.to_builtins(Mixture())
+    assert {key: float(documented[key][0]) for key in defaults} == defaults
+    left = {fate for stage, fates in STAGES.items() if stage not in ("undecided", "kept") for fate in fates}
+    assert reasons == {*defaults, *left}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -193,6 +193,9 @@ def _cut(trajectory: Trajectory, messages: list[Message], learnt: list[int]) -> 
         traces=list(dict.fromkeys(author.id for author in authors)),
         messages=messages,
         tools=asked.tools or [],
+        client=trajectory.last.client,
+        created=max((author.created for author in authors), default=trajectory.last.created),
+        model=authors[-1].model if authors else trajectory.last.model,
         learnt=learnt,
     )
 

@@ -8,12 +8,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from openai import OpenAI
 
+from distill.dataset import Example
+from distill.filters import trajectories
 from distill.mlx import lora
 from distill.mlx.load import load
+from distill.render import Renderer
+from distill.served_tokens import rendered_anew, token_faults
+from distill.trace import Trace
 from tests.gateway.running import READ_FILE, ROOT, Running
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -59,6 +66,23 @@ def test_the_student_answers_what_it_can(taught: Running) -> None:
     assert trace["served"]["completion"]
     assert trace["note"]["model"]
     assert trace["draft"]["logprobs"]
+
+
+def test_what_the_student_said_is_learnt_token_for_token(taught: Running) -> None:
+    messages: list[dict[str, Any]] = []
+    traces: list[Trace] = []
+    for question in ("What is the capital of France?", "And <|im_end|> of Italy? 🎉"):
+        messages.append({"role": "user", "content": question})
+        body = {"messages": messages, "tools": [READ_FILE], "max_tokens": 60, "temperature": 0}
+        _, headers, answer = taught.chat(body=body)
+        traces.append(msgspec.convert(taught.trace(headers), Trace))
+        messages.append(answer["choices"][0]["message"])
+    assert all(trace.served and trace.finish_reason == "stop" for trace in traces)
+    (found,) = trajectories(traces)
+    renderer = Renderer(taught.home / "models" / "smollm2-135m")
+    example = Example(found.conversation, "", [trace.id for trace in traces], found.messages, found.tools)
+    assert token_faults(example, traces, renderer) == []
+    assert rendered_anew(traces, renderer) == {}
 
 
 def test_the_openai_package_streams_with_tools(taught: Running) -> None:

@@ -1,7 +1,7 @@
 """`python -m tests.bench [ONLY=name,name] [SIZE=tiny] ...`: run the benchmarks, one JSON line each.
 
-Without ONLY everything runs but the soak, the window and the large store, which have to be named.
-tests/bench/options.py says what else there is.
+Without ONLY everything runs but the soak, the window, the large store and the building of a dataset, which have to be
+named. tests/bench/options.py says what else there is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 from tests.bench import (
     adapter_swap,
     agent_load,
+    dataset_build,
     gateway_latency,
     grammar,
     greedy_parity,
@@ -38,9 +39,10 @@ BENCHES: dict[str, Run] = {
     **greedy_parity.RUNS,
     **grammar.RUNS,
     **window.RUNS,
+    **dataset_build.RUNS,
     **soak.RUNS,
 }
-_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS, *traces.RUNS_BY_NAME)
+_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS, *traces.RUNS_BY_NAME, *dataset_build.RUNS)
 
 
 def main(words: list[str]) -> int:

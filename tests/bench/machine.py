@@ -20,6 +20,8 @@ _PACKAGES = (
     "litestar",
     "aiohttp",
     "msgspec",
+    "numpy",
+    "rensa",
     "nightschool",
 )
 

@@ -25,10 +25,11 @@ class Options:
     """`tiny`: the smallest load that still goes through everything, for a look at the benchmark and not at a figure.
 
     `rounds` repeats what is compared (0: as each benchmark says), `seconds` is the soak's length, `calls` how many
-    the grammar benchmark samples, `traces` how many the store is filled with, `threads` what the engine computes
-    with (0: one for each core). `gguf` and `llama_server` are for llama.cpp. `adapter` is the folder of the one
-    that the window benchmark examines. `nginx`, `portkey` and `litellm` are the gateways that ours is compared
-    with: two programs, and the start-server.js of Portkey's package.
+    the grammar benchmark samples, `traces` how many the store is filled with, `examples` how many a dataset is
+    chosen from, `threads` what the engine computes with (0: one for each core). `gguf` and `llama_server` are for
+    llama.cpp. `adapter` is the folder of the one that the window benchmark examines. `nginx`, `portkey` and
+    `litellm` are the gateways that ours is compared with: two programs, and the start-server.js of Portkey's
+    package.
     """
 
     only: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Options:
     threads: int = 0
     gguf: Path | None = None
     llama_server: Path | None = None
+    examples: int = 100_000
     adapter: Path | None = None
     nginx: Path | None = None
     portkey: Path | None = None
@@ -59,6 +61,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         "CALLS": "1000",
         "TRACES": "1000000",
         "THREADS": "0",
+        "EXAMPLES": "100000",
     }
     for word in words:
         name, mark, value = word.lstrip("-").partition("=")
@@ -77,6 +80,7 @@ def read(words: Sequence[str], environment: Mapping[str, str] | None = None) -> 
             calls=int(found["CALLS"]),
             traces=int(found["TRACES"]),
             threads=int(found["THREADS"]),
+            examples=int(found["EXAMPLES"]),
             adapter=Path(found["ADAPTER"]) if found["ADAPTER"] else None,
             **{field: Path(found[name]) for name, field in _PATHS.items() if found[name]},
         )

@@ -1,0 +1,25 @@
+"""Dataset: from kept examples to a folder named by what it holds. Owns the choice of examples and the files; knows
+nothing of SQL, of MLX or of how a trace became an example.
+
+`example` is the record and its files, `words` and `category` what one says, `contamination` what no example may repeat,
+`ledger` what is noted of each on the first pass, `duplicates`, `split` and `shares` what is decided of all of them,
+`building` the order of these, `parts` and `manifest` what is written on the second pass. `corrections` puts better
+answers in the place of what was said.
+"""
+
+from distill.dataset.building import Inputs, build, write_dataset
+from distill.dataset.example import Dataset, Example, Source, read_examples, replayed, stream_examples
+from distill.dataset.mixture import Mixture
+
+__all__ = [
+    "Dataset",
+    "Example",
+    "Inputs",
+    "Mixture",
+    "Source",
+    "build",
+    "read_examples",
+    "replayed",
+    "stream_examples",
+    "write_dataset",
+]
