@@ -16,6 +16,7 @@ from gateway.commands.keys import keys
 from gateway.commands.launch import launch
 from gateway.commands.service import service
 from gateway.commands.status import status
+from gateway.commands.tracefiles import dataset
 from gateway.commands.traces import traces
 from gateway.sections import Settings
 
@@ -30,6 +31,7 @@ models = typer.Typer(help="What models there are; fetch one, or convert one.", n
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
 app.add_typer(traces, name="traces")
+app.add_typer(dataset, name="dataset")
 app.add_typer(service, name="service")
 app.command()(launch)
 app.command()(status)

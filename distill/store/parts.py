@@ -92,6 +92,11 @@ def joined(
     return msgspec.structs.replace(trace, request=request, answer=said, served=served, parent=parent)
 
 
+def taught(rest: bytes) -> bytes:
+    """What is left of a trace when all parts are cut off, with the right to learn from it."""
+    return _encode(msgspec.structs.replace(_rest(rest), teach=True))
+
+
 def message_of(blob: bytes) -> Message:
     """Raises msgspec.DecodeError."""
     return _message(blob)

@@ -18,7 +18,7 @@ from distill.store.listing import ALL, Sum, Summary, Wanted
 from distill.store.migration import migrate
 from distill.store.reading import traces_where
 from distill.store.transaction import rows, rows_of, writing
-from distill.store.writing import Writer
+from distill.store.writing import Writer, let_teach
 from distill.trace import Trace
 
 _outcome = msgspec.json.Decoder(Outcome).decode
@@ -140,6 +140,10 @@ class TraceStore:
         """What is known of these traces, in the order in which it was told."""
         query = "SELECT id, body FROM outcomes WHERE trace IN (?)"
         return [_outcome(body) for _, body in sorted(await rows_of(self._connection, query, list(traces)))]
+
+    async def let_teach(self, names: Sequence[str]) -> int:
+        """From now on these traces may be learnt from; how many could not before. Raises sqlite3.Error."""
+        return await let_teach(self._connection, names)
 
     async def with_those_after(self, names: Sequence[str]) -> dict[str, str]:
         """The traces of these ids that there are, and those that go on from them, with the ids that clients saw."""

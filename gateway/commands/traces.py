@@ -53,7 +53,7 @@ def tell(
     from gateway.commands.tracetables import print_summaries
 
     wanted = Wanted(arm=arm, state=state, client=client, conversation=conversation, since=_moment(since))
-    print_summaries(_read(config, lambda store: store.listed(wanted, limit)), as_json=as_json)
+    print_summaries(read_store(config, lambda store: store.listed(wanted, limit)), as_json=as_json)
 
 
 @traces.command("search")
@@ -74,7 +74,7 @@ def search(
     from gateway.commands.tracetables import print_summaries
 
     wanted = Wanted(arm=arm, client=client, conversation=conversation, since=_moment(since))
-    print_summaries(_read(config, lambda store: store.search(words, wanted, limit)), as_json=as_json)
+    print_summaries(read_store(config, lambda store: store.search(words, wanted, limit)), as_json=as_json)
 
 
 @traces.command("show")
@@ -95,7 +95,7 @@ def show(
         else:
             print_trace(found, await store.outcomes([found.id]))
 
-    _read(config, find)
+    read_store(config, find)
 
 
 @traces.command("follow")
@@ -115,7 +115,7 @@ def follow(config: ConfigOption = None, arm: ArmOption = "", client: ClientOptio
             await asyncio.sleep(_LOOK_AGAIN)
 
     try:
-        _read(config, look)
+        read_store(config, look)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -134,7 +134,7 @@ def stats(
     async def count(store: TraceStore) -> None:
         print_sums(await store.sums(first), await store.size(), as_json=as_json)
 
-    _read(config, count)
+    read_store(config, count)
 
 
 @traces.command("verify")
@@ -148,7 +148,7 @@ def verify(config: ConfigOption = None) -> None:
             count += 1
         return count
 
-    found = _read(config, check)
+    found = read_store(config, check)
     typer.echo(f"{found} faults were found" if found else "the store is whole")
     if found:
         raise typer.Exit(1)
@@ -160,7 +160,7 @@ def backup(
     config: ConfigOption = None,
 ) -> None:
     """Copy the store into a file, also while the gateway runs."""
-    made = _read(config, lambda store: store.backup(target.resolve()))
+    made = read_store(config, lambda store: store.backup(target.resolve()))
     typer.echo(f"{made} is a copy of the store, for its owner's eyes only")
 
 
@@ -178,9 +178,9 @@ def forget(
     """Forget traces and those that go on from them, wherever they are kept; tells the adapters that saw them."""
     from gateway.forgetting import chosen, forget_all
 
-    home = _home(config)
+    home = home_of(config)
     until = time.time() - _seconds(older_than) if older_than else None
-    names = _read(config, lambda store: chosen(store, trace_ids or [], conversation, client, until))
+    names = read_store(config, lambda store: chosen(store, trace_ids or [], conversation, client, until))
     if not names:
         raise SettingsError("there are no such traces")
     if not yes and not typer.confirm(f"Forget {len(names)} traces for good?"):
@@ -191,10 +191,12 @@ def forget(
         typer.echo(f"the adapter {name} learnt from {count} of them: the next night makes another without them")
 
 
-def _home(config: Path | None) -> Home:
+def home_of(config: Path | None, *, make: bool = False) -> Home:
+    """The state folders; made, where `make` says so."""
     from gateway import settings
 
-    return settings.home(settings.load(config))
+    home = settings.home(settings.load(config))
+    return settings.make_home(home) if make else home
 
 
 def _settings_url(config: Path | None) -> str:
@@ -203,9 +205,9 @@ def _settings_url(config: Path | None) -> str:
     return settings.gateway_url(settings.load(config))
 
 
-def _read(config: Path | None, work: Callable[[TraceStore], Awaitable[T]]) -> T:
+def read_store(config: Path | None, work: Callable[[TraceStore], Awaitable[T]]) -> T:
     """Do something with the store, which is only read. Raises StartError where there is none."""
-    return asyncio.run(_reading(_home(config).data / "traces.db", work))
+    return asyncio.run(_reading(home_of(config).data / "traces.db", work))
 
 
 async def _reading(path: Path, work: Callable[[TraceStore], Awaitable[T]]) -> T:
