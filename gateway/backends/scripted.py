@@ -272,7 +272,7 @@ class ScriptedServer:
 
 def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
-    data = [{"object": "embedding", "index": at, "embedding": [len(text)]} for at, text in enumerate(texts)]
+    data = [{"object": "embedding", "index": at, "embedding": [len(str(text))]} for at, text in enumerate(texts)]
     usage = {"prompt_tokens": 5 * len(texts), "total_tokens": 5 * len(texts)}
     return {"object": "list", "data": data, "model": body["model"], "usage": usage}
 

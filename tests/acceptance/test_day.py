@@ -15,12 +15,12 @@ import pytest
 from openai import OpenAI
 
 from distill.dataset import Example
-from distill.filters import trajectories
 from distill.mlx import lora
 from distill.mlx.load import load
 from distill.render import Renderer
 from distill.served_tokens import rendered_anew, token_faults
 from distill.trace import Trace
+from distill.trajectory import trajectories
 from tests.gateway.running import READ_FILE, ROOT, Running
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -80,7 +80,7 @@ def test_what_the_student_said_is_learnt_token_for_token(taught: Running) -> Non
     assert all(trace.served and trace.finish_reason == "stop" for trace in traces)
     (found,) = trajectories(traces)
     renderer = Renderer(taught.home / "models" / "smollm2-135m")
-    example = Example(found.conversation, "", [trace.id for trace in traces], found.messages, found.tools)
+    example = Example(found.last.conversation, "", [trace.id for trace in traces], list(found.messages), found.tools)
     assert token_faults(example, traces, renderer) == []
     assert rendered_anew(traces, renderer) == {}
 

@@ -66,7 +66,7 @@ class Day:
 
 
 def children(gateway: Running) -> list[str]:
-    command = ["pgrep", "-P", str(gateway.process.pid)]
+    command = ["pgrep", "-P", str(gateway.process.pid), "-f", "gateway.cli"]  # its models, not what writes traces
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
 
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.dataset import Example
-from distill.filters import trajectories
 from distill.render import Renderer
 from distill.served_tokens import rendered_anew, token_faults
 from distill.trace import Served, Trace
+from distill.trajectory import trajectories
 from gateway.engine.chat import answer, prepare
 from gateway.engine.scripted import ScriptedGenerator
 from gateway.engine.served import ServedModel
@@ -80,7 +80,7 @@ async def recorded(served: ServedModel, said: Sequence[Sequence[str]], conversat
 
 def learnt(traces: list[Trace]) -> Example:
     (found,) = trajectories(traces)
-    return Example(found.conversation, "r", [trace.id for trace in traces], found.messages, found.tools)
+    return Example(found.last.conversation, "r", [trace.id for trace in traces], list(found.messages), found.tools)
 
 
 @pytest.fixture(scope="module")
