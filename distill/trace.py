@@ -35,8 +35,8 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     that it saw. `client` is the name of its key; `teach` and `may_leave_machine` say what that key allows: to learn
     from this, to show it to a model on another machine. `unread` is what of the client's body the request does not
     carry; `parent` is the trace of the turn before. `redacted` counts the placeholders that stand for secrets and
-    personal data; where there are any, token ids, raw text and log-probabilities are gone, and `served_digest` is what
-    is left of the ids."""
+    personal data. Where one of these was in what token ids, raw text or log-probabilities encode, these are gone, and
+    `served_digest` is what is left of the ids."""
 
     id: str
     created: float
