@@ -105,8 +105,9 @@ async def connected(path: Path, busy_seconds: float) -> aiosqlite.Connection:
 
     WAL with synchronous=NORMAL: a committed batch survives the death of the process, which is what is promised; a power
     cut may take the last batches, never the file. FULL would wait for the disk at every batch. What is deleted is
-    overwritten.
+    overwritten, and nobody but the owner can read the file.
     """
+    _for_its_owner(path)
     connection = await aiosqlite.connect(path, timeout=busy_seconds, isolation_level=None)
     try:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON", "cache_size=-32000"):
@@ -120,6 +121,13 @@ async def connected(path: Path, busy_seconds: float) -> aiosqlite.Connection:
 async def connected_to_read(path: Path, busy_seconds: float) -> aiosqlite.Connection:
     """A connection that cannot write. Raises sqlite3.Error for a file that is missing or broken."""
     return await aiosqlite.connect(_read_only(path), uri=True, timeout=busy_seconds, isolation_level=None)
+
+
+def _for_its_owner(path: Path) -> None:
+    """SQLite gives the files that it makes beside this one the same rights."""
+    if path.name != ":memory:":
+        path.touch(mode=0o600)
+        path.chmod(0o600)
 
 
 def _read_only(path: Path) -> str:

@@ -55,6 +55,17 @@ async def test_a_second_reader_sees_what_is_written(tmp_path: Path) -> None:
         assert await reader.count() == 1
 
 
+def rights_of_others(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o077 for path in folder.iterdir()}
+
+
+async def test_only_its_owner_can_read_a_store(tmp_path: Path) -> None:
+    (tmp_path / "t.db").touch(mode=0o644)
+    async with await TraceStore.open(tmp_path / "t.db") as store:
+        await store.insert([trace("a")])
+        assert rights_of_others(tmp_path) == {"t.db": 0, "t.db-shm": 0, "t.db-wal": 0}
+
+
 async def test_a_locked_store_says_so_and_keeps_nothing_half(tmp_path: Path) -> None:
     async with await TraceStore.open(tmp_path / "t.db", busy_seconds=0.05) as store:
         other = sqlite3.connect(tmp_path / "t.db")
