@@ -45,9 +45,19 @@ async def recording(data: Path, limit: int = 1 << 26) -> AsyncIterator[Recorder]
 
 
 def process() -> psutil.Process:
-    found = [child for child in psutil.Process().children() if "gateway.recording.process" in " ".join(child.cmdline())]
+    """The recording process of the recorder that runs; one that was killed may not be buried yet."""
+    found = [
+        child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE and _records(child)
+    ]
     assert len(found) == 1
     return found[0]
+
+
+def _records(child: psutil.Process) -> bool:
+    try:
+        return "gateway.recording.process" in " ".join(child.cmdline())
+    except psutil.Error:  # it ended just now
+        return False
 
 
 def files_with(folder: Path, words: bytes) -> list[Path]:
