@@ -3,8 +3,7 @@ nothing of SQL, of MLX or of how a trace became an example.
 
 `example` is the record and its files, `words` and `category` what one says, `contamination` what no example may repeat,
 `ledger` what is noted of each on the first pass, `duplicates`, `split` and `shares` what is decided of all of them,
-`building` the order of these, `parts` and `manifest` what is written on the second pass. `corrections` puts better
-answers in the place of what was said.
+`building` the order of these, `parts` and `manifest` what is written on the second pass.
 """
 
 from distill.dataset.building import Inputs, build, write_dataset

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiosqlite
 import msgspec
 
-from distill.store.schema import SCHEMA_VERSION, StoreError, create, version
+from distill.store.schema import OLDER, SCHEMA_VERSION, StoreError, create, version
 from distill.store.transaction import rows, writing
 from distill.store.writing import Writer
 from distill.trace import Trace
@@ -19,14 +19,19 @@ from distill.trace import Trace
 _STEP = 500
 
 
-async def migrate(connection: aiosqlite.Connection, path: Path, cleaned: Callable[[Trace], Trace]) -> None:
-    """Make the tables, or take over those of schema 1, all in one transaction. Raises StoreError."""
+async def migrate(connection: aiosqlite.Connection, path: Path, cleaned: Callable[[Trace], Trace] | None) -> None:
+    """Make the tables, or take over those of schema 1, all in one transaction.
+
+    Raises StoreError, also for an older store where nobody cleans its traces: they were kept as they were.
+    """
     if await version(connection, path) == SCHEMA_VERSION:
         return
     async with writing(connection):
         found = await version(connection, path)  # another process may have been faster
         if found == 0:
             await create(connection)
+        elif cleaned is None:
+            raise StoreError(OLDER.format(path))
         elif found == 1:
             await _from_1(connection, path, cleaned)
 

@@ -96,6 +96,9 @@ CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID
 """
 
 
+OLDER = "{} is of an older version: start the gateway once, which updates it"
+
+
 class StoreError(DistillError):
     """The trace store is damaged or made by a newer version."""
 

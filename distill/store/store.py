@@ -44,11 +44,12 @@ class TraceStore:
 
     @classmethod
     async def open(
-        cls, path: Path, busy_seconds: float = 2.0, cleaned: Callable[[Trace], Trace] = lambda trace: trace
+        cls, path: Path, busy_seconds: float = 2.0, cleaned: Callable[[Trace], Trace] | None = None
     ) -> TraceStore:
         """Open or make the store; one of an older schema is brought up to date, its traces as `cleaned` gives them.
 
-        Raises StoreError for a file of a newer version, sqlite3.Error for a broken one.
+        Raises StoreError for a file of a newer version, or of an older one without `cleaned`; sqlite3.Error for one
+        that is broken.
         """
         connection = await schema.connected(path, busy_seconds)
         try:
@@ -67,7 +68,7 @@ class TraceStore:
         connection = await schema.connected_to_read(path, busy_seconds)
         try:
             if await schema.version(connection, path) != schema.SCHEMA_VERSION:
-                raise schema.StoreError(f"{path} is of an older version: start the gateway once, which updates it")
+                raise schema.StoreError(schema.OLDER.format(path))
         except BaseException:
             await connection.close()
             raise

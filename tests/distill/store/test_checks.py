@@ -91,8 +91,9 @@ async def test_a_store_of_schema_1_is_taken_over_and_its_traces_cleaned(tmp_path
     raw.execute("PRAGMA user_version = 1")
     raw.commit()
     raw.close()
-    with pytest.raises(StoreError, match="older version"):
-        await TraceStore.open_to_read(path)
+    for opened in (TraceStore.open_to_read, TraceStore.open):  # neither knows how to clean what is in it
+        with pytest.raises(StoreError, match="older version"):
+            await opened(path)
 
     def cleaned(one: Trace) -> Trace:
         return msgspec.structs.replace(one, error="")
