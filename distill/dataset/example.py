@@ -70,13 +70,14 @@ def read_examples(path: Path) -> list[Example]:
     return list(stream_examples(path))
 
 
-def replayed(folders: Sequence[Path], forgotten: Set[str]) -> Source:
-    """What was trained on in earlier datasets, without the examples that came from a forgotten trace."""
+def replayed(folders: Sequence[Path], known: Set[str]) -> Source:
+    """What was trained on in earlier datasets, without the examples of traces that are `known`: those are still in the
+    store, where they are judged anew."""
 
     def examples() -> Iterator[Example]:
         for folder in folders:
             for example in stream_examples(folder / "train.jsonl"):
-                if forgotten.isdisjoint(example.traces):
+                if known.isdisjoint(example.traces):
                     yield example
 
     return examples
