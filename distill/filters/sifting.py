@@ -187,7 +187,8 @@ def _corrected(trajectory: Trajectory, told: Told, done: set[str]) -> Iterator[E
             done.add(step.trace.id)
             taught = _replaced(trajectory, step.at, better)
             if not any(True for name in _OF_RIGHTS for _ in CHECKS[name](taught, (), told)):
-                yield _cut(taught, list(taught.messages), [step.at])
+                example = _cut(taught, list(taught.messages), [step.at])
+                yield msgspec.structs.replace(example, anew=[*dict.fromkeys([*example.anew, step.trace.id])])
 
 
 def _replaced(trajectory: Trajectory, at: int, better: AnswerMessage) -> Trajectory:
@@ -209,6 +210,7 @@ def _cut(trajectory: Trajectory, messages: list[Message], learnt: list[int]) -> 
         created=max((author.created for author in authors), default=trajectory.last.created),
         model=authors[-1].model if authors else trajectory.last.model,
         learnt=learnt,
+        anew=list(dict.fromkeys(author.id for author in authors if author.redacted)),
     )
 
 
