@@ -122,13 +122,16 @@ class Recorder:
         return await self.store.get(trace_id)
 
     async def last_of(self, conversation: str, client: str | None) -> Trace | None:
-        """A conversation's latest trace; None as the client means any."""
+        """A conversation's latest trace; None as the client means any. The name is as the client said it, which may be
+        another than the one that is kept."""
         all_of_now = self._written + len(self._waiting)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SEEN_SECONDS), self._landed:
                 await self._landed.wait_for(lambda: self._written >= all_of_now)
-        found = await self.store.listed(Wanted(conversation=conversation, client=client), limit=1)
-        return await self.store.get(found[0].id) if found else None
+        for name in dict.fromkeys((conversation, self._cleaner().text(conversation))):
+            if found := await self.store.listed(Wanted(conversation=name, client=client), limit=1):
+                return await self.store.get(found[0].id)
+        return None
 
     @property
     def status(self) -> RecorderStatus:
@@ -141,13 +144,17 @@ class Recorder:
         return self._store
 
     def _redacted(self, trace: Trace) -> Trace:
-        """Redaction here, for the traces of an older store; the recording process does that of new ones."""
+        """For the traces of an older store; the recording process does that of new ones."""
+        return self._cleaner().trace(trace)
+
+    def _cleaner(self) -> Redactor:
+        """Redaction here, made when it is first asked for: a gateway seldom needs it."""
         if self._redactor is None:
-            from distill.redact.key import key_at  # a gateway otherwise needs neither
+            from distill.redact.key import key_at
             from distill.redact.redactor import Redactor
 
             self._redactor = Redactor(key_at(self._orders.key))
-        return self._redactor.trace(trace)
+        return self._redactor
 
     async def _live(self) -> None:
         """A process as long as the gateway runs: another when one dies."""
