@@ -7,7 +7,7 @@ import itertools
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from distill.store.store import TraceStore
 from distill.trace import Trace
 from gateway.backends.scripted import Act
 from gateway.backends.stream import encode_event
-from tests.gateway.recording.planting import WIRES, Garden, arguments, bodies, said_last
+from tests.gateway.recording.planting import WIRES, Garden, arguments, bodies, chat, said_last
 from tests.gateway.recording.searching import Hunt, ids_of
 from tests.gateway.running import READ_FILE, Running, Script, nightschool
 
@@ -103,7 +103,7 @@ def say_shared(gateway: Running, day: Day) -> None:
 def give_feedback(gateway: Running, day: Day, teacher: Script) -> None:
     garden, name = day.garden, day.garden.plant_in_a_line()
     teacher.play(Act(text="Yes."))
-    told = ask(gateway, day, "/v1/chat/completions", {"model": "teacher", **WIRES["/v1/chat/completions"](garden.plant)}, name)
+    told = ask(gateway, day, "/v1/chat/completions", {"model": "teacher", **chat(garden.plant)}, name)
     call = {"id": "c9", "type": "function", "function": {"name": "write", "arguments": arguments(garden.plant)}}
     for said in (
         {"id": told["x-nightschool-trace"], "comment": garden.plant(), "corrected": garden.plant()},
@@ -119,8 +119,15 @@ def teach(gateway: Running, day: Day, teacher: Script) -> None:
         asked = _QUESTION.format(day.garden.plant_in_a_line(), number * 7919)
         said: list[dict[str, Any]] = [{"role": "user", "content": f"{asked}\n{day.shared}"}]
         for _ in range(2):
-            body = {"model": "teacher", "messages": said, "tools": [READ_FILE], "metadata": {"repository": f"r{number}"}}
-            _, _, answer = gateway.call("/v1/chat/completions", body, headers={"x-nightschool-conversation": f"t{number}"})
+            body = {
+                "model": "teacher",
+                "messages": said,
+                "tools": [READ_FILE],
+                "metadata": {"repository": f"r{number}"},
+            }
+            _, _, answer = gateway.call(
+                "/v1/chat/completions", body, headers={"x-nightschool-conversation": f"t{number}"}
+            )
             day.turns += 1
             message = msgspec.json.decode(answer)["choices"][0]["message"]
             calls = [call["id"] for call in message.get("tool_calls") or ()]
@@ -153,7 +160,7 @@ def lived(day: Day, gateway: Running, teacher: Script) -> None:
 
 
 @pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     home, garden = tmp_path_factory.mktemp("home"), Garden(300)
     day = Day(home, garden, garden.plant())
     limits = {"teacher__attempts": 1, "teacher__failures": 0, "gateway__log": "json"}
@@ -162,7 +169,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         with Running(home, student.url, teacher.url, **limits) as gateway:
             gateway.wait_ready()
             lived(day, gateway, teacher)
-    yield day
+    return day
 
 
 @pytest.fixture(scope="module")
