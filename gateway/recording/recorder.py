@@ -141,8 +141,7 @@ class Recorder:
         if self._spooled and (found := await asyncio.to_thread(self._in_spool, trace_id)) is not None:
             return found
         held = self._on_its_way(trace_id)
-        item = unframed(held.frame) if held is not None else None
-        return self._redacted(item) if isinstance(item, Trace) else None
+        return await asyncio.to_thread(self._opened, held.frame) if held is not None else None
 
     async def last_of(self, conversation: str, client: str | None) -> Trace | None:
         """A conversation's latest trace; None as the client means any. The name is as the client said it, which may be
@@ -176,6 +175,10 @@ class Recorder:
 
     def _in_spool(self, trace_id: str) -> Trace | None:
         return next((t for t in traces_in(self._orders.spool) if trace_id in (t.id, t.wire_id)), None)
+
+    def _opened(self, frame: bytes) -> Trace | None:
+        item = unframed(frame)
+        return self._redacted(item) if isinstance(item, Trace) else None
 
     def _redacted(self, trace: Trace) -> Trace:
         """For the traces of an older store, and those that are looked at on their way; the recording process does that
