@@ -43,6 +43,7 @@ class Recording:
         self._room.set()
         self._done = 0
         self._over = False  # the input has ended
+        self._last_tries = 0  # since then
         self._patience = _QUIET  # how long another trace is waited for before what may wait is done
         self._tidy_at = time.monotonic() + 60.0
 
@@ -74,13 +75,9 @@ class Recording:
         """Take what is there and keep it. False when the input has ended."""
         frames, ended = await self._frames()
         if frames:
-            items = await self._redacted(frames)
-            tries = 0
-            while (forgotten := await self._settled(items)) is None:
-                tries += self._over
-                if tries == _LAST_TRIES:
-                    return False
-                await asyncio.sleep(AGAIN)
+            forgotten = await self._settled(await self._redacted(frames))
+            if forgotten is None:
+                return False
             self._patience = _QUIET
             self._done += len(frames)
             self._queued -= sum(len(body) for _, body in frames)
@@ -124,12 +121,24 @@ class Recording:
 
     async def _settled(self, items: list[Item]) -> dict[str, str] | None:
         """Keep what is to be kept, then forget what is to be forgotten, which is the last if there is any; the traces
-        that are gone. None where the disk takes nothing."""
+        that are gone. None where the disk takes nothing and nobody sends any more."""
         kept = [item for item in items if not isinstance(item, Forgetting)]
-        if kept and not await self._keeping.keep(kept):
-            return None
-        forgetting = items[-1] if items else None
-        return await self._keeping.forget(forgetting.traces) if isinstance(forgetting, Forgetting) else {}
+        while kept and not await self._keeping.keep(kept):
+            if not await self._may_try_again():
+                return None
+        last = items[-1] if items else None
+        if not isinstance(last, Forgetting):
+            return {}
+        while (gone := await self._keeping.forget(last.traces)) is None:
+            if not await self._may_try_again():
+                return None
+        return gone
+
+    async def _may_try_again(self) -> bool:
+        """After a while, unless it was tried often enough since the input ended."""
+        await asyncio.sleep(AGAIN)
+        self._last_tries += self._over
+        return self._last_tries < _LAST_TRIES
 
     async def _at_leisure(self) -> None:
         """What may wait: the spool, searches, traces that are too old."""

@@ -68,3 +68,20 @@ def test_an_answer_without_end_is_cut_for_the_trace_alone(tmp_path: Path, form: 
     for teach in (False, True):
         (one,) = explain([msgspec.structs.replace(trace, teach=teach)], Told(Rules(confirm=False))).trajectories
         assert one.learnt == []
+
+
+@pytest.mark.gateways
+def test_a_draft_without_end_is_given_up(tmp_path: Path) -> None:
+    endless = Act(raw=[FORMS["arguments"]] * (2 * MOST_KEPT // 15_000))
+    settings = {"router__hold": "fast", "router__confidence": 0}
+    with (
+        Script(endless) as student,
+        Script(Act(text="There.")) as teacher,
+        Running(tmp_path, student.url, teacher.url, **settings) as gateway,
+    ):
+        gateway.wait_ready()
+        body = {"model": "nightschool", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+        status, told, answer = gateway.call("/v1/chat/completions", body)
+        assert (status, told["x-nightschool-reason"]) == (200, "student_failed")
+        assert b"There." in answer
+        assert gateway.trace(told)["decision"]["detail"] == "The student's draft has no end."
