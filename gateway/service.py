@@ -257,9 +257,8 @@ class Gateway:
         }
 
     async def forget(self, traces: Sequence[str]) -> list[str]:
-        """Forget traces and those that go on from them, wherever they are kept; their ids."""
-        gone = await self.recorder.store.with_those_after(traces)
-        await self.recorder.store.forget(list(gone))
+        """Forget traces and those that go on from them, wherever they are kept; their ids. Raises TracesBusy."""
+        gone = await self.recorder.forget(traces)
         self.cache.forget(gone.keys())
         for forget in self.forgetting:
             forget(gone.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -141,3 +142,29 @@ def test_without_traces_one_line_says_so(tmp_path: Path) -> None:
         done = nightschool("traces", command, home=tmp_path)
         assert done.returncode == 1
         assert "there are no traces yet" in done.stderr
+
+
+def test_of_a_damaged_file_the_good_lines_are_taken_and_the_bad_ones_listed(tmp_path: Path) -> None:
+    home = filled(tmp_path)
+    exported = nightschool("traces", "export", home=home).stdout.encode().splitlines()
+    bad = [
+        b"{broken",
+        b"",
+        b"\x00\x00\x00",
+        b"\xff\xfe\x00{",
+        b"[" * 100_000,
+        b'{"id": "x", "created": "never"}',
+        b'{"id": "\\ud800"}',
+        exported[2][: len(exported[2]) // 2],
+        b"null",
+    ]
+    file = tmp_path / "damaged.jsonl"
+    file.write_bytes(b"\n".join([exported[0], *bad, *exported[1:]]) + b"\n{cut of")
+    other = tmp_path / "other"
+    other.mkdir()
+    done = nightschool("traces", "import", str(file), home=other)
+    assert f"{len(exported)} traces were read, {len(exported)} of them new" in done.stdout, done.stderr
+    told = dict(re.findall(r"damaged\.jsonl, line (\d+): (.+)", done.stderr))
+    last = len(bad) + len(exported) + 1
+    assert sorted(map(int, told)) == [2, *range(4, 11), last]  # an empty line is none
+    assert all(len(reason) < 300 and reason.isprintable() for reason in told.values())
