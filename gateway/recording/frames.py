@@ -53,6 +53,11 @@ class Orders(msgspec.Struct, frozen=True):
         return msgspec.json.decode(text, type=cls, dec_hook=lambda _, path: Path(path))
 
     @property
+    def datasets(self) -> Path:
+        """Where examples of traces are."""
+        return self.store.with_name("datasets")
+
+    @property
     def text(self) -> str:
         """As JSON, for a command line."""
         return msgspec.json.encode(self, enc_hook=str).decode()

@@ -6,6 +6,7 @@ nothing of pipes, of who sends, or of how anything is redacted.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import sqlite3
@@ -99,12 +100,16 @@ class Keeping:
         return await (await self._opened()).index_some()
 
     async def tidy(self) -> None:
-        """Forget what is too old, or too much. Raises a REFUSAL."""
+        """Forget what is too old, also in datasets, or too much. Raises a REFUSAL."""
         days, size = self._orders.keep_days, self._orders.keep_bytes
-        until = time.time() - days * 86400 if days else None
         store = await self._opened()
-        if gone := await store.oldest(until, size or None):
-            await store.forget(gone)
+        if days and (old := await store.oldest(time.time() - days * 86400, None)):
+            await store.forget(old)
+            from distill.dataset import forget_in  # with numpy, which traces have no other use for
+
+            await asyncio.to_thread(forget_in, self._orders.datasets, old)
+        if size and (surplus := await store.oldest(None, size)):
+            await store.forget(surplus)
 
     def say(self, error: str) -> None:
         """Something is wrong."""

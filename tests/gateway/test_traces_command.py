@@ -84,10 +84,14 @@ def test_forget_tells_the_adapters_that_saw(tmp_path: Path) -> None:
     ):
         folder.mkdir(parents=True)
         (folder / name).write_text(json.dumps(content))
+    kept, gone = (b'{"traces":["%s"]}\n' % name for name in (b"x", b"alpha-1"))
+    lessons = home / "data" / "datasets" / "d1" / "train.jsonl"
+    lessons.write_bytes(kept + gone)
     asked = nightschool("traces", "forget", "alpha-1", home=home)  # nobody answers the question
     assert asked.returncode == 1
     done = nightschool("traces", "forget", "alpha-1", "--yes", home=home)
     assert "2 traces are forgotten" in done.stdout
+    assert lessons.read_bytes() == kept
     assert "the adapter night-1 learnt from 1 of them" in done.stdout
     assert "night-0" not in done.stdout
     left = lines(nightschool("traces", "list", "--json", home=home))

@@ -16,6 +16,8 @@ import pytest
 from distill.outcome import Outcome
 from distill.trace import Trace
 from gateway.backends.scripted import Act
+from gateway.recording.frames import Orders
+from gateway.recording.keeping import Keeping
 from router.chat import AnswerMessage, Message
 from tests.gateway.recording.test_recorder import files_with, process, recording, stored, trace, until
 from tests.gateway.running import Running, Script, nightschool
@@ -152,3 +154,28 @@ def forget(gateway: Running, name: str) -> str:
         "traces", "forget", name, "--yes", home=gateway.home, NIGHTSCHOOL_GATEWAY_PORT=str(gateway.port)
     )
     return str(told.stdout + told.stderr)
+
+
+async def test_what_is_too_old_leaves_the_datasets_and_what_makes_room_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "datasets" / "d"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(msgspec.json.encode({"traces": ["old", "new"]}))
+    lines = {name: msgspec.json.encode({"traces": [name]}) + b"\n" for name in ("old", "new")}
+    (folder / "train.jsonl").write_bytes(b"".join(lines.values()))
+    plain = Orders.of(tmp_path)
+    keeping = Keeping(plain, lambda trace: trace)
+    recent = msgspec.structs.replace(answered("new", "Where?"), created=time.time())
+    assert await keeping.keep([answered("old", "Where?"), recent])
+    await keeping.tidy()
+    assert await stored(tmp_path) == ["old", "new"]
+    await keeping.close()
+    aged = Keeping(msgspec.structs.replace(plain, keep_days=1.0), lambda trace: trace)
+    await aged.tidy()
+    assert await stored(tmp_path) == ["new"]
+    assert (folder / "train.jsonl").read_bytes() == lines["new"]
+    await aged.close()
+    full = Keeping(msgspec.structs.replace(plain, keep_bytes=1), lambda trace: trace)
+    await full.tidy()
+    assert await stored(tmp_path) == []
+    assert (folder / "train.jsonl").read_bytes() == lines["new"]
+    await full.close()
