@@ -32,6 +32,7 @@ from distill.errors import DatasetError, DistillError
 from distill.evaluate import Examination, Item, examine, set_questions
 from distill.filters import VERSION, Rules
 from distill.gate import Mark, Score, Verdict, judge, score
+from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 
 _LEASE_SECONDS = 60.0
@@ -55,6 +56,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     at_once: int = 8
     reserved: tuple[str, ...] = ()  # more repositories that are never trained on
     rules: Rules = Rules()
+    snapshots: Snapshots | None = None  # what results are read again on
 
 
 class Night(msgspec.Struct, frozen=True):
@@ -101,7 +103,7 @@ async def _collect(settings: NightSettings, examination: Examination, progress: 
     with tempfile.TemporaryDirectory(dir=settings.data, prefix=".collected-") as work:
         kept = Path(work, "kept.jsonl")
         async with await TraceStore.open(settings.data / "traces.db") as store:
-            collector = Collector(store, settings.data, settings.rules, reserved)
+            collector = Collector(store, settings.data, settings.rules, reserved, settings.snapshots)
             count, dropped = await _keep(collector, await store.watermark(), kept)
         if count < settings.minimum:
             raise DatasetError(

@@ -95,6 +95,7 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_bytes: int = 20_000_000_000  # what training borrows from the gateway while it runs
     minimum: int = 50  # conversations; with fewer that pass the filters there is no night
     confirm: bool = True  # whether conversations of agents with tools of their own need praise, or samples that agree
+    roots: list[str] = msgspec.field(default_factory=lambda: ["~"])  # where agents' repositories may be looked into
     recipe: dict[str, Any] = {}  # fields of the training recipe that differ from its defaults
 
 

@@ -117,17 +117,20 @@ def explain(
     from distill.collecting import Collector
     from distill.filters import Rules
     from distill.filters import explain as explained
-    from gateway import settings
+    from gateway import nightly, settings
 
     chosen = settings.load(config)
+    home = settings.home(chosen)
     rules = Rules(confirm=chosen.night.confirm)
+    reserved = frozenset(nightly.examination_named(chosen.night.examination).repositories)
 
     async def look(store: TraceStore) -> Explanation:
         trace = await store.get(trace_id)
         if trace is None:
             raise SettingsError(f"there is no trace '{trace_id}'; nightschool traces list shows the newest")
         found = await store.conversation(trace.conversation, trace.client)
-        told = await Collector(store, settings.home(chosen).data, rules).told(found)
+        collector = Collector(store, home.data, rules, reserved, nightly.snapshots(chosen, home))
+        told = await collector.told(found)
         return explained(found, told)
 
     from gateway.commands.explaining import print_explanation

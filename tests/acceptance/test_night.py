@@ -45,7 +45,7 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 async def _work(gateway: Running, home: Path) -> None:
     lessons = Examination("day", 1, ["pluggy"], 12, 1, kinds=KINDS)
-    items = await set_questions(lessons, ROOT / "data" / "questions", home / "repositories")
+    items = await set_questions(lessons, ROOT / "data" / "questions", home / "data" / "repositories")
     async with AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none") as client:
         done = await examine(client, "nightschool", items, at_once=4, max_tokens=72)
     assert all(mark.right and mark.exact for mark, _ in done)

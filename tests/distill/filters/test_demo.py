@@ -7,6 +7,7 @@ from pathlib import Path
 from distill.agent import SYSTEM
 from distill.evaluate import Examination, Item, set_questions
 from distill.filters import Explained, Told, explain
+from distill.filters.told import Snapshot
 from distill.generate.expert import Expert
 from distill.trace import Trace
 from router.chat import ChatRequest, Message
@@ -34,7 +35,7 @@ async def _conversation(expert: Expert, item: Item) -> list[Trace]:
 async def _explained(items: list[Item]) -> list[tuple[str, Explained]]:
     expert = Expert.from_folder(QUESTIONS)
     roots = {item.toolbox.root.name: item.toolbox.root for item in items}
-    told = Told(snapshot=lambda workspace: roots[workspace.repository])
+    told = Told(snapshot=lambda workspace: Snapshot(roots[workspace.repository], clean=True, whole=True))
     found = []
     for item in items:
         (one,) = explain(await _conversation(expert, item), told).trajectories
