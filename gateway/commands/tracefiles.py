@@ -86,6 +86,13 @@ def take(
     config: ConfigOption = None,
     conversation: Annotated[str, typer.Option(help="All of this conversation.")] = "",
     imported: Annotated[str, typer.Option(help="All that were imported from this format.")] = "",
+    may_leave_machine: Annotated[
+        bool | None,
+        typer.Option(
+            "--may-leave-machine/--stays-here",
+            help="Whether models on other machines may be shown them; default: as before, and imports stay here.",
+        ),
+    ] = None,
 ) -> None:
     """Let nights learn from traces that were imported, or recorded with a key that may not teach."""
     from distill.store.listing import Wanted
@@ -100,6 +107,8 @@ def take(
             if conversation or imported:
                 wanted = Wanted(conversation=conversation, client=f"import:{imported}" if imported else None)
                 names += [found.id for found in await store.listed(wanted, 2**31)]
+            if may_leave_machine is not None:
+                await store.let_leave(names, may_leave_machine)
             return await store.let_teach(names)
 
     path = home_of(config).data / "traces.db"
