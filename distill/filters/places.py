@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from distill.filters.names import names_in, stands_in
+from distill.filters.names import names_in
 from distill.results import numbered_lines
 
 _FOUND = re.compile(r"(?:\./)?([\w./+@-]{1,300}):(\d{1,7})[:-](.*)")  # a line of grep's
 _LONGEST = 1 << 18  # characters of a result that is looked at
 _LINE = 500  # characters of a line that nobody cut
+_WORD = re.compile(r"\w+")
 _MARKS = re.compile(r"[`*]")
 _ABOVE = ("@", "#", "/*", "//", "*", "--")  # decorators and comments belong to what follows them
 _CLAIM = re.compile(
@@ -35,12 +36,19 @@ class Claim(NamedTuple):
     line: int
 
 
+class _Shown(NamedTuple):
+    """Texts with their files by line number, and the files by the words in them."""
+
+    at: dict[int, list[tuple[str, str]]]
+    files: dict[str, set[str]]
+
+
 class Places:
     """What results showed of files, in the order of the conversation. They are read when somebody asks."""
 
     def __init__(self) -> None:
         self._results: list[tuple[str, str]] = []
-        self._shown: dict[tuple[str, int], list[str]] | None = None
+        self._shown: _Shown | None = None
 
     def add(self, result: str, path: str) -> None:
         """A tool's result; `path` is the file that its call named, empty where it named none."""
@@ -54,31 +62,34 @@ class Places:
 
     def mistaken(self, claims: Sequence[Claim]) -> Claim | None:
         """The first claim of a name at a line that was shown without it, while another line was shown with it."""
-        for claim in claims:
-            at = [text for (path, line), texts in self._of(claim.path) for text in texts if line == claim.line]
-            if not at or any(stands_in(claim.name, text) or text.strip().startswith(_ABOVE) for text in at):
-                continue
-            if any(stands_in(claim.name, text) for _, texts in self._of(claim.path) for text in texts):
-                return claim
-        return None
+        return next((claim for claim in claims if self._is_mistaken(claim)), None)
 
-    def _of(self, path: str) -> Iterator[tuple[tuple[str, int], list[str]]]:
-        if self._shown is None:
-            self._shown = {}
-            for result, named in self._results:
-                for file, line, text in _lines(result, named):
-                    self._shown.setdefault((file, line), []).append(text)
-        return (item for item in self._shown.items() if not path or _same(item[0][0], path))
+    def _is_mistaken(self, claim: Claim) -> bool:
+        shown = self._shown = self._shown or _read(self._results)
+        texts = [text for file, text in shown.at.get(claim.line, ()) if _same(file, claim.path)]
+        if not texts or any(text.strip().startswith(_ABOVE) or claim.name in _WORD.findall(text) for text in texts):
+            return False
+        return any(_same(file, claim.path) for file in shown.files.get(claim.name, ()))
 
 
 def claims_in(sentence: str) -> list[Claim]:
     """What a sentence says of where names are: "`parse` is defined in cli.py, line 12", "parse() is at cli.py:12"."""
     names = {*names_in(sentence)}
     return [
-        Claim(found["name"], (found["path"] or found["file"] or "").removeprefix("./"), int(found["line"]))
+        Claim(found["name"], (found["path"] or found["file"] or "").removeprefix("./").rstrip("."), int(found["line"]))
         for found in _CLAIM.finditer(_MARKS.sub("", sentence))
         if found["name"] in names
     ]
+
+
+def _read(results: Sequence[tuple[str, str]]) -> _Shown:
+    shown = _Shown({}, {})
+    for result, named in results:
+        for file, line, text in _lines(result, named):
+            shown.at.setdefault(line, []).append((file, text))
+            for word in _WORD.findall(text):
+                shown.files.setdefault(word, set()).add(file)
+    return shown
 
 
 def _lines(result: str, named: str) -> Iterator[tuple[str, int, str]]:
@@ -91,5 +102,5 @@ def _lines(result: str, named: str) -> Iterator[tuple[str, int, str]]:
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two paths may be one file's, told from different folders."""
-    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
+    """Whether two paths may be one file's, told from different folders; any may be one that is not told."""
+    return not other or one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
