@@ -54,7 +54,7 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Unpacked(msgspec.Struct, frozen=True):
-    """`bytes` on a disk. `plain`: a checkout has the same files, since no attribute asks for others."""
+    """`bytes` on a disk. `plain`: a checkout has the same files: no attribute asks for others, and it takes all."""
 
     bytes: int
     plain: bool
@@ -90,7 +90,7 @@ def resolved(git_dir: Path, commit: str) -> str:
     """A commit's whole digest from its beginning, of at least seven digits. Raises RepositoryError."""
     if not _COMMIT.fullmatch(commit):
         raise RepositoryError(f"{commit[:80]!r} is no commit.")
-    with _git(git_dir, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}") as told:
+    with _git(git_dir, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}") as told:
         found = told.read(200).decode(errors="replace").strip()
     if not found.startswith(commit):  # a branch of that name
         raise RepositoryError(f"{commit} is the name of something else in that repository.")
@@ -111,7 +111,8 @@ def unpack(git_dir: Path, commit: str, target: Path, room: Room) -> Unpacked:
     _write(git_dir, target, sorted(entries, key=lambda entry: entry.is_link))  # no file is written through a link
     _cut_links(target, [entry.path for entry in entries if entry.is_link])
     attributes = [target / entry.path for entry in entries if entry.path.rpartition("/")[2] == ".gitattributes"]
-    return Unpacked(size, not any(_converts(file) for file in [git_dir / "info" / "attributes", *attributes]))
+    other = any(_converts(file) for file in [git_dir / "info" / "attributes", *attributes])
+    return Unpacked(size, plain=not other and not (git_dir / "info" / "sparse-checkout").exists())
 
 
 def _inside(path: Path, roots: Sequence[Path]) -> bool:

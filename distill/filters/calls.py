@@ -23,6 +23,7 @@ _OURS = {tool.function.name: tool for tool in SPECS}
 _PATHS = ("file_path", "filePath", "path", "filename", "target_file")
 _COMMANDS = ("command", "cmd")
 _SHELL_SIGNS = re.compile(r"[|;&<>$`*?~#\n\\()\[\]{}!]")
+_WRITING = frozenset({"-delete", "-fprint", "-fprint0", "-fprintf", "-fls"})  # of find
 _LONGEST = 1000  # characters of a command
 
 
@@ -67,5 +68,7 @@ def plain_words(call: ToolCall) -> list[str]:
 def may_change_files(call: ToolCall, tools: Mapping[str, Tool]) -> bool:
     """Whether the call, of one of these tools, may have changed a file: all may that are not known to read only."""
     tool = call.function.name.lower()
-    plain = plain_words(call)[:1] if tool in SHELLS else []
-    return not (is_ours(tools.get(call.function.name)) or tool in _HARMLESS or (plain and plain[0] in PROGRAMS))
+    if is_ours(tools.get(call.function.name)) or tool in _HARMLESS:
+        return False
+    words = plain_words(call) if tool in SHELLS else []
+    return words[:1] not in [[program] for program in PROGRAMS] or not _WRITING.isdisjoint(words)

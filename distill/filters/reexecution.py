@@ -69,9 +69,8 @@ class _Files(NamedTuple):
 
 def first_change(ways: Iterable[Trajectory]) -> float:
     """When (Unix seconds) the first call was asked for that may have changed files; without one: never."""
-    steps = (step for way in ways for step in way.steps if step.trace is not None)
-    times = (step.trace.created for step in steps if step.trace is not None and _may_change(step))
-    return min(times, default=math.inf)
+    steps = (step for way in ways for step in way.steps if _may_change(step))
+    return min((step.trace.created for step in steps if step.trace is not None), default=math.inf)
 
 
 def rerun(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:

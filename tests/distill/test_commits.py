@@ -61,6 +61,12 @@ def test_attributes_that_give_a_checkout_other_files_are_told(repository: Path, 
     assert not unpack(repository / ".git", name, tmp_path / "three", Room()).plain
 
 
+def test_a_checkout_that_takes_only_some_files_is_told(repository: Path, tmp_path: Path) -> None:
+    name = commit(repository)
+    git(repository, "sparse-checkout", "set", "src")
+    assert not unpack(repository / ".git", name, tmp_path / "out", Room()).plain
+
+
 def test_nothing_of_the_repository_runs_and_nothing_is_fetched(repository: Path, tmp_path: Path) -> None:
     (repository / ".gitattributes").write_text("* filter=bad diff=bad\n")
     name = commit(repository)

@@ -83,6 +83,10 @@ def test_what_was_redacted_or_edited_may_differ(root: Path) -> None:
     )
     before.say("Done.").messages.extend(made.messages[1:])
     assert reason(before.traces("c"), told) == ""
+    swept = Scene(root, made.wanted, made.other, ours=False).ask()
+    swept.call("Bash", {"command": "find . -name x -delete"}, "Exit code: 0\nOutput:\n")
+    swept.messages += made.messages[2:]
+    assert reason(swept.traces("c"), told) == ""
     looked = Scene(root, made.wanted, made.other, ours=False).ask().shell("ls .")
     looked.messages += made.messages[2:]
     assert reason(looked.traces("c"), told) == "stale_result"
