@@ -37,6 +37,12 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def leaving(home: Path) -> list[bool]:
+    """Whether models on other machines may be shown the traces."""
+    exported = lines(nightschool("traces", "export", home=home))
+    return [bool(one.get("may_leave_machine", True)) for one in exported]
+
+
 def test_list_and_search_tell_traces(tmp_path: Path) -> None:
     home = filled(tmp_path)
     told = lines(nightschool("traces", "list", "--json", "--limit", "3", home=home))
@@ -123,6 +129,14 @@ def test_what_is_exported_can_be_imported_elsewhere_and_taken(tmp_path: Path) ->
     assert "5 more" in nightschool("traces", "take", "--imported", "traces", home=other).stdout
     told = lines(nightschool("traces", "list", "--json", home=other))
     assert [one["teach"] for one in told] == [True] * 5
+    assert leaving(other) == [False] * 5
+    assert "0 more" in nightschool("traces", "take", "--imported", "traces", "--may-leave-machine", home=other).stdout
+    assert leaving(other) == [True] * 5
+    first = str(told[0]["id"])
+    assert nightschool("traces", "take", first, home=other).returncode == 0
+    assert leaving(other) == [True] * 5
+    assert nightschool("traces", "take", first, "--stays-here", home=other).returncode == 0
+    assert sorted(leaving(other)) == [False, True, True, True, True]
     assert nightschool("traces", "export", "--format", "csv", home=home).returncode == 1
 
 
@@ -139,6 +153,22 @@ def test_dataset_explain_says_why(tmp_path: Path) -> None:
     assert "unconfirmed" in told
     told = nightschool("dataset", "explain", "alpha-2", home=home, COLUMNS="160").stdout
     assert "not_the_teacher" in told
+
+
+def test_dataset_explain_reserves_the_repositories_of_the_configured_examination(tmp_path: Path) -> None:
+    about = ChatRequest("nightschool", [Message("user", "What is 2 + 2?")], metadata={"repository": "zipp"})
+    decision = Decision(arm="teacher", reason="holdout")
+    home = filled(tmp_path, trace("t", "talk", request=about, answer=AnswerMessage("It is 4."), decision=decision))
+    assert "unconfirmed" in nightschool("dataset", "explain", "t", home=home, COLUMNS="160").stdout
+    lines = 'name = "own"\nversion = 1\nrepositories = ["zipp"]\nquestions = 4\nseed = 1\n'
+    (tmp_path / "own.toml").write_text(lines)
+    own = {"NIGHTSCHOOL_NIGHT_EXAMINATION": str(tmp_path / "own.toml"), "COLUMNS": "160"}
+    told = nightschool("dataset", "explain", "t", home=home, **own)
+    assert "reserved" in told.stdout, told.stderr
+    assert "unconfirmed" not in told.stdout
+    wrong = nightschool("dataset", "explain", "t", home=home, NIGHTSCHOOL_NIGHT_EXAMINATION="none-such")
+    assert wrong.returncode == 1
+    assert "there is no examination 'none-such'" in wrong.stderr
 
 
 def test_without_traces_one_line_says_so(tmp_path: Path) -> None:
