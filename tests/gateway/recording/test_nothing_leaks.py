@@ -73,7 +73,7 @@ def teacher_says() -> Callable[[dict[str, Any]], Act]:
             return msgspec.structs.replace(told, calls=[("write", json.dumps({"content": f"x = 1\n{said}"}))])
         if number % 5 == 4 and body.get("stream"):
             begun = {"id": "c", "choices": [{"index": 0, "delta": {"content": said[: len(said) // 2]}}]}
-            return Act(raw=[encode_event(begun), b"data: " + quoted(body) + b"\n\n"])
+            return Act(raw=[encode_event(begun), b"data: " + quoted(body) + b"\n\n"], pause=0.3)
         return told
 
     return say
