@@ -44,6 +44,14 @@ class Command:
     context: bool = False
     paths: tuple[str, ...] = field(default=())
 
+    @property
+    def words(self) -> list[str]:
+        """The command as it is run: grep passes over binary files and git's own on every platform alike."""
+        extra = ["-I"] if self.program == "grep" else []
+        if extra and self.recursive:
+            extra.append("--exclude-dir=.git")
+        return [self.program, *extra, *self.argv]
+
 
 GRAMMARS = {
     "grep": Grammar(

@@ -1,8 +1,8 @@
 """Proof that a way holds on this machine: a line tries to do harm, first free, where it must succeed, then shut in.
 
 Owns the trial: a secret beside the folder and one in the home folder, files written inside and outside, a socket,
-another process. A way that lets one through, or that cannot read the folder itself, counts as none; so does one of which
-the trial cannot tell, because the harm cannot be done free either.
+another process. A way that lets one through, or that cannot read the folder itself, counts as none; so does one of
+which the trial cannot tell, because the harm cannot be done free either.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from distill.confinement import Confined
 from distill.filters.reasons import Finding, Rules
 from distill.outcome import Outcome
 from distill.trajectory import Run, Trajectory
@@ -26,7 +27,8 @@ class Told:
     """`reserved` names the repositories of examinations: nothing about them is ever learnt.
 
     `outcomes` gives what is known of a trace by its id, `samples` more answers of the teacher to the same request.
-    `snapshot` gives the folder with the files as they were in the conversation, None where there is none.
+    `snapshot` gives the folder with the files as they were in the conversation, None where there is none; `confined`
+    runs lines of a shell on it, None where the machine has no confinement that was proven.
     `finds_secret` says whether a text holds one. `oracle` says whether an answer (second) to a question (first) is
     right, and `judge` whether a run is good; None: they cannot say.
     """
@@ -36,6 +38,7 @@ class Told:
     outcomes: Callable[[str], Iterable[Outcome]] = _no_outcomes
     samples: Callable[[str], Sequence[AnswerMessage]] = _no_samples
     snapshot: Callable[[Workspace], Path | None] | None = None
+    confined: Confined | None = None
     finds_secret: Callable[[str], bool] | None = None
     oracle: Callable[[str, str], bool | None] | None = None
     judge: Callable[[Trajectory, Run], bool | None] | None = None

@@ -5,5 +5,6 @@ is worth running again, and what a difference would prove. Knows nothing of proc
 """
 
 from distill.lines.reading import Line, reading_line
+from distill.lines.settings import plain_settings
 
-__all__ = ["Line", "reading_line"]
+__all__ = ["Line", "plain_settings", "reading_line"]

@@ -1,7 +1,6 @@
 """Options of the programs that only read, beyond those of the exploring agent.
 
-Owns the lists. An option that writes, runs another program, follows links, or prints what hangs on more than the files'
-names and texts (times, sizes, owners) is on none of them.
+Owns the lists. An option that writes, runs another program or follows links is on none of them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ _OWN = GRAMMARS["grep"]
 GREP = Grammar(
     flags=_OWN.flags + "P",
     valued=_OWN.valued,
-    long=_OWN.long | {"perl-regexp", "color=never"},
+    long=_OWN.long | {"perl-regexp"},
     long_valued=_OWN.long_valued | {"color"},
     free=_OWN.free | {"color"},
     counts=True,
@@ -46,7 +45,7 @@ PLAIN = {
     "head": GRAMMARS["head"],
     "tail": GRAMMARS["tail"],
     "wc": GRAMMARS["wc"],
-    "ls": Grammar(flags="aA1RrtFpd", long=GRAMMARS["ls"].long),
+    "ls": GRAMMARS["ls"],
     "sort": Grammar(
         flags="bdfghinruVs",
         valued="kt",
@@ -76,8 +75,11 @@ PLAIN = {
     ),
     "true": Grammar(flags=""),
 }
+FLEETING = frozenset({"stat", "du", "pwd", "which"})  # read only, and tell of the machine
+LONG_LISTING = frozenset("lhS")  # options of ls that tell times and sizes, or go by them
 PATTERNS = frozenset({"e", "regexp", "expression"})  # options that give what is else the first operand
 FIND = FIND_PLAIN | FIND_VALUED.keys() | {"-print0", "-prune"}
+XARGS_PROGRAMS = frozenset({"grep", "rg", "cat", "head", "tail", "wc", "ls", "sed"})
 XARGS = Grammar(flags="0r", valued="nI", long=frozenset({"null", "no-run-if-empty"}), free=frozenset({"I"}))
 
 # Nothing in these runs a program (`e`), names a file (`r`, `w`), or is more than one command at a time.

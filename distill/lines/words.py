@@ -46,9 +46,10 @@ class Parsed:
 
 def parse(line: str) -> Parsed | None:
     """What a line is made of; None where it is not understood."""
+    line = line.strip()
     if len(line) > _LONGEST or not line.isprintable():
         return None
-    tokens = _tokens(line.strip())
+    tokens = _tokens(line)
     if not tokens:
         return None
     pipelines: list[list[list[Word]]] = [[[]]]
@@ -72,9 +73,7 @@ def _tokens(line: str) -> list[Word | str] | None:
     tokens: list[Word | str] = []
     at = 0
     while at < len(line):
-        if found := _SPACE.match(line, at):
-            at = found.end()
-        elif found := _ERRORS.match(line, at):
+        if found := _SPACE.match(line, at) or _ERRORS.match(line, at):
             at = found.end()
         elif found := _JOINT.match(line, at):
             tokens.append(found[0])
