@@ -79,6 +79,8 @@ def printed_again(call: ToolCall, result: str, place: Place) -> bool | None:
         return None
     if _same(printed.output.rstrip("\n") or NOTHING, result):
         return True if printed.output or not printed.complaint else None
+    if printed.complaint and _same(printed.output + printed.complaint, result):
+        return True
     return False if _is_sure(known, printed, place) and not _is_cut(result, len(result)) else None
 
 
