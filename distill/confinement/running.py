@@ -26,7 +26,7 @@ class Bounds(msgspec.Struct, frozen=True):
     seconds: float = 10.0
     cpu_seconds: int = 5
     memory: int = 1 << 30
-    processes: int = 64
+    processes: int = 32
     output: int = 1 << 20
 
 
