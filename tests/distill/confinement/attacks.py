@@ -133,9 +133,9 @@ PROCESSES = [
     Attack("kill its own group", "kill -9 0"),
     Attack("kill process 1", "kill -9 1; kill -INT 1; sleep 0.1; true"),
     Attack("limits", "prlimit --pid <victim> --nofile=7:7", "prlimit"),
-    Attack("left in the background", "sleep 86543 > /dev/null 2>&1 &", "sh"),
-    Attack("left in another session", "setsid sleep 86543 > /dev/null 2>&1 & exit 0", "setsid"),
-    Attack("left by nohup", "(nohup setsid sh -c 'sleep 86543' > /dev/null 2>&1 &) ; cat a.txt", "setsid"),
-    Attack("left stopped", "sh -c 'kill -STOP $$; sleep 86543' > /dev/null 2>&1 & true"),
+    Attack("left in the background", "sleep <long> > /dev/null 2>&1 &", "sh"),
+    Attack("left in another session", "setsid sleep <long> > /dev/null 2>&1 & exit 0", "setsid"),
+    Attack("left by nohup", "(nohup setsid sh -c 'sleep <long>' > /dev/null 2>&1 &) ; cat a.txt", "setsid"),
+    Attack("left stopped", "sh -c 'kill -STOP $$; sleep <long>' > /dev/null 2>&1 & true"),
 ]
 ATTACKS = [*WRITES, *READS, *SOCKETS, *PROCESSES]

@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from distill.confinement import Bounds, Confined, Printed, Way
-from tests.distill.confinement.world import LINGERING, PLACE, lingering, wait_for, ways
+from tests.distill.confinement.world import LINGERING, PLACE, lingering, wait_for
+from tests.distill.confinement.world import WAYS as ALL
 
-WAYS = {name: way for name, way in ways().items() if way is not None}
+WAYS = {name: way for name, way in ALL.items() if way is not None}
 SHORT = Bounds(seconds=1.5, cpu_seconds=1, memory=96 << 20, processes=24, output=1 << 16)
 pytestmark = pytest.mark.skipif(not WAYS, reason="this machine has no confinement; test_attacks proves it")
 
@@ -37,14 +38,14 @@ def timed(way: Way, root: Path, line: str, bounds: Bounds = SHORT) -> tuple[Prin
 
 
 ENDLESS = [
-    "sleep 86543",
-    "sleep 86543 & sleep 86543",
-    "exec >&- 2>&-; sleep 86543",
-    "trap '' TERM INT HUP XCPU; while :; do sleep 86543; done",
+    f"sleep {LINGERING}",
+    f"sleep {LINGERING} & sleep {LINGERING}",
+    f"exec >&- 2>&-; sleep {LINGERING}",
+    f"trap '' TERM INT HUP XCPU; while :; do sleep {LINGERING}; done",
     "yes",
     "yes >&2",
     "cat a.txt; yes | tr -d '\\n'",
-    "sleep 86543 | setsid sleep 86543",
+    f"sleep {LINGERING} | setsid sleep {LINGERING}",
 ]
 
 
@@ -77,12 +78,12 @@ def test_memory_ends(way: Way, root: Path) -> None:
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS counts a user's processes, not a line's")
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 def test_processes_end(way: Way, root: Path) -> None:
-    started = "n=0; while [ $n -lt 200 ]; do sleep 86543 & n=$((n+1)); echo $n; done; sleep 86543"
+    started = f"n=0; while [ $n -lt 200 ]; do sleep {LINGERING} & n=$((n+1)); echo $n; done; sleep {LINGERING}"
     printed, _ = timed(way, root, started)
     assert printed is not None
     assert 5 < len(printed.output.splitlines()) < SHORT.processes
     assert "fork" in printed.complaint
-    for bomb in ("bomb() { bomb | bomb; }; bomb", "bomb() { bomb | bomb & }; bomb; sleep 86543"):
+    for bomb in ("bomb() { bomb | bomb; }; bomb", f"bomb() {{ bomb | bomb & }}; bomb; sleep {LINGERING}"):
         printed, took = timed(way, root, bomb)
         assert printed is None or "fork" in printed.complaint
         assert took < SHORT.seconds + 3

@@ -21,12 +21,13 @@ from pathlib import Path
 
 import psutil
 
-from distill.confinement import Confined, Namespaces, Printed, Way, confinement, inside
+from distill.confinement import Confined, Namespaces, Printed, Way, inside, proven
 from distill.confinement.running import Bounds, run
+from distill.confinement.ways import way_of
 
 PLACE = "/home/somebody/project"
 SECRET = "swordfish-4f1c9a"
-LINGERING = "86543"  # seconds that a process sleeps which a line leaves behind
+LINGERING = f"86543.{os.getpid()}"  # seconds that a process sleeps which a line leaves behind
 _USER = 12345
 _HOSTILE = """\
 [core]
@@ -70,6 +71,7 @@ class World:
             "tcp": self.tcp.getsockname()[1],
             "udp": self.udp.getsockname()[1],
             "abstract": _abstract(self.base),
+            "long": LINGERING,
         }
         for name, value in names.items():
             form = form.replace(f"<{name}>", str(value))
@@ -139,21 +141,6 @@ def new_world() -> Iterator[World]:
             os.kill(pid, signal.SIGKILL)
 
 
-def ways() -> dict[str, Way | None]:
-    """The machine's way as whoever runs the tests; and where that is root, as an ordinary user too."""
-    found: dict[str, Way | None] = {"caller": confinement()}
-    python = Path("/usr/bin/python3")
-    if sys.platform == "linux" and os.geteuid() == 0 and python.exists() and shutil.which("setpriv"):
-        found["user"] = Namespaces(start=(*_as_user(), str(python), "-I", "-S", "-B", str(_script())))
-    return found
-
-
-def shut_in(way: Way, world: World, form: str, bounds: Bounds | None = None) -> Printed | None:
-    """The line in the confinement; nothing has looked at what it says."""
-    confined = Confined(way, bounds or Bounds(seconds=10.0))
-    return confined.printed(world.root, PLACE, ".", world.line(form, confined.place(world.root, PLACE)))
-
-
 def _as_user() -> list[str]:
     return ["/usr/bin/setpriv", "--reuid", str(_USER), "--regid", str(_USER), "--clear-groups"]
 
@@ -165,6 +152,25 @@ def _script() -> Path:
     copy.chmod(0o644)
     atexit.register(copy.unlink, missing_ok=True)
     return copy
+
+
+def tried() -> dict[str, Way | None]:
+    """The machine's way as whoever runs the tests; and where that is root, as an ordinary user too."""
+    found = {"caller": way_of(sys.platform)}
+    python = Path("/usr/bin/python3")
+    if sys.platform == "linux" and os.geteuid() == 0 and python.exists() and shutil.which("setpriv"):
+        found["user"] = Namespaces(start=(*_as_user(), str(python), "-I", "-S", "-B", str(_script())))
+    return found
+
+
+TRIED = tried()
+WAYS = {name: way if way is not None and proven(way) else None for name, way in TRIED.items()}
+
+
+def shut_in(way: Way, world: World, form: str, bounds: Bounds | None = None) -> Printed | None:
+    """The line in the confinement; nothing has looked at what it says."""
+    confined = Confined(way, bounds or Bounds(seconds=10.0))
+    return confined.printed(world.root, PLACE, ".", world.line(form, confined.place(world.root, PLACE)))
 
 
 def _make_files(base: Path, root: Path, outside: Path) -> None:
