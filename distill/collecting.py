@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Set
 from pathlib import Path
 
+from distill.confinement import Confined, confinement
 from distill.filters import Rules, Sifted, Told, sift
 from distill.outcome import Outcome
 from distill.redact.key import key_at
@@ -20,7 +21,7 @@ from distill.trace import Trace
 
 class Collector:
     """The filters over a data folder's store. Nothing about `reserved` repositories is ever learnt; results are read
-    again on `snapshots`."""
+    again on `snapshots`, in the machine's confinement where a program is needed."""
 
     def __init__(
         self,
@@ -35,6 +36,8 @@ class Collector:
         self.rules = rules
         self._reserved = reserved
         self._snapshots = snapshots
+        way = confinement() if snapshots is not None else None
+        self._confined = Confined(way) if way is not None else None
 
     async def sifted(self, until: int) -> AsyncIterator[Sifted]:
         """Every conversation with traces up to the number `until`, as the filters leave it."""
@@ -54,4 +57,5 @@ class Collector:
             samples=lambda trace: [one.sample for one in known.get(trace, ()) if one.sample is not None],
             finds_secret=lambda text: self.redactor.text(text) is not text,
             snapshot=self._snapshots.of if self._snapshots is not None else None,
+            confined=self._confined,
         )

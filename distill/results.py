@@ -27,6 +27,7 @@ _OPENINGS = (
     *("An error occurred while running the tool", "Tool execution failed", "Tool call failed", "InputValidationError"),
     *("Traceback (most recent call last)", "File not found", "File does not exist", "No such tool available"),
 )
+_CUT = re.compile(r"truncated|omitted|\.\.\.|…")
 _SHELL = re.compile(  # "cat: a.py: No such file or directory", "sh: 1: rg: not found"
     r"[A-Za-z/][\w./-]{0,60}: (?:[^:]{1,200}: ){1,3}"
     r"(?:No such file or directory|Permission denied|Is a directory|Not a directory|(?:command )?not found)"
@@ -145,3 +146,10 @@ def _first_line(text: str) -> str:
 
 def _lines(text: str) -> list[str]:
     return [line for line in (raw.strip() for raw in text.split("\n")) if line]
+
+
+def says_cut(result: str, edge: int | None = None) -> bool:
+    """Whether an agent says, within so many characters of either end, that it left something out."""
+    shown = output_of(result)
+    size = len(shown) if edge is None else edge
+    return bool(_CUT.search(shown[-size:]) or _CUT.search(shown[:size])) if size else False

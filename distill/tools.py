@@ -128,11 +128,7 @@ def _argv(command: Command) -> list[str]:
     path = shutil.which(command.program, path=_PROGRAM_FOLDERS)
     if path is None:
         raise ToolError(f"{command.program} is not installed")
-    # binary files are passed over on every platform alike
-    extra = ["-I"] if command.program == "grep" else []
-    if extra and command.recursive:
-        extra.append("--exclude-dir=.git")
-    return [path, *extra, *command.argv]
+    return [path, *command.words[1:]]
 
 
 async def _collect(process: asyncio.subprocess.Process, stream: asyncio.StreamReader, limit: int) -> bytes:

@@ -1,7 +1,7 @@
 """What may be learnt from: a conversation's traces to examples, with a reason for whatever is left out.
 
 Pure checks in the order format, re-execution, grounding, oracle, judge. Knows nothing of SQL, tokens or how traces came
-in; files are read below a snapshot that the caller names, and nothing is run.
+in; files are read below a snapshot that the caller names, and programs run in the confinement alone that it hands over.
 """
 
 from distill.filters.confirmation import agreement

@@ -13,16 +13,20 @@ from typing import Any
 import msgspec
 
 from distill.commands import PROGRAMS
+from distill.lines import reading_line
 from distill.tools import SPECS
 from router.chat import Tool, ToolCall
 
 READS = frozenset({"read", "read_file", "readfile", "view", "view_file", "open_file", "cat"})
-SHELLS = frozenset({"bash", "shell", "exec_command", "run_shell_command", "run_terminal_cmd", "execute_command"})
+SHELLS = frozenset(
+    ["bash", "shell", "exec_command", "local_shell", "run_shell_command", "run_terminal_cmd", "execute_command"]
+)
 _HARMLESS = READS | {"grep", "glob", "ls", "list", "list_files", "list_dir", "search", "search_files", "find"}
 _OURS = {tool.function.name: tool for tool in SPECS}
 _PATHS = ("file_path", "filePath", "path", "filename", "target_file")
 _COMMANDS = ("command", "cmd")
 _SHELL_SIGNS = re.compile(r"[|;&<>$`*?~#\n\\()\[\]{}!]")
+_THROUGH_SHELL = re.compile(r"(?:/bin/|/usr/bin/)?(?:sh|bash|zsh)")
 _WRITING = frozenset({"-delete", "-fprint", "-fprint0", "-fprintf", "-fls"})  # of find
 _LONGEST = 1000  # characters of a command
 
@@ -53,10 +57,19 @@ def path_of(call: ToolCall) -> str:
     return next((arguments[key] for key in _PATHS if isinstance(arguments.get(key), str)), "")
 
 
+def line_of(call: ToolCall) -> str:
+    """The line that a shell's call has run, also where it comes as words, with or without a shell before them."""
+    arguments = arguments_of(call)
+    given = next((arguments[key] for key in _COMMANDS if key in arguments), "")
+    if isinstance(given, list) and all(isinstance(word, str) for word in given):
+        through = len(given) == 3 and _THROUGH_SHELL.fullmatch(given[0]) and given[1] in ("-c", "-lc")
+        return str(given[2]) if through else shlex.join(given)
+    return given if isinstance(given, str) else ""
+
+
 def plain_words(call: ToolCall) -> list[str]:
     """The words of a command in which a shell has nothing to do but to part them; none where it has."""
-    arguments = arguments_of(call)
-    line = next((arguments[key] for key in _COMMANDS if isinstance(arguments.get(key), str)), "")
+    line = line_of(call)
     if len(line) > _LONGEST or _SHELL_SIGNS.search(line):
         return []
     try:
@@ -69,6 +82,8 @@ def may_change_files(call: ToolCall, tools: Mapping[str, Tool]) -> bool:
     """Whether the call, of one of these tools, may have changed a file: all may that are not known to read only."""
     tool = call.function.name.lower()
     if is_ours(tools.get(call.function.name)) or tool in _HARMLESS:
+        return False
+    if tool in SHELLS and reading_line(line_of(call), "/") is not None:  # wherever it reads
         return False
     words = plain_words(call) if tool in SHELLS else []
     return words[:1] not in [[program] for program in PROGRAMS] or not _WRITING.isdisjoint(words)

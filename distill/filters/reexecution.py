@@ -1,9 +1,10 @@
-"""Re-execution: the results of read-only calls against what a snapshot of the files gives. No shell and no program.
+"""Re-execution: the results of read-only calls against what a snapshot of the files gives.
 
 Owns which calls are read again: those of our own tools by their own implementation, and of other agents' tools those
-that read a file, by the numbered lines in their results, and plain commands, which `distill.reading` does without a
-program. A call that cannot be read again is noted and proves nothing either way. So does a result that differs, unless
-it is sure that the agent had the snapshot's files before it, and no others that count.
+that read a file, by the numbered lines in their results; plain commands, which `distill.reading` does without program;
+and other lines of a shell, as `distill.filters.shells` runs them. A call that cannot be read again is noted and proves
+nothing either way. So does a result that differs, unless it is sure that the agent had the snapshot's files before it,
+and no others that count.
 """
 
 from __future__ import annotations
@@ -17,29 +18,21 @@ from typing import NamedTuple
 
 from distill.commands import Command, check, confine, is_binary
 from distill.errors import RepositoryError, ToolError
-from distill.filters.calls import READS, SHELLS, arguments_of, is_ours, may_change_files, path_of, plain_words
+from distill.filters.calls import READS, SHELLS, is_ours, may_change_files, path_of, plain_words
 from distill.filters.reasons import Finding
+from distill.filters.shells import Again, Place, command_again, folder_below, line_again
 from distill.filters.told import Snapshot, Told
-from distill.reading import NOTHING, Reader
-from distill.results import failed, found_nothing, numbered_lines, output_of
+from distill.reading import NOTHING, Reader, command_of
+from distill.results import failed, found_nothing, numbered_lines, output_of, says_cut
 from distill.trajectory import Run, Step, Trajectory
 from distill.workspace import Workspace, after_home, workspace_of
 from router.chat import ToolCall
 
-_FOLDERS = ("workdir", "cwd", "directory")
-_CUT = re.compile(r"truncated|omitted|\.\.\.|…")
 _EDGE = 400  # characters at either end of a result where an agent says that it cut it
 _LARGEST = 4 << 20  # bytes of a file that is read again
 _SHOWN = 1000  # characters of a line that agents show in any case
 _HOME = re.compile(r"((?:/home/|[/\\]{1,4}Users[/\\]{1,4}))[^\W_][\w.@-]{0,63}")
 _UNREADABLE = "\ufffd"
-
-
-class _Again(NamedTuple):
-    """What a call gives once more, as far as it is compared, and whether it is what it gave."""
-
-    given: str
-    same: bool
 
 
 class _Files(NamedTuple):
@@ -48,6 +41,7 @@ class _Files(NamedTuple):
     reader: Reader
     snapshot: Snapshot
     workspace: Workspace
+    place: Place
 
     def word(self, word: str) -> str:
         """A word of a command, with a path inside of the workspace as one inside of the snapshot."""
@@ -96,7 +90,7 @@ def rerun(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[F
         changed = changed or _may_change(step)
 
 
-def _doubt(trajectory: Trajectory, step: Step, files: _Files, changed: bool, again: _Again, told: Told) -> str:
+def _doubt(trajectory: Trajectory, step: Step, files: _Files, changed: bool, again: Again, told: Told) -> str:
     """Why a result that differs may be right all the same; empty where it cannot."""
     if not files.snapshot.clean:
         return "differs, and nobody said that no file was changed"
@@ -112,7 +106,7 @@ def _doubt(trajectory: Trajectory, step: Step, files: _Files, changed: bool, aga
     return ""
 
 
-def _again(step: Step, call: ToolCall, result: str, files: _Files) -> _Again | None:
+def _again(step: Step, call: ToolCall, result: str, files: _Files) -> Again | None:
     """What the call would give once more; None where that cannot be said, or nothing follows from it."""
     if is_ours(step.tools.get(call.function.name)):
         return _ours_again(call, result, files)
@@ -120,20 +114,22 @@ def _again(step: Step, call: ToolCall, result: str, files: _Files) -> _Again | N
     if failed(result):
         return None
     if tool in SHELLS:
-        return _printed_again(call, result, files)
+        return _printed_again(call, result, files) or line_again(call, result, files.place)
     return _read_again(call, result, files) if tool in READS else None
 
 
-def _ours_again(call: ToolCall, result: str, files: _Files) -> _Again | None:
+def _ours_again(call: ToolCall, result: str, files: _Files) -> Again | None:
     given = files.reader.answer(call.function.name, call.function.arguments)
+    if given is None:  # so its arguments are good
+        given = command_again(command_of(files.reader.root, call.function.arguments), files.place)
     if given is None:
         return None
     same = _homeless(given) == _homeless(result)
     surely = files.snapshot.whole or (call.function.name == "read_file" and files.target(call) is not None)
-    return _Again(_homeless(given), same) if same or surely else None
+    return Again(_homeless(given), same) if same or surely else None
 
 
-def _read_again(call: ToolCall, result: str, files: _Files) -> _Again | None:
+def _read_again(call: ToolCall, result: str, files: _Files) -> Again | None:
     """Whether a file still has the numbered lines that were shown of it."""
     target = files.target(call)
     shown = numbered_lines(result)
@@ -146,31 +142,29 @@ def _read_again(call: ToolCall, result: str, files: _Files) -> _Again | None:
     held = dict(enumerate(lines, 1))
     differing = [number for number, text in shown if number not in held or _compared(held[number]) != _compared(text)]
     read = "\n".join(_homeless(held.get(number, "")) for number in differing)
-    return None if _UNREADABLE in read else _Again(read, not differing)
+    return None if _UNREADABLE in read else Again(read, not differing)
 
 
-def _printed_again(call: ToolCall, result: str, files: _Files) -> _Again | None:
+def _printed_again(call: ToolCall, result: str, files: _Files) -> Again | None:
     """Whether a plain command prints the same lines, in whatever order a file system has them."""
     command = _command(call, files)
     if command is None:
         return None
     given = files.reader.run(command)
     shown = output_of(result)
-    if given is None or _CUT.search(shown[-_EDGE:]) or _CUT.search(shown[:_EDGE]):
+    if given is None or says_cut(result, _EDGE):
         return None
     mine, theirs = (Counter(_bare(line, files) for line in text.splitlines()) for text in (given, shown))
     same = mine == theirs or (given == NOTHING and found_nothing(result))
     if not (same or files.snapshot.whole) and _shows_others(command, mine, theirs, files.reader.root):
         return None
-    return _Again(_homeless(given), same)
+    return Again(_homeless(given), same)
 
 
 def _command(call: ToolCall, files: _Files) -> Command | None:
     """What a shell was asked to do, where it is one command that needs no program; paths as the snapshot has them."""
-    arguments = arguments_of(call)
-    folders = [arguments[key] for key in _FOLDERS if arguments.get(key) not in (None, "", ".")]
     words = plain_words(call)
-    if not words or any(folder != files.workspace.folder for folder in folders):
+    if not words or folder_below(call, files.workspace) != ".":
         return None
     moved = [words[0], *map(files.word, words[1:])]
     sought = next((at for at, word in enumerate(words) if at and not word.startswith("-")), 0)
@@ -219,9 +213,12 @@ def _files(trajectory: Trajectory, told: Told) -> _Files | None:
     workspace = workspace_of(trajectory.last.request)
     snapshot = told.snapshot(workspace) if told.snapshot is not None else None
     try:
-        return None if snapshot is None else _Files(Reader(snapshot.root), snapshot, workspace)
+        reader = None if snapshot is None else Reader(snapshot.root)
     except RepositoryError:
         return None
+    if snapshot is None or reader is None:
+        return None
+    return _Files(reader, snapshot, workspace, Place(reader, told.confined, workspace, snapshot.whole))
 
 
 def _may_change(step: Step) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from distill.confinement import Confined
 from distill.filters.reasons import Finding, Rules
 from distill.outcome import Outcome
 from distill.trajectory import Run, Trajectory
@@ -38,7 +39,8 @@ class Told:
 
     `outcomes` gives what is known of a trace by its id, `samples` more answers of the teacher to the same request.
     `snapshot` gives the files as they were in the conversation, None where there are none; `changed` is when (Unix
-    seconds) a call in it, on whichever of its ways, first may have changed some.
+    seconds) a call in it, on whichever of its ways, first may have changed some. `confined` runs lines of a shell on a
+    snapshot, None where the machine has no confinement that was proven.
     `finds_secret` says whether a text holds one. `oracle` says whether an answer (second) to a question (first) is
     right, and `judge` whether a run is good; None: they cannot say.
     """
@@ -49,6 +51,7 @@ class Told:
     samples: Callable[[str], Sequence[AnswerMessage]] = _no_samples
     snapshot: Callable[[Workspace], Snapshot | None] | None = None
     changed: float = math.inf
+    confined: Confined | None = None
     finds_secret: Callable[[str], bool] | None = None
     oracle: Callable[[str, str], bool | None] | None = None
     judge: Callable[[Trajectory, Run], bool | None] | None = None
