@@ -6,7 +6,7 @@ nothing of datasets or training.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from distill.confinement import Confined, confinement
@@ -17,6 +17,7 @@ from distill.redact.redactor import Redactor
 from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 from distill.trace import Trace
+from distill.trajectory import Run
 
 
 class Collector:
@@ -55,7 +56,15 @@ class Collector:
             reserved=self._reserved,
             outcomes=lambda trace: known.get(trace, ()),
             samples=lambda trace: [one.sample for one in known.get(trace, ()) if one.sample is not None],
+            judge=lambda _, run: _judged(run, known),
             finds_secret=lambda text: self.redactor.text(text) is not text,
             snapshot=self._snapshots.of if self._snapshots is not None else None,
             confined=self._confined,
         )
+
+
+def _judged(run: Run, known: Mapping[str, Sequence[Outcome]]) -> bool | None:
+    """What a judge said of a run last; None where none was asked."""
+    final = run.final.trace if run.final is not None else None
+    said = [outcome for outcome in known.get(final.id, ()) if outcome.kind == "judged"] if final is not None else []
+    return (said[-1].score or 0) > 0 if said else None

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 
 from distill.errors import DistillError
 from distill.trace import Trace
-from router.chat import AnswerMessage, ChatResponse, request_body
+from router.chat import AnswerMessage, ChatRequest, ChatResponse, request_body
 
 _AT_ONCE = 5000  # traces named in one call
 _WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
@@ -63,14 +63,19 @@ class Day:
             stream=None,
             stream_options=None,
         )
+        return await self.answer(request, not trace.may_leave_machine)
+
+    async def answer(self, request: ChatRequest, stays: bool) -> AnswerMessage:
+        """An answer of whoever the request names, without a trace; `stays`: of nobody on another machine. Raises
+        DayError."""
         headers = {"x-nightschool-no-trace": "1"}
-        if not trace.may_leave_machine:
+        if stays:
             headers["x-nightschool-stay-here"] = "1"
         answer = await self._send("POST", "/v1/chat/completions", request_body(request), headers)
         try:
             return msgspec.json.decode(answer, type=ChatResponse).choices[0].message
         except (msgspec.MsgspecError, IndexError) as error:
-            raise DayError(f"the teacher's answer makes no sense: {error}") from error
+            raise DayError(f"{request.model}'s answer makes no sense: {error}") from error
 
     async def status(self) -> dict[str, Any]:
         return await self._call("GET", "/admin/status")

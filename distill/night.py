@@ -32,6 +32,7 @@ from distill.errors import DatasetError, DistillError
 from distill.evaluate import Examination, Item, examine, passages, set_questions
 from distill.filters import VERSION, Rules
 from distill.gate import Mark, Score, Verdict, judge, score
+from distill.judging import judge as judge_runs
 from distill.labelling import Limits, label
 from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
@@ -59,6 +60,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     reserved: tuple[str, ...] = ()  # more repositories that are never trained on
     rules: Rules = Rules()
     labels: Limits = Limits()
+    judge: str = ""  # the model that is asked whether what passed is good; empty: none is
     mixture: Mixture = Mixture()
     snapshots: Snapshots | None = None  # what results are read again on
 
@@ -115,6 +117,8 @@ async def _learnable(settings: NightSettings, items: Sequence[Item], day: Day, p
             until = await store.watermark()
             collector = Collector(store, settings.data, settings.rules, reserved, settings.snapshots)
             await _label(store, collector, until, day, settings.labels, progress)
+            if settings.judge:
+                await _judge(store, collector, until, day, settings.judge, progress)
             progress.stage("filtering traces", None)
             count, dropped = await _keep(collector, until, kept)
             earlier = await _earlier(store, settings.data / "datasets")
@@ -145,6 +149,14 @@ async def _label(
     error = f" ({labelled.error})" if labelled.failed else ""
     note = f"{labelled.agreed} agreed on, {labelled.disagreed} not, {labelled.left} left{error}"
     progress.step(labelled.agreed + labelled.disagreed, note)
+
+
+async def _judge(store: TraceStore, collector: Collector, until: int, day: Day, model: str, progress: Progress) -> None:
+    """A judge's opinion of what passed every other check. What it says nothing clear of stays."""
+    progress.stage(f"asking {model} to judge", None)
+    judged = await judge_runs(store, collector, until, day.answer, model, progress.step)
+    error = f" ({judged.error})" if judged.error else ""
+    progress.step(judged.good + judged.bad, f"{judged.good} good, {judged.bad} bad, {judged.unclear} unclear{error}")
 
 
 async def _earlier(store: TraceStore, datasets: Path) -> Source:

@@ -43,6 +43,7 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], examin
         minimum=settings.night.minimum,
         rules=Rules(confirm=settings.night.confirm),
         labels=Limits(settings.night.samples, settings.night.asks),
+        judge=settings.night.judge,
         mixture=_mixture(settings.night.mixture),
         snapshots=snapshots(settings, home),
     )

@@ -6,7 +6,7 @@ in; files are read below a snapshot that the caller names, and programs run in t
 
 from distill.filters.confirmation import agreement
 from distill.filters.reasons import REASONS, VERSION, Effect, Finding, Rules
-from distill.filters.sifting import CHECKS, Explained, Explanation, Sifted, explain, sift, unconfirmed
+from distill.filters.sifting import CHECKS, Explained, Explanation, Sifted, explain, learnt_runs, sift, unconfirmed
 from distill.filters.told import Told
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Told",
     "agreement",
     "explain",
+    "learnt_runs",
     "sift",
     "unconfirmed",
 ]

@@ -116,6 +116,17 @@ def unconfirmed(traces: Sequence[Trace], told: Told) -> list[Run]:
     return list(found.values())
 
 
+def learnt_runs(traces: Sequence[Trace], told: Told) -> list[Run]:
+    """The runs of a conversation whose answers are learnt."""
+    ways = trajectories(traces)
+    return [
+        run
+        for trajectory, explained in _examined(ways, _with_own(told, traces, ways))
+        for run in trajectory.runs
+        if run.final is not None and run.final.at in explained.learnt
+    ]
+
+
 def _examined(ways: Sequence[Trajectory], told: Told) -> Iterator[tuple[Trajectory, Explained]]:
     """Each trajectory with what became of it. What one teaches, no later one teaches again."""
     learnt: set[str] = set()
