@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from distill.collecting import Collector
-from distill.errors import DistillError
+from distill.errors import DistillError, Refused
 from distill.filters import learnt_runs
 from distill.outcome import Outcome
 from distill.store.store import TraceStore
@@ -79,8 +79,8 @@ async def judge(
             done()
             if not isinstance(opinion, Opinion):
                 judged.unclear += 1
-                judged.error = opinion
-                failures += bool(opinion)
+                judged.error = str(opinion or "") or judged.error
+                failures += opinion is not None and not isinstance(opinion, Refused)  # that says nothing of the next
                 continue
             failures = 0
             judged.good += opinion.good
@@ -109,13 +109,13 @@ async def _cases(store: TraceStore, collector: Collector, until: int, model: str
         yield waiting
 
 
-async def _opinion(case: _Case, ask: Ask) -> Opinion | str:
-    """What the judge said, or what went wrong; "" where it said nothing clear."""
+async def _opinion(case: _Case, ask: Ask) -> Opinion | DistillError | None:
+    """What the judge said, or what went wrong; None where it said nothing clear."""
     try:
         answer = await ask(case.request, case.stays)
     except DistillError as error:
-        return str(error)
-    return opinion_of(answer.content or "") or ""
+        return error
+    return opinion_of(answer.content or "")
 
 
 def case_of(run: Run, model: str) -> ChatRequest:

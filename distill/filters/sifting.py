@@ -105,14 +105,19 @@ def explain(traces: Sequence[Trace], told: Told) -> Explanation:
 
 
 def unconfirmed(traces: Sequence[Trace], told: Told) -> list[Run]:
-    """The runs of a conversation that would be learnt from if somebody confirmed them."""
+    """The runs of a conversation of which more would be learnt if somebody confirmed it, with the steps that wait."""
     ways = trajectories(traces)
     found: dict[str, Run] = {}  # by the trace that ends it: trajectories share some
     for trajectory, explained in _examined(ways, _with_own(told, traces, ways)):
-        ends = {one.at for one in explained.findings if (one.reason, one.effect) == ("unconfirmed", "dropped")}
+        waiting = {one.at for one in explained.findings if one.reason == "unconfirmed" and one.effect != "noted"}
+        settled = {one.at for one in explained.findings if one.effect == "masked"} - waiting
         for run in trajectory.runs:
-            if run.end - 1 in ends and run.final is not None and run.final.trace is not None:
-                found.setdefault(run.final.trace.id, run)
+            if run.final is None or run.final.trace is None or waiting.isdisjoint(range(run.start, run.end)):
+                continue
+            steps = tuple(
+                step for step in run.steps if step.at not in settled and confirmation.share_of(step, told) is None
+            )
+            found.setdefault(run.final.trace.id, dataclasses.replace(run, steps=steps))
     return list(found.values())
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from distill.collecting import Collector
-from distill.day import DayError
+from distill.day import DayError, DayRefused
 from distill.filters import Rules, Sifted
 from distill.judging import Judged, Opinion, judge, opinion_of
 from distill.store.store import TraceStore
@@ -106,3 +106,16 @@ async def test_a_judge_that_says_nothing_clear_drops_nothing(store: TraceStore, 
 )
 def test_opinions_are_read_out_of_whatever_stands_around_them(text: str, expected: Opinion | None) -> None:
     assert opinion_of(text) == expected
+
+
+async def test_requests_that_a_judge_refuses_keep_nobody_else_waiting(store: TraceStore, tmp_path: Path) -> None:
+    made = [trace for number, scene in enumerate(scenes(tmp_path, False, 9)) for trace in scene.traces(f"c{number}")]
+    await store.insert([stay(trace) if trace.conversation != "c8" else trace for trace in made])
+
+    async def elsewhere(request: ChatRequest, stays: bool) -> AnswerMessage:
+        if stays:
+            raise DayRefused("403 may not leave the machine")
+        return AnswerMessage('{"good": true}')
+
+    done = await judge(store, Collector(store, tmp_path, RULES), 99, elsewhere, "mentor")
+    assert (done.good, done.unclear, done.error) == (1, 8, "403 may not leave the machine")

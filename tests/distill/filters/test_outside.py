@@ -148,11 +148,12 @@ def test_samples_of_the_teacher_agree_or_not(root: Path) -> None:
     final = made.messages[-1].text
     same = AnswerMessage(f"You will find {final}")
     other = AnswerMessage("It is in vendor/other_thing.py.")
+    read = AnswerMessage(None, made.messages[4].tool_calls)
     grep = AnswerMessage(None, [ToolCall("z", FunctionCall("Grep", f'{{"pattern":"{made.wanted.pattern}"}}'))])
     wrong = AnswerMessage(None, [ToolCall("z", FunctionCall("Grep", '{"pattern": "else"}'))])
 
     def told(first: list[AnswerMessage], last: list[AnswerMessage]) -> Told:
-        return Told(samples=lambda trace: {"c.0": first, "c.2": last}.get(trace, []))
+        return Told(samples=lambda trace: {"c.0": first, "c.1": [read, read], "c.2": last}[trace])
 
     assert reason(made.traces("c"), told([], [same, same, other])) == ""
     assert reason(made.traces("c"), told([], [same, other, other])) == "disagreed"
