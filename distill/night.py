@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,20 @@ import msgspec
 
 from distill.agent import Conversation
 from distill.collecting import Collector
-from distill.dataset import Dataset, Inputs, Mixture, Source, build, newest, replayed, stream_examples, traces_of
+from distill.dataset import (
+    COLLECTED,
+    Dataset,
+    Inputs,
+    Mixture,
+    Source,
+    alone,
+    build,
+    forget_in,
+    newest,
+    replayed,
+    stream_examples,
+    traces_of,
+)
 from distill.dataset.example import line_of
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
@@ -87,10 +100,16 @@ class Progress(Protocol):
 async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
     """One night.
 
-    Raises DatasetError when there is nothing to learn, NightError or DayError when a stage cannot go on.
+    Raises DatasetError when there is nothing to learn or another night is at work, NightError or DayError when a stage
+    cannot go on.
     """
+    with alone(settings.data / "datasets"):
+        return await _night(settings, day, progress)
+
+
+async def _night(settings: NightSettings, day: Day, progress: Progress) -> Night:
     items = await _set(settings, progress)
-    dataset = await _learnable(settings, items, day, progress)
+    dataset = await learnable(settings, items, day, progress)
     async with _lease(day, settings.lease_bytes):
         run_folder = await _train(settings, dataset, progress)
     adapter, folder = _publish(settings, run_folder)
@@ -108,10 +127,11 @@ async def _set(settings: NightSettings, progress: Progress) -> list[Item]:
     return await set_questions(settings.examination, settings.templates, settings.data / "repositories")
 
 
-async def _learnable(settings: NightSettings, items: Sequence[Item], day: Day, progress: Progress) -> Dataset:
+async def learnable(settings: NightSettings, items: Sequence[Item], day: Day, progress: Progress) -> Dataset:
     """Traces up to a watermark that is fixed now, labelled, and filtered into a dataset."""
     reserved = frozenset({*settings.examination.repositories, *settings.reserved})
-    with tempfile.TemporaryDirectory(dir=settings.data, prefix=".collected-") as work:
+    datasets = settings.data / "datasets"
+    with tempfile.TemporaryDirectory(dir=datasets, prefix=COLLECTED) as work:
         kept = Path(work, "kept.jsonl")
         async with await TraceStore.open(settings.data / "traces.db") as store:
             until = await store.watermark()
@@ -121,7 +141,7 @@ async def _learnable(settings: NightSettings, items: Sequence[Item], day: Day, p
                 await _judge(store, collector, until, day, settings.judge, progress)
             progress.stage("filtering traces", None)
             count, dropped = await _keep(collector, until, kept)
-            earlier = await _earlier(store, settings.data / "datasets")
+            earlier, only_there = await _earlier(store, datasets)
         if count < settings.minimum:
             raise DatasetError(
                 f"{count} conversations passed the filters, and a night wants {settings.minimum}; "
@@ -136,7 +156,9 @@ async def _learnable(settings: NightSettings, items: Sequence[Item], day: Day, p
             filters=VERSION,
             dropped=dropped,
         )
-        return build(inputs, settings.data / "datasets", settings.mixture)
+        dataset = build(inputs, datasets, settings.mixture)
+    await _forget_meanwhile(settings.data, dataset, only_there)
+    return dataset
 
 
 async def _label(
@@ -159,10 +181,20 @@ async def _judge(store: TraceStore, collector: Collector, until: int, day: Day, 
     progress.step(judged.good + judged.bad, f"{judged.good} good, {judged.bad} bad, {judged.unclear} unclear{error}")
 
 
-async def _earlier(store: TraceStore, datasets: Path) -> Source:
-    """The newest datasets' examples of traces that had to make room. What was forgotten is gone from datasets, too."""
+async def _earlier(store: TraceStore, datasets: Path) -> tuple[Source, Set[str]]:
+    """The newest datasets' examples of traces that had to make room, and these traces. What was forgotten is gone from
+    datasets, too."""
     folders = newest(datasets, _REPLAYED)
-    return replayed(folders, await store.known(traces_of(folders)))
+    traces = traces_of(folders)
+    known = await store.known(traces)
+    return replayed(folders, known), set(traces) - known
+
+
+async def _forget_meanwhile(data: Path, dataset: Dataset, only_there: Set[str]) -> None:
+    """Take out what was forgotten while the dataset was made: nobody else knew of this one yet."""
+    traces = [name for name in traces_of([Path(dataset.folder)]) if name not in only_there]
+    async with await TraceStore.open(data / "traces.db") as store:
+        forget_in(data / "datasets", {*traces} - await store.known(traces))
 
 
 async def _keep(collector: Collector, until: int, file: Path) -> tuple[int, Counter[str]]:

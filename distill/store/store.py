@@ -130,9 +130,13 @@ class TraceStore:
         return await listing.index_some(self._connection)
 
     async def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """What is known of traces from now on; told twice it counts once. Raises sqlite3.Error."""
+        """What is known of traces from now on; told twice it counts once, and of a trace that is not there, as it was
+        forgotten meanwhile, nothing is kept. Raises sqlite3.Error."""
         found = [(o.trace, o.kind, o.at, o.client, _encode(o)) for o in outcomes]
-        query = "INSERT OR IGNORE INTO outcomes (trace, kind, at, client, body) VALUES (?,?,?,?,?)"
+        query = (
+            "INSERT OR IGNORE INTO outcomes (trace, kind, at, client, body) "
+            "SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM traces WHERE id = ?1)"
+        )
         if found:
             async with writing(self._connection):
                 await self._connection.executemany(query, found)
