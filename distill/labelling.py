@@ -40,7 +40,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 class Labelled(msgspec.Struct):
     """What came of it: answers that were asked for and came, requests that failed with the last error, and runs that
-    agree to their end, that do not, and that were left for another night for want of answers."""
+    agree to their end, that do not, and that were left for another night for want of answers. `more`: there may be
+    others, as nobody was asked any more and nobody looked for them."""
 
     answers: int = 0
     failed: int = 0
@@ -48,6 +49,7 @@ class Labelled(msgspec.Struct):
     agreed: int = 0
     disagreed: int = 0
     left: int = 0
+    more: bool = False
 
 
 async def label(
@@ -71,6 +73,9 @@ async def label(
         while len(waiting) >= limits.at_once:
             together, waiting = waiting[: limits.at_once], waiting[limits.at_once :]
             await labeller.confirm(together, done)
+        if labeller.given_up:  # looking at the rest of a large store takes minutes
+            labeller.labelled.more = True
+            break
     await labeller.confirm(waiting, done)
     return labeller.labelled
 
@@ -102,18 +107,18 @@ class _Labeller:
         for step in reversed(run.steps):
             if step.trace is None or step.trace.id in self._known:
                 continue
-            share = None if self._given_up else agreement(step.message, await self._samples(step.trace))
+            share = None if self.given_up else agreement(step.message, await self._samples(step.trace))
             left = left or share is None
             if step is run.final and share is not None and share < self.agreement:
                 self.labelled.disagreed += 1
                 return
-            if share is None and (step is run.final or self._given_up):
+            if share is None and (step is run.final or self.given_up):
                 break
         self.labelled.left += left
         self.labelled.agreed += not left
 
     @property
-    def _given_up(self) -> bool:
+    def given_up(self) -> bool:
         too_many = self._asked + self.limits.samples > self.limits.requests
         return too_many or self._failures >= self.limits.failures
 

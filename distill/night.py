@@ -169,7 +169,8 @@ async def _label(
     progress.stage("asking the teacher again", None)
     labelled = await label(store, collector, until, day.again, limits, progress.step)
     error = f" ({labelled.error})" if labelled.failed else ""
-    note = f"{labelled.agreed} agreed on, {labelled.disagreed} not, {labelled.left} left{error}"
+    left = f"{labelled.left} left{' at least' if labelled.more else ''}"
+    note = f"{labelled.agreed} agreed on, {labelled.disagreed} not, {left}{error}"
     progress.step(labelled.agreed + labelled.disagreed, note)
 
 

@@ -132,9 +132,9 @@ async def test_a_night_asks_so_often_and_the_next_goes_on(store: TraceStore, tmp
     await filled(store, scenes(tmp_path, ours=False, count=3))
     teacher = Teacher(same)
     first = await labelled(store, tmp_path, teacher, Limits(requests=10, at_once=1))
-    assert (first.answers, first.agreed, first.left) == (9, 1, 2)
+    assert (first.answers, first.agreed, first.left, first.more) == (9, 1, 0, True)
     second = await labelled(store, tmp_path, teacher, Limits(requests=100, at_once=1))
-    assert (second.answers, second.agreed, second.left) == (18, 2, 0)
+    assert (second.answers, second.agreed, second.left, second.more) == (18, 2, 0, False)
     assert len(set(teacher.asked)) == len(teacher.asked) == 27
 
 
@@ -147,7 +147,7 @@ async def test_a_teacher_that_does_not_answer_is_left_alone(store: TraceStore, t
     teacher = Teacher(away)
     done = await labelled(store, tmp_path, teacher, Limits(at_once=1))
     assert (done.answers, done.failed, done.error) == (0, 6, "nobody there")
-    assert (done.agreed, done.disagreed, done.left) == (0, 0, 4)
+    assert (done.agreed, done.disagreed, done.left, done.more) == (0, 0, 2, True)
     assert (await labelled(store, tmp_path, Teacher(same))).agreed == 4
 
 
