@@ -271,6 +271,8 @@ def _check(settings: Settings) -> Settings:
             raise SettingsError(f"{arm}.url must start with http:// or https://, not '{backend.url}'")
     _check_prices(settings)
     _check_roots(settings.night.roots)
+    if settings.night.samples == 1:
+        raise SettingsError("night.samples must be 0, or 2 or more: one answer agrees with nobody")
     for name in ("confidence", "holdout"):
         if not 0 <= getattr(settings.router, name) <= 1:
             raise SettingsError(f"router.{name} must be between 0 and 1")
