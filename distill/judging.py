@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from distill.collecting import Collector
+from distill.collecting import Collector, is_opinion
 from distill.errors import DistillError, Refused
 from distill.filters import learnt_runs
 from distill.outcome import Outcome
@@ -63,45 +63,51 @@ class _Case(NamedTuple):
 
 
 async def judge(
-    store: TraceStore, collector: Collector, until: int, ask: Ask, model: str, done: Callable[[], None] = lambda: None
+    store: TraceStore, collector: Collector, until: int, ask: Ask, done: Callable[[], None] = lambda: None
 ) -> Judged:
-    """Ask of every run that would be learnt from, up to the number `until`, unless it was asked of before.
+    """Ask the collector's judge of every run that would be learnt from, up to the number `until`, once.
 
     Opinions stay in the store, redacted; `done` is called after each run. Raises sqlite3.Error.
     """
     judged, failures = Judged(), 0
-    async for cases in _cases(store, collector, until, model):
+    async for cases in _cases(store, collector, until):
         if failures >= _FAILURES:
             break
         told = await asyncio.gather(*(_opinion(case, ask) for case in cases))
         outcomes = []
         for case, opinion in zip(cases, told, strict=True):
             done()
-            if not isinstance(opinion, Opinion):
+            if isinstance(opinion, DistillError):
                 judged.unclear += 1
-                judged.error = str(opinion or "") or judged.error
-                failures += opinion is not None and not isinstance(opinion, Refused)  # that says nothing of the next
+                judged.error = str(opinion)
+                failures += not isinstance(opinion, Refused)  # that says nothing of the next
                 continue
             failures = 0
-            judged.good += opinion.good
-            judged.bad += not opinion.good
-            score = 1.0 if opinion.good else -1.0
-            outcome = Outcome(case.final.id, "judged", time.time(), score=score, comment=opinion.why)
-            outcomes.append(collector.redactor.outcome(outcome))
+            judged.unclear += opinion is None
+            judged.good += opinion is not None and opinion.good
+            judged.bad += opinion is not None and not opinion.good
+            outcomes.append(collector.redactor.outcome(_outcome(case.final, opinion, collector.judge)))
         await store.add_outcomes(outcomes)
     return judged
 
 
-async def _cases(store: TraceStore, collector: Collector, until: int, model: str) -> AsyncIterator[list[_Case]]:
+def _outcome(final: Trace, opinion: Opinion | None, judge: str) -> Outcome:
+    if opinion is None:
+        return Outcome(final.id, "judged", time.time(), client=judge)
+    score = 1.0 if opinion.good else -1.0
+    return Outcome(final.id, "judged", time.time(), score=score, comment=opinion.why, client=judge)
+
+
+async def _cases(store: TraceStore, collector: Collector, until: int) -> AsyncIterator[list[_Case]]:
     """The runs to ask about, some at a time."""
     waiting: list[_Case] = []
     async for traces in store.conversations(until):
         told = await collector.told(traces)
         for run in learnt_runs(traces, told):
             final = run.final.trace if run.final is not None else None
-            if final is not None and not any(one.kind == "judged" for one in told.outcomes(final.id)):
+            if final is not None and not any(is_opinion(one, collector.judge) for one in told.outcomes(final.id)):
                 stays = not all(trace.may_leave_machine for trace in traces)
-                waiting.append(_Case(final, stays, case_of(run, model)))
+                waiting.append(_Case(final, stays, case_of(run, collector.judge)))
         while len(waiting) >= _AT_ONCE:
             yield waiting[:_AT_ONCE]
             waiting = waiting[_AT_ONCE:]

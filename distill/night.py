@@ -51,6 +51,7 @@ from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 
 _LEASE_SECONDS = 60.0
+_BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
 _REPLAYED = 7  # datasets, the newest: each of them replayed some of those before it
 
 
@@ -133,12 +134,12 @@ async def learnable(settings: NightSettings, items: Sequence[Item], day: Day, pr
     datasets = settings.data / "datasets"
     with tempfile.TemporaryDirectory(dir=datasets, prefix=COLLECTED) as work:
         kept = Path(work, "kept.jsonl")
-        async with await TraceStore.open(settings.data / "traces.db") as store:
+        async with await TraceStore.open(settings.data / "traces.db", _BUSY_SECONDS) as store:
             until = await store.watermark()
-            collector = Collector(store, settings.data, settings.rules, reserved, settings.snapshots)
+            collector = Collector(store, settings.data, settings.rules, reserved, settings.snapshots, settings.judge)
             await _label(store, collector, until, day, settings.labels, progress)
             if settings.judge:
-                await _judge(store, collector, until, day, settings.judge, progress)
+                await _judge(store, collector, until, day, progress)
             progress.stage("filtering traces", None)
             count, dropped = await _keep(collector, until, kept)
             earlier, only_there = await _earlier(store, datasets)
@@ -174,10 +175,10 @@ async def _label(
     progress.step(labelled.agreed + labelled.disagreed, note)
 
 
-async def _judge(store: TraceStore, collector: Collector, until: int, day: Day, model: str, progress: Progress) -> None:
+async def _judge(store: TraceStore, collector: Collector, until: int, day: Day, progress: Progress) -> None:
     """A judge's opinion of what passed every other check. What it says nothing clear of stays."""
-    progress.stage(f"asking {model} to judge", None)
-    judged = await judge_runs(store, collector, until, day.answer, model, progress.step)
+    progress.stage(f"asking {collector.judge} to judge", None)
+    judged = await judge_runs(store, collector, until, day.answer, progress.step)
     error = f" ({judged.error})" if judged.error else ""
     progress.step(judged.good + judged.bad, f"{judged.good} good, {judged.bad} bad, {judged.unclear} unclear{error}")
 

@@ -138,7 +138,7 @@ def explain(
         if trace is None:
             raise SettingsError(f"there is no trace '{trace_id}'; nightschool traces list shows the newest")
         found = await store.conversation(trace.conversation, trace.client)
-        collector = Collector(store, home.data, rules, reserved, nightly.snapshots(chosen, home))
+        collector = Collector(store, home.data, rules, reserved, nightly.snapshots(chosen, home), chosen.night.judge)
         told = await collector.told(found)
         return explained(found, told)
 

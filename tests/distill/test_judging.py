@@ -40,12 +40,16 @@ class Judge:
         return AnswerMessage(self._says)
 
 
-async def judged(store: TraceStore, data: Path, by: Judge) -> Judged:
-    return await judge(store, Collector(store, data, RULES), await store.watermark(), by.ask, "mentor")
+def collector(store: TraceStore, data: Path, model: str = "mentor") -> Collector:
+    return Collector(store, data, RULES, judge=model)
 
 
-async def sifted(store: TraceStore, data: Path) -> list[Sifted]:
-    return [one async for one in Collector(store, data, RULES).sifted(await store.watermark())]
+async def judged(store: TraceStore, data: Path, by: Judge, model: str = "mentor") -> Judged:
+    return await judge(store, collector(store, data, model), await store.watermark(), by.ask)
+
+
+async def sifted(store: TraceStore, data: Path, model: str = "mentor") -> list[Sifted]:
+    return [one async for one in collector(store, data, model).sifted(await store.watermark())]
 
 
 @pytest.mark.parametrize(("good", "kept", "dropped"), [(True, 1, {}), (False, 0, {"judged_bad": 1})])
@@ -117,5 +121,29 @@ async def test_requests_that_a_judge_refuses_keep_nobody_else_waiting(store: Tra
             raise DayRefused("403 may not leave the machine")
         return AnswerMessage('{"good": true}')
 
-    done = await judge(store, Collector(store, tmp_path, RULES), 99, elsewhere, "mentor")
+    done = await judge(store, collector(store, tmp_path), 99, elsewhere)
     assert (done.good, done.unclear, done.error) == (1, 8, "403 may not leave the machine")
+
+
+async def test_a_judge_that_says_nothing_clear_is_asked_once_and_drops_nothing(
+    store: TraceStore, tmp_path: Path
+) -> None:
+    await filled(store, scenes(tmp_path, ours=False))
+    by = Judge("I would rather not say.")
+    assert await judged(store, tmp_path, by) == Judged(unclear=1)
+    assert await judged(store, tmp_path, by) == Judged()
+    (after,) = await sifted(store, tmp_path)
+    assert (len(by.asked), len(after.examples)) == (1, 1)
+
+
+async def test_only_the_judge_that_is_named_has_a_say(store: TraceStore, tmp_path: Path) -> None:
+    await filled(store, scenes(tmp_path, ours=False))
+    await judged(store, tmp_path, Judge('{"good": false}'), "strict")
+    assert [(await sifted(store, tmp_path, model))[0].dropped for model in ("strict", "mild", "")] == [
+        {"judged_bad": 1},
+        {},
+        {},
+    ]
+    mild = Judge('{"good": true}')
+    assert (await judged(store, tmp_path, mild, "mild")).good == 1
+    assert len(mild.asked) == 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,10 @@ from distill.day import Day
 from distill.errors import DatasetError
 from distill.evaluate import Examination
 from distill.filters import Rules
-from distill.labelling import Limits
 from distill.night import NightSettings, learnable
 from distill.store.store import TraceStore
+from distill.trace import Trace
+from router.chat import AnswerMessage
 from tests.distill.test_labelling import filled, scenes
 
 pytestmark = pytest.mark.timeout(120)
@@ -35,13 +38,19 @@ class Stages:
     def step(self, done: int | None = None, note: str = "") -> None: ...
 
 
-async def learnt(data: Path, stages: Stages, minimum: int = 1) -> Dataset:
+class Steady(Day):
+    """A gateway whose teacher says the same again."""
+
+    async def again(self, trace: Trace, number: int) -> AnswerMessage:
+        assert trace.answer is not None
+        return trace.answer
+
+
+async def learnt(data: Path, stages: Stages, minimum: int = 1, confirm: bool = False) -> Dataset:
     nobody = Examination("none", 1, [], 0, 0)
-    chosen = NightSettings(
-        data, data, data, data, nobody, {}, 0, minimum=minimum, rules=Rules(confirm=False), labels=Limits(samples=0)
-    )
+    chosen = NightSettings(data, data, data, data, nobody, {}, 0, minimum=minimum, rules=Rules(confirm=confirm))
     with alone(data / "datasets"):
-        async with Day("http://127.0.0.1:9", "nobody") as day:
+        async with Steady("http://127.0.0.1:9", "nobody") as day:
             return await learnable(chosen, [], day, stages)
 
 
@@ -86,3 +95,23 @@ async def test_the_same_store_gives_the_same_dataset(tmp_path: Path) -> None:
     first = await learnt(tmp_path, Stages())
     assert await learnt(tmp_path, Stages()) == first
     assert first.train + first.valid == 4  # two are near duplicates
+
+
+async def test_a_night_waits_for_a_gateway_that_writes(tmp_path: Path) -> None:
+    await stored(tmp_path)
+
+    def busy() -> None:
+        with sqlite3.connect(tmp_path / "traces.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            locked.set_result(None)
+            time.sleep(3.0)
+            other.execute("ROLLBACK")
+
+    def begun(stage: str) -> None:
+        if stage == "asking the teacher again":
+            gateway.submit(busy)
+            locked.result()
+
+    locked: Future[None] = Future()
+    with ThreadPoolExecutor(1) as gateway:
+        assert (await learnt(tmp_path, Stages(begun), confirm=True)).train == 4
