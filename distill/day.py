@@ -69,6 +69,8 @@ class Day:
             n=None,
             stream=None,
             stream_options=None,
+            metadata=None,  # of an import it is ours: what its file told of folder and commit; and endpoints refuse it
+            tools=trace.request.tools or None,
         )
         return await self.answer(request, not trace.may_leave_machine)
 

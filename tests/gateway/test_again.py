@@ -26,6 +26,7 @@ def test_the_teacher_is_asked_again(tmp_path: Path) -> None:
         "temperature": 0,
         "stream": True,
         "top_k": 7,
+        "metadata": {"folder": "/src/secret", "incomplete": True},
     }
     with (
         Script(Act(text="Mine.", logprob=-9.0)) as student,
@@ -43,6 +44,7 @@ def test_the_teacher_is_asked_again(tmp_path: Path) -> None:
         assert first["tools"] == asked["tools"]
         assert (first["top_k"], first["temperature"], first["seed"], second["seed"]) == (7, 0.7, 1, 2)
         assert not first.get("stream")
+        assert "metadata" not in first
         assert gateway.get("/health")["traces"]["written"] == 1  # none of it left a trace
 
 
@@ -67,11 +69,12 @@ async def _again(gateway: Running, trace: Trace, count: int) -> list[AnswerMessa
 def test_what_the_teacher_does_not_answer_is_told_from_a_teacher_that_is_away(
     tmp_path: Path, act: Act, refused: bool | None, said: str
 ) -> None:
-    request = ChatRequest("nightschool", [Message("user", "Where is it?")])
+    request = ChatRequest("nightschool", [Message("user", "Where is it?")], tools=[])
     trace = Trace("t", 0.0, "c", request, "completed", Decision("teacher", "requested"))
     with Script(act) as teacher, Running(tmp_path, teacher.url, teacher.url) as gateway:
         if refused is None:
             (answer,) = asyncio.run(_again(gateway, trace, 1))
+            assert "tools" not in teacher.asked[-1].body  # endpoints refuse a list of none
             assert answer.tool_calls  # whether it is a good one is for the filters to say
             return
         with pytest.raises(DayError, match=said) as raised:
