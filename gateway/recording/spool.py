@@ -56,15 +56,7 @@ class Spool:
         if files and path.stat().st_size > _FILE_BYTES:
             path = self._folder / f"{int(path.stem) + 1:08}.jsonl"
         lines = b"".join(_encode(_line(item)) + b"\n" for item in items)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
-            size = file.tell()
-            try:
-                file.write(lines)
-                file.flush()
-            except OSError:
-                with contextlib.suppress(OSError):
-                    file.truncate(size)
-                raise
+        _append(path, lines)
         self.waiting += len(items)
 
     def oldest(self) -> tuple[Path, list[Item]] | None:
@@ -74,8 +66,8 @@ class Spool:
 
     def remove(self, path: Path) -> None:
         """What was in the file is in the store."""
+        self.waiting -= _count(path)
         path.unlink(missing_ok=True)
-        self._recount()
 
     def forget(self, names: Collection[str], ends: Collection[End]) -> dict[str, str]:
         """Take out these traces, those that go on from them or from where `ends` are, and what is known of any of them;
@@ -89,11 +81,8 @@ class Spool:
                 elif not (isinstance(item, Outcome) and item.trace in named | gone.keys()):
                     kept.append(line + b"\n")
             _rewrite(path, kept)
-        self._recount()
-        return gone
-
-    def _recount(self) -> None:
         self.waiting = sum(_count(left) for left in _files(self._folder))
+        return gone
 
 
 def traces_in(folder: Path) -> Iterator[Trace]:
@@ -119,6 +108,31 @@ def _read(path: Path) -> Iterator[tuple[Item, bytes]]:
             item = _decode(line).item
             if item is not None:
                 yield item, line
+
+
+def _append(path: Path, lines: bytes) -> None:
+    """All of the lines, behind one that a crash cut off, or, where that raises OSError, none."""
+    with open(path, "ab", buffering=0, opener=_for_its_owner) as file:  # noqa: PTH123 - Path.open takes no opener
+        size = file.tell()
+        left = memoryview(lines if _ended(path, size) else b"\n" + lines)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(size)
+            raise
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _ended(path: Path, size: int) -> bool:
+    """Whether a file's last line is whole."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - 1))
+        return file.read(1) in (b"", b"\n")
 
 
 def _rewrite(path: Path, lines: list[bytes]) -> None:
