@@ -43,7 +43,8 @@ _heard = msgspec.json.Decoder(Heard).decode
 
 
 class RecorderStatus(msgspec.Struct, frozen=True):
-    """`waiting`: not yet on disk; `spooled`: on disk, but not yet in the store; `dropped`: lost, as too many waited."""
+    """`waiting`: not yet on disk; `spooled`: on disk, but not yet in the store; `dropped`: lost, as too many waited, or
+    as it is nothing that can be kept."""
 
     waiting: int
     written: int
@@ -115,7 +116,12 @@ class Recorder:
             self._dropped += 1
             return
         ids = (item.id, item.wire_id) if isinstance(item, Trace) else ()
-        self._add(_Waiting(framed(item), ids))
+        try:
+            frame = framed(item)
+        except RecursionError:  # nested deeper than can be written
+            self._dropped += 1
+            return
+        self._add(_Waiting(frame, ids))
 
     async def forget(self, names: Sequence[str]) -> dict[str, str]:
         """Forget traces and those that go on from them, also those that are on their way; the ids of all that are gone,
@@ -246,11 +252,16 @@ class Recorder:
     async def _hear(self, process: asyncio.subprocess.Process) -> None:
         """What the process tells, until it ends."""
         assert process.stdout is not None
-        done = 0
+        done = lost = 0
         async for line in process.stdout:
-            heard = _heard(line)
+            try:
+                heard = _heard(line)
+            except msgspec.DecodeError:  # it died while it told that
+                continue
             self._listening.set()
             self._spooled = heard.spooled
+            self._dropped += heard.lost - lost
+            lost = heard.lost
             if heard.error and heard.error != self._error:
                 _log.error("traces cannot be written", path=str(self._orders.store), error=heard.error)
             self._error = heard.error

@@ -112,7 +112,7 @@ def _read(path: Path) -> Iterator[tuple[Item, bytes]]:
 
 def _append(path: Path, lines: bytes) -> None:
     """All of the lines, behind one that a crash cut off, or, where that raises OSError, none."""
-    with open(path, "ab", buffering=0, opener=_for_its_owner) as file:  # noqa: PTH123 - Path.open takes no opener
+    with open(path, "ab", buffering=0, opener=_for_its_owner) as file:
         size = file.tell()
         left = memoryview(lines if _ended(path, size) else b"\n" + lines)
         try:
