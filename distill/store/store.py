@@ -130,9 +130,13 @@ class TraceStore:
         return await listing.index_some(self._connection)
 
     async def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """What is known of traces from now on; told twice it counts once. Raises sqlite3.Error."""
+        """What is known of traces from now on; told twice it counts once, of a trace that is gone not at all. Raises
+        sqlite3.Error."""
         found = [(o.trace, o.kind, o.at, o.client, _encode(o)) for o in outcomes]
-        query = "INSERT OR IGNORE INTO outcomes (trace, kind, at, client, body) VALUES (?,?,?,?,?)"
+        query = (
+            "INSERT OR IGNORE INTO outcomes (trace, kind, at, client, body) "
+            "SELECT ?1,?2,?3,?4,?5 WHERE EXISTS (SELECT 1 FROM traces WHERE id = ?1)"
+        )
         if found:
             async with writing(self._connection):
                 await self._connection.executemany(query, found)
@@ -167,6 +171,10 @@ class TraceStore:
     async def forget(self, names: Sequence[str]) -> int:
         """Delete traces and what only they hold; how many there were. Raises sqlite3.Error."""
         return await forgetting.forget(self._connection, names)
+
+    async def empty_log(self) -> bool:
+        """Have nothing of what was forgotten stay in the write-ahead log; whether no reader kept that from it."""
+        return await forgetting.empty_log(self._connection)
 
     def faults(self) -> AsyncIterator[str]:
         """What is wrong with the store, in a sentence each."""

@@ -111,10 +111,8 @@ class Recording:
                 with bounded():
                     item = opened(kind, body)
                 items.append(self._cleaned(item))
-            except Exception as error:  # noqa: BLE001 - sent again it would fail again, and all behind it would wait
+            except Exception:  # noqa: BLE001 - sent again it would fail again, and all behind it would wait
                 self._lost += 1
-                print(f"a trace is lost, as it cannot be read: {words(error)}", file=sys.stderr)
-                continue
             await asyncio.sleep(0)  # the pipe is read meanwhile
         return items
 
@@ -149,7 +147,7 @@ class Recording:
         keeping = self._keeping
         await keeping.unspool()
         try:
-            while (more := await keeping.index_some()) and self._queue.empty():
+            while (more := await keeping.settle_some()) and self._queue.empty():
                 pass
             self._patience = _QUIET if more else AGAIN if keeping.waiting else _ASLEEP
             if time.monotonic() > self._tidy_at:
