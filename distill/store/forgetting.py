@@ -15,6 +15,8 @@ from distill.store.reading import served_ids, traces_where
 from distill.store.transaction import rows, rows_of, writing
 from distill.store.writing import days_of
 
+_CLOCK = "clock"  # in `marks`: what was believed of it last
+_LEAP = 7 * 86400.0  # seconds
 _STEP = 200  # traces forgotten in one transaction
 _HOLDER = """
 WITH RECURSIVE below (name) AS (
@@ -81,6 +83,17 @@ async def oldest(connection: aiosqlite.Connection, until: float | None, keep_byt
         surplus = int(count * (size - keep_bytes) / size) + 1
         found += [name for (name,) in await rows(connection, "SELECT id FROM traces ORDER BY seq LIMIT ?", [surplus])]
     return list(dict.fromkeys(found))
+
+
+async def believed(connection: aiosqlite.Connection, now: float) -> float:
+    """The time, in Unix seconds, as far as the clock is believed: it may have gone a week further than when it was last
+    asked for, so that one that is wrong for a while ages no trace by years."""
+    found = await rows(connection, "SELECT value FROM marks WHERE name = ?", [_CLOCK])
+    before = found[0][0] if found else now
+    async with writing(connection):
+        mark = int(min(max(now, before - _LEAP), before + _LEAP))  # back as slowly, since it comes forward again
+        await connection.execute("INSERT OR REPLACE INTO marks VALUES (?,?)", (_CLOCK, mark))
+    return min(now, before + _LEAP)
 
 
 async def size_of(connection: aiosqlite.Connection) -> int:

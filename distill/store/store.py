@@ -172,6 +172,10 @@ class TraceStore:
         """Delete traces and what only they hold; how many there were. Raises sqlite3.Error."""
         return await forgetting.forget(self._connection, names)
 
+    async def believed(self, now: float) -> float:
+        """The time, in Unix seconds, as far as a clock that says `now` is believed. Raises sqlite3.Error."""
+        return await forgetting.believed(self._connection, now)
+
     async def empty_log(self) -> bool:
         """Have nothing of what was forgotten stay in the write-ahead log; whether no reader kept that from it."""
         return await forgetting.empty_log(self._connection)

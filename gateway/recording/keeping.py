@@ -25,6 +25,7 @@ AGAIN = 1.0  # seconds until a store that refused is tried again
 REFUSAL = (sqlite3.Error, DistillError, OSError)  # what a store says that takes nothing
 
 _BATCH = 200
+_DOUBT = 86400.0  # seconds for which a clock that leapt ahead is not asked again
 _BUSY = 0.1  # seconds that another writer is waited for: longer than that, and the spool keeps the promise
 
 
@@ -45,6 +46,7 @@ class Keeping:
         self._spool = Spool(orders.spool)
         self._store: TraceStore | None = None
         self._retry_at = 0.0
+        self._doubts_until = 0.0  # nothing is too old
         self._log_left = True  # something forgotten may be in the store's log, also since another process
         self.error = ""
         """What is wrong, empty while nothing is."""
@@ -88,7 +90,7 @@ class Keeping:
 
     async def unspool(self) -> None:
         """Bring what waits beside the store into it, file by file, as long as it takes them."""
-        while (oldest := self._spool.oldest()) is not None:
+        while time.monotonic() >= self._retry_at and (oldest := self._spool.oldest()) is not None:
             path, items = oldest
             for at in range(0, len(items), _BATCH):
                 if not await self._stored(items[at : at + _BATCH]):
@@ -108,11 +110,20 @@ class Keeping:
         """Forget what is too old, also in datasets, or too much. Raises a REFUSAL."""
         days, size = self._orders.keep_days, self._orders.keep_bytes
         store = await self._opened()
-        if days and (old := await store.oldest(time.time() - days * 86400, None)):
+        if days and time.monotonic() >= self._doubts_until and (old := await self._too_old(store, days)):
             await self._forget(store, old)
         if size and (surplus := await store.oldest(None, size)):
             await store.forget(surplus)
             self._log_left = True
+
+    async def _too_old(self, store: TraceStore, days: float) -> list[str]:
+        """By a clock that leapt ahead: what is too old by the little of it that is believed, and no more for a day, in
+        which somebody may set it right."""
+        now = time.time()
+        believed = await store.believed(now)
+        if believed < now:
+            self._doubts_until = time.monotonic() + _DOUBT
+        return await store.oldest(believed - days * 86400, None)
 
     def say(self, error: str) -> None:
         """Something is wrong."""

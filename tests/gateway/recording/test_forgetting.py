@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from distill.outcome import Outcome
+from distill.store.store import TraceStore
 from distill.trace import Trace
 from gateway.backends.scripted import Act
 from gateway.recording.frames import Orders
@@ -172,6 +173,21 @@ async def test_what_cannot_leave_the_datasets_yet_stays_known_to_the_store(tmp_p
     await keeping.unspool()
     assert (await stored(tmp_path), keeping.waiting) == ([], 0)
     assert files_with(tmp_path, b"walrus") == []
+    await keeping.close()
+
+
+async def test_a_clock_that_leaps_ahead_forgets_a_week_and_not_everything(tmp_path: Path) -> None:
+    now, day = time.time(), 86400.0
+    keeping = Keeping(Orders.of(tmp_path, keep_days=30.0), lambda trace: trace)
+    ages = {"old": 400, "of the week": 390, "young": 370, "new": 0}
+    assert await keeping.keep([msgspec.structs.replace(trace(name), created=now - ages[name] * day) for name in ages])
+    async with await TraceStore.open(tmp_path / "traces.db") as store:
+        assert await store.believed(now - 365 * day) == now - 365 * day
+        for _ in range(2):
+            await keeping.tidy()
+            assert await stored(tmp_path) == ["young", "new"]
+        assert await store.believed(1.0) == 1.0  # and one that jumps back ages nothing, nor does it stop the ageing
+        assert await store.believed(now) > now - 365 * day
     await keeping.close()
 
 
