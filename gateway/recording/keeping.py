@@ -64,6 +64,7 @@ class Keeping:
             self._spool.add(items)
         except OSError as error:
             self.say(f"traces can be written neither to the store nor beside it: {error}")
+            await self.unspool()
             return await self._stored(items) if not self._spool.waiting else False
         await self.unspool()
         return True
@@ -90,6 +91,12 @@ class Keeping:
 
     async def unspool(self) -> None:
         """Bring what waits beside the store into it, file by file, as long as it takes them."""
+        try:
+            await self._unspool()
+        except OSError as error:
+            self.say(f"what waits beside the store cannot be brought into it: {error}")
+
+    async def _unspool(self) -> None:
         while time.monotonic() >= self._retry_at and (oldest := self._spool.oldest()) is not None:
             path, items = oldest
             for at in range(0, len(items), _BATCH):

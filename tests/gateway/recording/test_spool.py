@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.recording.frames import Orders
+from gateway.recording.keeping import Keeping
 from gateway.recording.spool import Spool
-from tests.gateway.recording.test_recorder import trace
+from tests.gateway.recording.test_recorder import stored, trace
 
 
 @contextmanager
@@ -50,3 +52,15 @@ def test_what_comes_after_a_line_that_was_cut_off_is_no_part_of_it(tmp_path: Pat
         file.write(b'{"trace":{"id":"cut of')
     Spool(tmp_path).add([trace("b"), trace("c")])
     assert waiting(tmp_path) == ["a", "b", "c"]
+
+
+async def test_a_spool_that_cannot_be_used_keeps_nothing_from_the_store(tmp_path: Path) -> None:
+    """A folder stands where the next file would be, and so nothing there can be read, written or taken away."""
+    keeping = Keeping(Orders.of(tmp_path), lambda trace: trace)
+    (tmp_path / "spool" / "00000000.jsonl").mkdir(parents=True)
+    assert await keeping.keep([trace("a")])
+    await keeping.unspool()
+    assert "cannot be brought into it" in keeping.error
+    assert await keeping.keep([trace("b")])
+    await keeping.close()
+    assert await stored(tmp_path) == ["a", "b"]
