@@ -54,10 +54,20 @@ def test_what_comes_after_a_line_that_was_cut_off_is_no_part_of_it(tmp_path: Pat
     assert waiting(tmp_path) == ["a", "b", "c"]
 
 
+def test_what_another_process_adds_meanwhile_stays(tmp_path: Path) -> None:
+    one, other = Spool(tmp_path), Spool(tmp_path)
+    one.add([trace("a")])
+    oldest = one.oldest()
+    assert oldest is not None
+    other.add([trace("b")])
+    one.remove(oldest[0])
+    assert waiting(tmp_path) == ["a", "b"]
+
+
 async def test_a_spool_that_cannot_be_used_keeps_nothing_from_the_store(tmp_path: Path) -> None:
     """A folder stands where the next file would be, and so nothing there can be read, written or taken away."""
-    keeping = Keeping(Orders.of(tmp_path), lambda trace: trace)
     (tmp_path / "spool" / "00000000.jsonl").mkdir(parents=True)
+    keeping = Keeping(Orders.of(tmp_path), lambda trace: trace)
     assert await keeping.keep([trace("a")])
     await keeping.unspool()
     assert "cannot be brought into it" in keeping.error
