@@ -27,7 +27,7 @@ from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Turn
 from gateway.build import Builder, Crew, prices_of, teachers_of
 from gateway.changes import Change, possible
-from gateway.errors import BackendError, Conflict, SettingsError, StartError, UnknownModel
+from gateway.errors import BackendError, Conflict, SettingsError, StartError, TracesBusy, UnknownModel
 from gateway.forgetting import drop_copies
 from gateway.processes.lease import Leases
 from gateway.processes.supervisor import Supervisor
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from gateway.watching.telemetry import Telemetry
 
 _log = structlog.get_logger("service")
+
+_FORGET_SECONDS = 30.0  # how long a client waits for what is forgotten
 
 
 class Names:
@@ -137,6 +139,7 @@ class Gateway:
             public=settings.gateway.host not in LOOPBACK,
             at_once=settings.gateway.max_at_once,
         )
+        self._forgetting: set[asyncio.Task[list[str]]] = set()
         self._reloading = asyncio.Lock()
         self._retiring: dict[asyncio.Task[None], list[Arm]] = {}
         self._take_up(self.crew)
@@ -176,6 +179,9 @@ class Gateway:
             await arm.close()
         await self.supervisor.stop()
         await self.recorder.stop()
+        for forgetting in list(self._forgetting):  # what the recorder still heard of is dropped elsewhere too
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(forgetting, 1.0)
         for spend in self._builder.spends.values():
             await spend.stop()
         if self.telemetry is not None:
@@ -257,7 +263,19 @@ class Gateway:
         }
 
     async def forget(self, traces: Sequence[str]) -> list[str]:
-        """Forget traces and those that go on from them, wherever they are kept; their ids. Raises TracesBusy."""
+        """Forget traces and those that go on from them, wherever they are kept; their ids.
+
+        Raises TracesBusy where that takes too long; it is done as soon as it can be, everywhere.
+        """
+        task = asyncio.create_task(self._forget(traces), name="forget")
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), _FORGET_SECONDS)
+        except TimeoutError as error:
+            raise TracesBusy from error
+
+    async def _forget(self, traces: Sequence[str]) -> list[str]:
         gone = await self.recorder.forget(traces)
         self.cache.forget(gone.keys())
         for forget in self.forgetting:

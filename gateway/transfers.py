@@ -19,6 +19,7 @@ from distill.store.store import TraceStore
 from distill.trace import Trace
 
 _BATCH = 200
+_SHOWN = 20  # bad lines that are told one by one: a file may have a hundred million
 
 WRITERS: dict[str, Callable[[Iterable[Iterable[Trace]]], Iterator[bytes]]] = {
     "traces": lambda conversations: write.traces(trace for traces in conversations for trace in traces),
@@ -29,11 +30,18 @@ WRITERS: dict[str, Callable[[Iterable[Iterable[Trace]]], Iterator[bytes]]] = {
 
 
 class Imported(msgspec.Struct):
-    """What an import did so far: traces read, of these new ones, and lines that were left out."""
+    """What an import did so far: traces read, of these new ones, and how many lines were left out, the first of them
+    in `shown`."""
 
     read: int = 0
     new: int = 0
-    bad: list[BadLine] = []
+    bad: int = 0
+    shown: list[BadLine] = []
+
+    def leave_out(self, line: BadLine) -> None:
+        self.bad += 1
+        if len(self.shown) < _SHOWN:
+            self.shown.append(line)
 
 
 async def take_in(path: Path, form: str, data: Path, told: Callable[[Imported], None]) -> Imported:
@@ -43,7 +51,7 @@ async def take_in(path: Path, form: str, data: Path, told: Callable[[Imported], 
     async with await TraceStore.open(data / "traces.db", cleaned=redactor.trace) as store:
         for found in find.read(path, form or find.detect(path)):
             if isinstance(found, BadLine):
-                done.bad.append(found)
+                done.leave_out(found)
                 continue
             batch.append(redactor.trace(found))
             if len(batch) == _BATCH:

@@ -15,6 +15,8 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
+from distill.nesting import bounded
+
 LINE_BYTES = 64 << 20  # of the longest line, and of the longest file that is one JSON document
 _LINK = "a link, which is not followed"
 _SKIPPED_BYTES = 1 << 20  # read at once of a line that is too long
@@ -89,7 +91,8 @@ def records(path: Path, decoder: msgspec.json.Decoder[T]) -> Iterator[tuple[int,
 
 def _decoded(path: Path, number: int, line: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[int, T] | BadLine:
     try:
-        return number, decoder.decode(line)
+        with bounded():
+            return number, decoder.decode(line)
     except UNREADABLE as error:
         return BadLine(shown(path), number, reason_of(error))
 

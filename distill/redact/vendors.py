@@ -44,6 +44,11 @@ TOKENS: tuple[tuple[str, str], ...] = (
     ("api.telegram.org/bot", r"\d{6,12}:[A-Za-z0-9_-]{30,50}+"),
     ("sig=", r"[A-Za-z0-9%+/]{40,100}+={0,2}"),  # Azure's signed addresses
     ("$2a$ $2b$ $2y$", r"\d\d\$[./A-Za-z0-9]{53}"),  # hashes of passwords
+    (
+        "$argon2id$ $argon2i$ $argon2d$",
+        r"v=\d{1,3}\$m=\d{1,9},t=\d{1,5},p=\d{1,5}\$[A-Za-z0-9+/]{8,90}\$[A-Za-z0-9+/]{16,180}+",
+    ),
+    ("pbkdf2_sha256$ pbkdf2_sha1$", r"\d{1,9}\$[A-Za-z0-9]{4,64}\$[A-Za-z0-9+/]{24,90}={0,2}"),  # Django's
     ("$1$ $5$ $6$ $apr1$ $y$", r"(?:rounds=\d{1,9}\$)?[./A-Za-z0-9]{1,24}\$[./A-Za-z0-9]{20,90}+"),
     ("eyJ", r"[A-Za-z0-9_-]{10,8192}+\.eyJ[A-Za-z0-9_-]{8,8192}+\.[A-Za-z0-9_-]{8,8192}+"),  # JSON web tokens
 )

@@ -71,7 +71,12 @@ async def copied(connection: aiosqlite.Connection, target: Path) -> Path:
     """A copy of the store as it is now, while others write to it. Raises StoreError for a file that is there."""
     unfinished = _empty_beside(target)
     async with aiosqlite.connect(unfinished) as other:
-        await connection.backup(other, pages=2000, sleep=0.0)
+        await connection.execute("BEGIN")
+        try:
+            await rows(connection, "SELECT 1 FROM marks")  # from here on it is read as it is now: else each write
+            await connection.backup(other, pages=2000, sleep=0.0)  # by others would start the copy over
+        finally:
+            await connection.execute("ROLLBACK")
     return unfinished.replace(target)
 
 

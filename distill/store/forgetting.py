@@ -15,6 +15,8 @@ from distill.store.reading import served_ids, traces_where
 from distill.store.transaction import rows, rows_of, writing
 from distill.store.writing import days_of
 
+_CLOCK = "clock"  # in `marks`: what was believed of it last
+_LEAP = 7 * 86400.0  # seconds
 _STEP = 200  # traces forgotten in one transaction
 _HOLDER = """
 WITH RECURSIVE below (name) AS (
@@ -23,24 +25,30 @@ WITH RECURSIVE below (name) AS (
 SELECT seq FROM traces WHERE answer = ? OR tools = ?
 UNION ALL SELECT seq FROM below JOIN traces ON traces.head = below.name LIMIT 1
 """
+_SAME_CONVERSATION = """
+SELECT seq, id, parent, wire_id FROM traces
+JOIN (SELECT DISTINCT conversation, client FROM traces WHERE id IN (?)) USING (conversation, client)
+"""
+_BELOW = """
+WITH RECURSIVE below (name) AS (
+    SELECT head FROM traces WHERE id IN (?) AND head <> x''
+    UNION SELECT links.name FROM links JOIN below ON links.parent = below.name
+)
+SELECT seq, id, parent, wire_id FROM below JOIN traces ON traces.head = below.name
+"""
 
 
 async def with_those_after(connection: aiosqlite.Connection, names: Sequence[str]) -> dict[str, str]:
-    """The traces of these names that there are, and those that go on from them, as they hold what was said there too;
-    with the ids that clients saw."""
-    query = "SELECT DISTINCT conversation, client FROM traces WHERE id IN (?)"
-    found: dict[str, str] = {}
-    for conversation, client in await rows_of(connection, query, list(names)):
-        listed = await rows(
-            connection,
-            "SELECT id, parent, wire_id FROM traces WHERE conversation = ? AND client = ? ORDER BY seq",
-            [conversation, client],
-        )
-        gone = set(names)
-        for name, parent, wire_id in listed:
-            if name in gone or parent in gone:
-                gone.add(name)
-                found[name] = wire_id
+    """The traces of these names that there are, and those that go on from them, as they hold what was said there too,
+    under whatever conversation's name; with the ids that clients saw."""
+    listed = {
+        seq: row for query in (_SAME_CONVERSATION, _BELOW) for seq, *row in await rows_of(connection, query, names)
+    }
+    gone, found = set(names), dict[str, str]()
+    for _, (name, parent, wire_id) in sorted(listed.items()):
+        if name in gone or parent in gone:
+            gone.add(name)
+            found[name] = wire_id
     return found
 
 
@@ -55,8 +63,14 @@ async def forget(connection: aiosqlite.Connection, names: Sequence[str]) -> int:
             count += await _forget(connection, list(names[at : at + _STEP]))
     if count:
         await connection.execute("INSERT INTO words (words) VALUES ('optimize')")  # deleted words leave with a merge
-        await connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await empty_log(connection)
     return count
+
+
+async def empty_log(connection: aiosqlite.Connection) -> bool:
+    """Bring what is in the write-ahead log into the file and cut it off, as it holds what was there before; whether
+    nobody was reading, who keeps it from that."""
+    return not (await rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)"))[0][0]
 
 
 async def oldest(connection: aiosqlite.Connection, until: float | None, keep_bytes: int | None) -> list[str]:
@@ -69,6 +83,17 @@ async def oldest(connection: aiosqlite.Connection, until: float | None, keep_byt
         surplus = int(count * (size - keep_bytes) / size) + 1
         found += [name for (name,) in await rows(connection, "SELECT id FROM traces ORDER BY seq LIMIT ?", [surplus])]
     return list(dict.fromkeys(found))
+
+
+async def believed(connection: aiosqlite.Connection, now: float) -> float:
+    """The time, in Unix seconds, as far as the clock is believed: it may have gone a week further than when it was last
+    asked for, so that one that is wrong for a while ages no trace by years."""
+    found = await rows(connection, "SELECT value FROM marks WHERE name = ?", [_CLOCK])
+    before = found[0][0] if found else now
+    async with writing(connection):
+        mark = int(min(max(now, before - _LEAP), before + _LEAP))  # back as slowly, since it comes forward again
+        await connection.execute("INSERT OR REPLACE INTO marks VALUES (?,?)", (_CLOCK, mark))
+    return min(now, before + _LEAP)
 
 
 async def size_of(connection: aiosqlite.Connection) -> int:

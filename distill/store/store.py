@@ -172,6 +172,14 @@ class TraceStore:
         """Delete traces and what only they hold; how many there were. Raises sqlite3.Error."""
         return await forgetting.forget(self._connection, names)
 
+    async def believed(self, now: float) -> float:
+        """The time, in Unix seconds, as far as a clock that says `now` is believed. Raises sqlite3.Error."""
+        return await forgetting.believed(self._connection, now)
+
+    async def empty_log(self) -> bool:
+        """Have nothing of what was forgotten stay in the write-ahead log; whether no reader kept that from it."""
+        return await forgetting.empty_log(self._connection)
+
     def faults(self) -> AsyncIterator[str]:
         """What is wrong with the store, in a sentence each."""
         return checks.faults(self._connection)

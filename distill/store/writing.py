@@ -20,6 +20,7 @@ from distill.store.transaction import rows, rows_of, writing
 from distill.trace import Trace
 
 DAY = 86400
+_LARGEST = 2**63 - 1
 Kept = TypeVar("Kept", bound=Trace | Outcome)
 
 _REMEMBERED = 512  # turns whose token ids are at hand for the turn after them
@@ -115,7 +116,10 @@ class Writer:
             known = await self._known(base, kept)
             prompt, completion = trace.served.prompt, trace.served.completion
             keep = shared(known, prompt)
-            kept.append((seq, base if keep else 0, keep, packed(prompt[keep:]), packed(completion)))
+            try:
+                kept.append((seq, base if keep else 0, keep, packed(prompt[keep:]), packed(completion)))
+            except OverflowError:  # no vocabulary has such ids
+                continue
             self._remember(seq, [*prompt, *completion])
         await self._connection.executemany("INSERT INTO served VALUES (?,?,?,?,?)", kept)
 
@@ -158,13 +162,15 @@ def days_of(traces: Sequence[Trace], sign: int = 1) -> list[tuple[Any, ...]]:
     sums: dict[tuple[Any, ...], list[float]] = {}
     for trace in traces:
         decision, usage = trace.decision, trace.usage
-        key = (int(trace.created // DAY), trace.client, trace.wire, decision.arm, decision.reason, trace.state)
+        key = (_held(int(trace.created // DAY)), trace.client, trace.wire, decision.arm, decision.reason, trace.state)
         counts[key] += sign
         total = sums.setdefault(key, [0.0, 0, 0])
         total[0] += sign * trace.seconds.get("total", 0.0)
         total[1] += sign * (usage.prompt_tokens if usage is not None else 0)
         total[2] += sign * (usage.completion_tokens if usage is not None else 0)
-    return [(*key, count, *sums[key]) for key, count in counts.items()]
+    return [
+        (*key, count, sums[key][0], _held(int(sums[key][1])), _held(int(sums[key][2]))) for key, count in counts.items()
+    ]
 
 
 def _conversations(numbers: range, traces: list[Trace]) -> list[tuple[Any, ...]]:
@@ -182,7 +188,7 @@ def _row(seq: int, trace: Trace, part: Parts, parent: str) -> tuple[Any, ...]:
         trace.created,
         trace.client,
         trace.conversation,
-        trace.turn,
+        _held(trace.turn),
         parent or trace.parent,
         trace.wire,
         trace.wire_id,
@@ -193,13 +199,19 @@ def _row(seq: int, trace: Trace, part: Parts, parent: str) -> tuple[Any, ...]:
         int(trace.teach),
         trace.redacted,
         trace.seconds.get("total"),
-        usage.prompt_tokens if usage is not None else None,
-        usage.completion_tokens if usage is not None else None,
+        _held(usage.prompt_tokens) if usage is not None else None,
+        _held(usage.completion_tokens) if usage is not None else None,
         part.said,
         part.head,
         part.tools,
         part.answer,
     )
+
+
+def _held(number: int) -> int:
+    """A number, or the next one to it that SQLite holds: backends and files tell what they like. The trace itself keeps
+    what was told."""
+    return min(max(number, -_LARGEST), _LARGEST)
 
 
 def encodable(kept: Kept) -> Kept:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 dataset = typer.Typer(help="What nights learn from.", no_args_is_help=True)
 
-_SHOWN = 20  # bad lines that are told one by one
-
 
 @traces.command("export")
 def export(
@@ -73,11 +71,11 @@ def take_in(
         done = asyncio.run(read(source, form, home_of(config, make=True).data, tell))
     except sqlite3.Error as error:
         raise StartError(f"the trace store cannot take them: {error}; try again") from error
-    for bad in done.bad[:_SHOWN]:
+    for bad in done.shown:
         typer.echo(f"{bad.file}, line {bad.line}: {bad.reason}", err=True)
-    if len(done.bad) > _SHOWN:
-        typer.echo(f"and {len(done.bad) - _SHOWN} more lines", err=True)
-    typer.echo(f"{done.read} traces were read, {done.new} of them new; {len(done.bad)} lines were left out")
+    if done.bad > len(done.shown):
+        typer.echo(f"and {done.bad - len(done.shown)} more lines", err=True)
+    typer.echo(f"{done.read} traces were read, {done.new} of them new; {done.bad} lines were left out")
 
 
 @traces.command("take")

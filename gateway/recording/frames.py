@@ -65,11 +65,13 @@ class Orders(msgspec.Struct, frozen=True):
 
 class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the recording process tells: `done` of the frames that it was sent are on disk, of these `spooled` beside
-    the store for now. `error` says what is wrong, empty while nothing is. Where the last of what is done was to forget,
-    `forgotten` are the traces that are gone, with the ids that clients saw."""
+    the store for now, and `lost` were nothing that can be kept. `error` says what is wrong, empty while nothing is.
+    Where the last of what is done was to forget, `forgotten` are the traces that are gone, with the ids that clients
+    saw."""
 
     done: int = 0
     spooled: int = 0
+    lost: int = 0
     error: str = ""
     forgotten: dict[str, str] = {}
 

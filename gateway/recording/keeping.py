@@ -25,6 +25,7 @@ AGAIN = 1.0  # seconds until a store that refused is tried again
 REFUSAL = (sqlite3.Error, DistillError, OSError)  # what a store says that takes nothing
 
 _BATCH = 200
+_DOUBT = 86400.0  # seconds for which a clock that leapt ahead is not asked again
 _BUSY = 0.1  # seconds that another writer is waited for: longer than that, and the spool keeps the promise
 
 
@@ -45,6 +46,8 @@ class Keeping:
         self._spool = Spool(orders.spool)
         self._store: TraceStore | None = None
         self._retry_at = 0.0
+        self._doubts_until = 0.0  # nothing is too old
+        self._log_left = True  # something forgotten may be in the store's log, also since another process
         self.error = ""
         """What is wrong, empty while nothing is."""
 
@@ -61,6 +64,7 @@ class Keeping:
             self._spool.add(items)
         except OSError as error:
             self.say(f"traces can be written neither to the store nor beside it: {error}")
+            await self.unspool()
             return await self._stored(items) if not self._spool.waiting else False
         await self.unspool()
         return True
@@ -87,7 +91,13 @@ class Keeping:
 
     async def unspool(self) -> None:
         """Bring what waits beside the store into it, file by file, as long as it takes them."""
-        while (oldest := self._spool.oldest()) is not None:
+        try:
+            await self._unspool()
+        except OSError as error:
+            self.say(f"what waits beside the store cannot be brought into it: {error}")
+
+    async def _unspool(self) -> None:
+        while time.monotonic() >= self._retry_at and (oldest := self._spool.oldest()) is not None:
             path, items = oldest
             for at in range(0, len(items), _BATCH):
                 if not await self._stored(items[at : at + _BATCH]):
@@ -95,21 +105,32 @@ class Keeping:
             self._spool.remove(path)
             self._changed()
 
-    async def index_some(self) -> bool:
-        """Prepare some more of what came lately for searches; whether there is still more. Raises a REFUSAL."""
-        return await (await self._opened()).index_some()
+    async def settle_some(self) -> bool:
+        """Have nothing that was forgotten stay in the store's log, and prepare some more of what came lately for
+        searches; whether there is still more. Raises a REFUSAL."""
+        store = await self._opened()
+        if self._log_left:
+            self._log_left = not await store.empty_log()
+        return await store.index_some()
 
     async def tidy(self) -> None:
         """Forget what is too old, also in datasets, or too much. Raises a REFUSAL."""
         days, size = self._orders.keep_days, self._orders.keep_bytes
         store = await self._opened()
-        if days and (old := await store.oldest(time.time() - days * 86400, None)):
-            await store.forget(old)
-            from distill.dataset import forget_in  # with numpy, which traces have no other use for
-
-            await asyncio.to_thread(forget_in, self._orders.datasets, old)
+        if days and time.monotonic() >= self._doubts_until and (old := await self._too_old(store, days)):
+            await self._forget(store, old)
         if size and (surplus := await store.oldest(None, size)):
             await store.forget(surplus)
+            self._log_left = True
+
+    async def _too_old(self, store: TraceStore, days: float) -> list[str]:
+        """By a clock that leapt ahead: what is too old by the little of it that is believed, and no more for a day, in
+        which somebody may set it right."""
+        now = time.time()
+        believed = await store.believed(now)
+        if believed < now:
+            self._doubts_until = time.monotonic() + _DOUBT
+        return await store.oldest(believed - days * 86400, None)
 
     def say(self, error: str) -> None:
         """Something is wrong."""
@@ -127,7 +148,7 @@ class Keeping:
         try:
             store = await self._opened()
             for _, some in itertools.groupby(items, lambda item: isinstance(item, Forgetting)):
-                await _put(store, list(some))
+                await self._put(store, list(some))
         except REFUSAL as error:
             self._retry_at = time.monotonic() + AGAIN
             self.say(words(error))
@@ -156,11 +177,19 @@ class Keeping:
                     found.add((cut(trace).head, trace.client))
         return found
 
+    async def _put(self, store: TraceStore, items: list[Item]) -> None:
+        """Raises a REFUSAL; what is done again then changes nothing."""
+        await store.insert([item for item in items if isinstance(item, Trace)])
+        await store.add_outcomes([item for item in items if isinstance(item, Outcome)])
+        names = [name for item in items if isinstance(item, Forgetting) for name in item.traces]
+        if names:
+            await self._forget(store, [*await store.with_those_after(names)])
 
-async def _put(store: TraceStore, items: list[Item]) -> None:
-    """Raises sqlite3.Error or DistillError; what is done again then changes nothing."""
-    await store.insert([item for item in items if isinstance(item, Trace)])
-    await store.add_outcomes([item for item in items if isinstance(item, Outcome)])
-    names = [name for item in items if isinstance(item, Forgetting) for name in item.traces]
-    if names:
-        await store.forget([*await store.with_those_after(names)])
+    async def _forget(self, store: TraceStore, names: list[str]) -> None:
+        """From the datasets first: as long as the store has a trace, it can be forgotten once more."""
+        if self._orders.datasets.is_dir():
+            from distill.dataset import forget_in  # with numpy, which traces have no other use for
+
+            await asyncio.to_thread(forget_in, self._orders.datasets, names)
+        await store.forget(names)
+        self._log_left = True

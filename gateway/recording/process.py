@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from distill.nesting import bounded
 from distill.outcome import Outcome
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
@@ -42,6 +43,7 @@ class Recording:
         self._room = asyncio.Event()
         self._room.set()
         self._done = 0
+        self._lost = 0
         self._over = False  # the input has ended
         self._last_tries = 0  # since then
         self._patience = _QUIET  # how long another trace is waited for before what may wait is done
@@ -106,11 +108,11 @@ class Recording:
         items: list[Item] = []
         for kind, body in frames:
             try:
-                item = opened(kind, body)
-            except (msgspec.DecodeError, KeyError) as error:  # of this program's own making: told, and passed over
-                self._keeping.error = f"a trace could not be read: {error}"
-                continue
-            items.append(self._cleaned(item))
+                with bounded():
+                    item = opened(kind, body)
+                items.append(self._cleaned(item))
+            except Exception:  # noqa: BLE001 - sent again it would fail again, and all behind it would wait
+                self._lost += 1
             await asyncio.sleep(0)  # the pipe is read meanwhile
         return items
 
@@ -145,7 +147,7 @@ class Recording:
         keeping = self._keeping
         await keeping.unspool()
         try:
-            while (more := await keeping.index_some()) and self._queue.empty():
+            while (more := await keeping.settle_some()) and self._queue.empty():
                 pass
             self._patience = _QUIET if more else AGAIN if keeping.waiting else _ASLEEP
             if time.monotonic() > self._tidy_at:
@@ -157,7 +159,7 @@ class Recording:
 
     def _tell(self, forgotten: dict[str, str] | None = None) -> None:
         keeping = self._keeping
-        heard = Heard(done=self._done, spooled=keeping.waiting, error=keeping.error, forgotten=forgotten or {})
+        heard = Heard(self._done, keeping.waiting, self._lost, keeping.error, forgotten or {})
         with contextlib.suppress(OSError):  # nobody listens any more; what was sent is written all the same
             os.write(sys.stdout.fileno(), msgspec.json.encode(heard) + b"\n")
 

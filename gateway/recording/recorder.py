@@ -22,7 +22,7 @@ from distill.outcome import Outcome
 from distill.store.listing import Wanted
 from distill.store.store import TraceStore
 from distill.trace import Trace
-from gateway.errors import StartError, TracesBusy
+from gateway.errors import StartError
 from gateway.recording.frames import Forgetting, Heard, Orders, framed, unframed
 from gateway.recording.spool import traces_in
 
@@ -36,14 +36,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds until a process that died is
 _START_SECONDS = 10.0  # a start waits so long for the process, and then goes on without
 _LAST_SECONDS = 20.0  # for the process to write what it was sent, when the gateway stops
 _SEEN_SECONDS = 2.0  # how long a reader waits for a trace that is on its way
-_FORGET_SECONDS = 30.0  # how long it is waited for that traces are forgotten
 _LINE_BYTES = 64 * 1024 * 1024  # of what the process tells: the ids of all that is forgotten at once
 
 _heard = msgspec.json.Decoder(Heard).decode
 
 
 class RecorderStatus(msgspec.Struct, frozen=True):
-    """`waiting`: not yet on disk; `spooled`: on disk, but not yet in the store; `dropped`: lost, as too many waited."""
+    """`waiting`: not yet on disk; `spooled`: on disk, but not yet in the store; `dropped`: lost, as too many waited, or
+    as it is nothing that can be kept."""
 
     waiting: int
     written: int
@@ -115,20 +115,19 @@ class Recorder:
             self._dropped += 1
             return
         ids = (item.id, item.wire_id) if isinstance(item, Trace) else ()
-        self._add(_Waiting(framed(item), ids))
+        try:
+            frame = framed(item)
+        except RecursionError:  # nested deeper than can be written
+            self._dropped += 1
+            return
+        self._add(_Waiting(frame, ids))
 
-    async def forget(self, names: Sequence[str]) -> dict[str, str]:
+    def forget(self, names: Sequence[str]) -> asyncio.Future[dict[str, str]]:
         """Forget traces and those that go on from them, also those that are on their way; the ids of all that are gone,
-        with those that clients saw.
-
-        Raises TracesBusy where that takes too long; it is done as soon as it can be.
-        """
+        with those that clients saw, once they are."""
         forgotten: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
         self._add(_Waiting(framed(Forgetting(list(names))), forgotten=forgotten))
-        try:
-            return await asyncio.wait_for(forgotten, _FORGET_SECONDS)
-        except TimeoutError as error:
-            raise TracesBusy from error
+        return forgotten
 
     async def get(self, trace_id: str) -> Trace | None:
         """The trace of that id, or of that id as the client saw it, as it is kept. One on its way is waited for, for a
@@ -246,11 +245,17 @@ class Recorder:
     async def _hear(self, process: asyncio.subprocess.Process) -> None:
         """What the process tells, until it ends."""
         assert process.stdout is not None
-        done = 0
+        done = lost = 0
         async for line in process.stdout:
-            heard = _heard(line)
+            try:
+                heard = _heard(line)
+            except msgspec.DecodeError:  # it died while it told that
+                continue
             self._listening.set()
             self._spooled = heard.spooled
+            if heard.lost > lost:
+                _log.error("traces lost", count=heard.lost - lost, error="they cannot be read or redacted")
+                self._dropped, lost = self._dropped + heard.lost - lost, heard.lost
             if heard.error and heard.error != self._error:
                 _log.error("traces cannot be written", path=str(self._orders.store), error=heard.error)
             self._error = heard.error

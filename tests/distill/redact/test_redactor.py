@@ -251,3 +251,18 @@ def test_a_private_key_that_was_cut_off_goes() -> None:
     after = Redactor(KEY).text("-----BEGIN PRIVATE KEY-----\n" + "\n".join(lines) + "\n[12 more lines not shown]")
     assert not [line for line in lines if line in after]
     assert after.endswith("\n[12 more lines not shown]")
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "$argon2id$v=19$m=65536,t=3,p=4$c29tZVNhbHQxMjM$RdescudvJCsgt3ub+b4dWRWJTmaaObGnXaKgDCq7Qe8",
+        "$argon2i$v=19$m=4096,t=3,p=1$c29tZVNhbHQxMjM$iWh06vD8Fy27wf9npn6FXWiCX4K6pW6Ue1Bnzz07Z8A",
+        "pbkdf2_sha256$600000$aB3dE6gH9jK2$uG8vYb1T0m3ZqX7sLr5nPw4kHc2dJf6eAy9iOxVtQzM=",
+    ],
+)
+def test_hashes_of_passwords_go_wherever_they_stand(kept: str) -> None:
+    redactor = Redactor(KEY)
+    after = redactor.text(f"alice | {kept} | 2026")
+    assert kept.rsplit("$", 1)[1].rstrip("=") not in after
+    assert redactor.text(after) == after

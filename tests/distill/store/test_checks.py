@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -106,3 +108,27 @@ async def test_a_store_of_schema_1_is_taken_over_and_its_traces_cleaned(tmp_path
     assert raw.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert b"secret" not in path.read_bytes()
     raw.close()
+
+
+async def test_a_copy_comes_to_an_end_although_others_write_all_the_time(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        async with await TraceStore.open(path) as store:
+            other.execute("CREATE TABLE big (body BLOB)")
+            other.execute("INSERT INTO big VALUES (zeroblob(100000000))")
+            over = threading.Event()
+
+            def write() -> None:
+                while not over.wait(0.002):
+                    other.execute("UPDATE marks SET value = value + 1")
+
+            other.execute("INSERT INTO marks VALUES ('turns', 0)")
+            writing = asyncio.create_task(asyncio.to_thread(write))
+            try:
+                async with asyncio.timeout(20):
+                    copy = await store.backup(tmp_path / "copy.db")
+            finally:
+                over.set()
+                await writing
+    async with await TraceStore.open_to_read(copy) as copied:
+        assert [fault async for fault in copied.faults()] == []

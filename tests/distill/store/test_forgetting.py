@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -87,6 +89,18 @@ async def test_what_an_older_trace_brought_is_found_with_the_next_that_has_it(tm
         assert [found.id for found in await store.search("handler")] == ["second"]
 
 
+async def test_what_goes_on_under_the_name_of_another_conversation_goes_too(tmp_path: Path) -> None:
+    async with await TraceStore.open(tmp_path / "t.db") as store:
+        turns = grown("a", 4)
+        moved = [msgspec.structs.replace(one, conversation="elsewhere") for one in turns[2:]]
+        same = msgspec.structs.replace(grown("a", 1)[0], id="asked twice", conversation="again")
+        others = [msgspec.structs.replace(one, id=f"other-{one.id}") for one in grown("a", 3, client="other")]
+        await store.insert([*turns[:2], *moved, same, *others])
+        gone = await store.with_those_after(["a-0"])
+        assert list(gone) == ["a-0", "a-1", "a-2", "a-3"]
+        assert list(await store.with_those_after(["a-3"])) == ["a-3"]
+
+
 async def test_what_is_told_of_a_trace_that_is_gone_is_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     async with await TraceStore.open(path) as store:
@@ -95,3 +109,16 @@ async def test_what_is_told_of_a_trace_that_is_gone_is_not_kept(tmp_path: Path) 
         late = [Outcome(name, "sample", 1.0, sample=AnswerMessage("zebra_secret")) for name in ("a-0", "a-1")]
         await store.add_outcomes([*late, *late])
         assert await store.outcomes(["a-0", "a-1"]) == late[:1]
+
+
+async def test_a_reader_keeps_what_is_forgotten_in_the_log_no_longer_than_it_reads(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    async with await TraceStore.open(path, busy_seconds=0.1) as store:
+        await store.insert(grown("a", 2, words="zebra_secret"))
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM traces").fetchone() == (2,)
+            await store.forget(["a-0", "a-1"])
+            assert not await store.empty_log()
+        assert await store.empty_log()
+        assert b"zebra_secret" not in bytes_of(path)

@@ -14,10 +14,11 @@ import msgspec
 import pytest
 
 from distill.outcome import Outcome
+from distill.store.store import TraceStore
 from distill.trace import Trace
 from gateway.backends.scripted import Act
 from gateway.recording.frames import Orders
-from gateway.recording.keeping import Keeping
+from gateway.recording.keeping import AGAIN, Keeping
 from router.chat import AnswerMessage, Message
 from tests.gateway.recording.test_recorder import files_with, process, recording, stored, trace, until
 from tests.gateway.running import Running, Script, nightschool
@@ -92,7 +93,7 @@ async def test_what_waits_in_memory(tmp_path: Path) -> None:
         await asyncio.sleep(0.1)
         found = await recorder.get("wire-250")
         assert found == answered("250", "walrus 250")
-        forgetting = asyncio.create_task(recorder.forget([f"{number:03}" for number in range(299)]))
+        forgetting = recorder.forget([f"{number:03}" for number in range(299)])
         await asyncio.sleep(0.1)
         child.kill()
         assert len(await forgetting) == 299
@@ -154,6 +155,40 @@ def forget(gateway: Running, name: str) -> str:
         "traces", "forget", name, "--yes", home=gateway.home, NIGHTSCHOOL_GATEWAY_PORT=str(gateway.port)
     )
     return str(told.stdout + told.stderr)
+
+
+async def test_what_cannot_leave_the_datasets_yet_stays_known_to_the_store(tmp_path: Path) -> None:
+    """Until it can, and then it leaves both: nobody could tell any more whose examples these are."""
+    folder = tmp_path / "datasets" / "d"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(msgspec.json.encode({"traces": ["a"]}))
+    (folder / "train.jsonl").mkdir()  # which cannot be read
+    keeping = Keeping(Orders.of(tmp_path), lambda trace: trace)
+    assert await keeping.keep([answered("a", "walrus")])
+    assert await keeping.forget(["a"]) == {"a": "wire-a"}
+    assert (await stored(tmp_path), keeping.waiting) == (["a"], 1)
+    (folder / "train.jsonl").rmdir()
+    (folder / "train.jsonl").write_bytes(msgspec.json.encode({"traces": ["a"], "text": "walrus"}) + b"\n")
+    await asyncio.sleep(AGAIN)
+    await keeping.unspool()
+    assert (await stored(tmp_path), keeping.waiting) == ([], 0)
+    assert files_with(tmp_path, b"walrus") == []
+    await keeping.close()
+
+
+async def test_a_clock_that_leaps_ahead_forgets_a_week_and_not_everything(tmp_path: Path) -> None:
+    now, day = time.time(), 86400.0
+    keeping = Keeping(Orders.of(tmp_path, keep_days=30.0), lambda trace: trace)
+    ages = {"old": 400, "of the week": 390, "young": 370, "new": 0}
+    assert await keeping.keep([msgspec.structs.replace(trace(name), created=now - ages[name] * day) for name in ages])
+    async with await TraceStore.open(tmp_path / "traces.db") as store:
+        assert await store.believed(now - 365 * day) == now - 365 * day
+        for _ in range(2):
+            await keeping.tidy()
+            assert await stored(tmp_path) == ["young", "new"]
+        assert await store.believed(1.0) == 1.0  # and one that jumps back ages nothing, nor does it stop the ageing
+        assert await store.believed(now) > now - 365 * day
+    await keeping.close()
 
 
 async def test_what_is_too_old_leaves_the_datasets_and_what_makes_room_stays(tmp_path: Path) -> None:
