@@ -22,8 +22,8 @@ class Collector:
 
     def __init__(self, store: TraceStore, data: Path, rules: Rules, reserved: Set[str] = frozenset()) -> None:
         self._store = store
-        self._redactor = Redactor(key_at(data / "redact.key"))
-        self._rules = rules
+        self.redactor = Redactor(key_at(data / "redact.key"))
+        self.rules = rules
         self._reserved = reserved
 
     async def sifted(self, until: int) -> AsyncIterator[Sifted]:
@@ -38,8 +38,9 @@ class Collector:
         for outcome in await self._store.outcomes([trace.id for trace in traces]):
             known.setdefault(outcome.trace, []).append(outcome)
         return Told(
-            self._rules,
+            self.rules,
             reserved=self._reserved,
             outcomes=lambda trace: known.get(trace, ()),
-            finds_secret=lambda text: self._redactor.text(text) is not text,
+            samples=lambda trace: [one.sample for one in known.get(trace, ()) if one.sample is not None],
+            finds_secret=lambda text: self.redactor.text(text) is not text,
         )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx2
+import msgspec
 from openai import AsyncOpenAI
 
 from distill.errors import DistillError
+from distill.trace import Trace
+from router.chat import AnswerMessage, ChatResponse, request_body
 
 _AT_ONCE = 5000  # traces named in one call
+_WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
+_NONE: Mapping[str, str] = {}
 
 
 class DayError(DistillError):
@@ -46,6 +51,26 @@ class Day:
             timeout=300.0,
             default_headers={"x-nightschool-no-trace": "1"},
         )
+
+    async def again(self, trace: Trace, number: int) -> AnswerMessage:
+        """Another answer of the teacher to a trace's request. Raises DayError."""
+        request = msgspec.structs.replace(
+            trace.request,
+            model="teacher",
+            temperature=_WARMTH,
+            seed=number + 1,
+            n=None,
+            stream=None,
+            stream_options=None,
+        )
+        headers = {"x-nightschool-no-trace": "1"}
+        if not trace.may_leave_machine:
+            headers["x-nightschool-stay-here"] = "1"
+        answer = await self._send("POST", "/v1/chat/completions", request_body(request), headers)
+        try:
+            return msgspec.json.decode(answer, type=ChatResponse).choices[0].message
+        except (msgspec.MsgspecError, IndexError) as error:
+            raise DayError(f"the teacher's answer makes no sense: {error}") from error
 
     async def status(self) -> dict[str, Any]:
         return await self._call("GET", "/admin/status")
@@ -87,11 +112,16 @@ class Day:
         await self._http.aclose()
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        decoded: dict[str, Any] = msgspec.json.decode(await self._send(method, path, body))
+        return decoded
+
+    async def _send(
+        self, method: str, path: str, body: dict[str, Any] | None, headers: Mapping[str, str] = _NONE
+    ) -> bytes:
         try:
-            answer = await self._http.request(method, path, json=body)
+            answer = await self._http.request(method, path, json=body, headers=dict(headers))
         except httpx2.HTTPError as error:
             raise DayError(f"the gateway at {self._url} does not answer: {error or type(error).__name__}") from error
         if answer.is_error:
             raise DayError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
-        decoded: dict[str, Any] = answer.json()
-        return decoded
+        return bytes(answer.content)

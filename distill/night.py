@@ -1,8 +1,8 @@
 """The night: traces to a dataset, a dataset to an adapter, an adapter to a verdict and a proposal.
 
-Reads top to bottom: collect, filter, dataset, lease, train, examine, judge, propose. Each stage leaves a folder named
-by what went into it, so a night that was killed goes on where it stopped when it is started again. Talks to models
-through the gateway only, and writes proposals only: the gateway alone decides what serves.
+Reads top to bottom: label, filter, dataset, lease, train, examine, judge, propose. Each stage leaves a folder named by
+what went into it, so a night that was killed goes on where it stopped when it is started again. Talks to models through
+the gateway only, and writes proposals only: the gateway alone decides what serves.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ import msgspec
 
 from distill.agent import Conversation
 from distill.collecting import Collector
-from distill.dataset import Dataset, Inputs, build, read_examples, stream_examples
+from distill.dataset import Dataset, Inputs, Mixture, Source, build, newest, replayed, stream_examples, traces_of
 from distill.dataset.example import line_of
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
-from distill.evaluate import Examination, Item, examine, set_questions
+from distill.evaluate import Examination, Item, examine, passages, set_questions
 from distill.filters import VERSION, Rules
 from distill.gate import Mark, Score, Verdict, judge, score
+from distill.labelling import Limits, label
 from distill.store.store import TraceStore
 
 _LEASE_SECONDS = 60.0
+_REPLAYED = 7  # datasets, the newest: each of them replayed some of those before it
 
 
 class NightError(DistillError):
@@ -55,6 +57,8 @@ class NightSettings(msgspec.Struct, frozen=True):
     at_once: int = 8
     reserved: tuple[str, ...] = ()  # more repositories that are never trained on
     rules: Rules = Rules()
+    labels: Limits = Limits()
+    mixture: Mixture = Mixture()
 
 
 class Night(msgspec.Struct, frozen=True):
@@ -81,12 +85,12 @@ async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
 
     Raises DatasetError when there is nothing to learn, NightError or DayError when a stage cannot go on.
     """
-    examination = settings.examination
-    dataset = await _collect(settings, examination, progress)
+    items = await _set(settings, progress)
+    dataset = await _learnable(settings, items, day, progress)
     async with _lease(day, settings.lease_bytes):
         run_folder = await _train(settings, dataset, progress)
     adapter, folder = _publish(settings, run_folder)
-    marks, memory = await _examine(settings, examination, dataset, day, adapter, folder, progress)
+    marks, memory = await _examine(settings, items, day, adapter, folder, progress)
     verdict = judge(marks["base"], marks["adapter"])
     _write_card(folder, adapter, dataset, run_folder, verdict)
     live = await _propose(day, adapter, folder, verdict)
@@ -94,22 +98,57 @@ async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
     return Night(dataset, run, adapter, verdict, score(marks["teacher"]), live, memory)
 
 
-async def _collect(settings: NightSettings, examination: Examination, progress: Progress) -> Dataset:
-    """Traces up to a watermark that is fixed now, filtered into a dataset."""
-    progress.stage("collecting traces", None)
-    reserved = frozenset({*examination.repositories, *settings.reserved})
+async def _set(settings: NightSettings, progress: Progress) -> list[Item]:
+    """The examination, drawn before anything is learnt: what it asks is then kept out of the dataset."""
+    progress.stage("setting the examination", None)
+    return await set_questions(settings.examination, settings.templates, settings.data / "repositories")
+
+
+async def _learnable(settings: NightSettings, items: Sequence[Item], day: Day, progress: Progress) -> Dataset:
+    """Traces up to a watermark that is fixed now, labelled, and filtered into a dataset."""
+    reserved = frozenset({*settings.examination.repositories, *settings.reserved})
     with tempfile.TemporaryDirectory(dir=settings.data, prefix=".collected-") as work:
         kept = Path(work, "kept.jsonl")
         async with await TraceStore.open(settings.data / "traces.db") as store:
+            until = await store.watermark()
             collector = Collector(store, settings.data, settings.rules, reserved)
-            count, dropped = await _keep(collector, await store.watermark(), kept)
+            await _label(store, collector, until, day, settings.labels, progress)
+            progress.stage("filtering traces", None)
+            count, dropped = await _keep(collector, until, kept)
+            earlier = await _earlier(store, settings.data / "datasets")
         if count < settings.minimum:
             raise DatasetError(
                 f"{count} conversations passed the filters, and a night wants {settings.minimum}; "
                 f"dropped: {_told(dropped)}"
             )
-        inputs = Inputs(partial(stream_examples, kept), reserved=reserved, filters=VERSION, dropped=dropped)
-        return build(inputs, settings.data / "datasets")
+        progress.stage("building the dataset", None)
+        inputs = Inputs(
+            partial(stream_examples, kept),
+            replay=earlier,
+            passages=passages(items),
+            reserved=reserved,
+            filters=VERSION,
+            dropped=dropped,
+        )
+        return build(inputs, settings.data / "datasets", settings.mixture)
+
+
+async def _label(
+    store: TraceStore, collector: Collector, until: int, day: Day, limits: Limits, progress: Progress
+) -> None:
+    """More of the teacher's answers, for conversations that nobody else confirmed. Without a teacher the night goes on:
+    these conversations are then not learnt from."""
+    progress.stage("asking the teacher again", None)
+    labelled = await label(store, collector, until, day.again, limits, progress.step)
+    error = f" ({labelled.error})" if labelled.failed else ""
+    note = f"{labelled.agreed} agreed on, {labelled.disagreed} not, {labelled.left} left{error}"
+    progress.step(labelled.agreed + labelled.disagreed, note)
+
+
+async def _earlier(store: TraceStore, datasets: Path) -> Source:
+    """The newest datasets' examples of traces that had to make room. What was forgotten is gone from datasets, too."""
+    folders = newest(datasets, _REPLAYED)
+    return replayed(folders, await store.known(traces_of(folders)))
 
 
 async def _keep(collector: Collector, until: int, file: Path) -> tuple[int, Counter[str]]:
@@ -198,25 +237,15 @@ def _publish(settings: NightSettings, run_folder: Path) -> tuple[str, Path]:
 
 
 async def _examine(
-    settings: NightSettings,
-    examination: Examination,
-    dataset: Dataset,
-    day: Day,
-    adapter: str,
-    folder: Path,
-    progress: Progress,
+    settings: NightSettings, items: Sequence[Item], day: Day, adapter: str, folder: Path, progress: Progress
 ) -> tuple[dict[str, list[Mark]], dict[str, int]]:
     """Base, adapter and teacher on the same questions. Returns their marks and peak memory in bytes."""
-    progress.stage("setting the examination", None)
-    asked = _questions_of(Path(dataset.folder, "train.jsonl"))
-    work = settings.data / "repositories"
-    items = await set_questions(examination, settings.templates, work, frozenset(asked))
     await day.add_adapter(adapter, folder)
     client = day.client()
     marks: dict[str, list[Mark]] = {}
     memory: dict[str, int] = {}
     for arm, model in (("base", settings.base.name), ("adapter", adapter), ("teacher", "teacher")):
-        results = await _sit(client, model, items, examination, settings, f"examining the {arm}", progress)
+        results = await _sit(client, model, items, settings, f"examining the {arm}", progress)
         marks[arm] = [mark for mark, _ in results]
         _write_answers(folder, arm, items, results)
         memory[arm] = await peak_memory(day, "teacher" if arm == "teacher" else "student")
@@ -228,14 +257,13 @@ async def _sit(
     client: Any,
     model: str,
     items: Sequence[Item],
-    examination: Examination,
     settings: NightSettings,
     stage: str,
     progress: Progress,
 ) -> list[tuple[Mark, Conversation]]:
     progress.stage(stage, len(items))
     results = await examine(
-        client, model, items, at_once=settings.at_once, max_tokens=examination.max_tokens, done=progress.step
+        client, model, items, at_once=settings.at_once, max_tokens=settings.examination.max_tokens, done=progress.step
     )
     failed = [conversation.error for _, conversation in results if conversation.end == "error"]
     if len(failed) > len(items) // 10:
@@ -246,11 +274,6 @@ async def _sit(
 async def peak_memory(day: Day, arm: str) -> int:
     """Bytes the arm's process has taken at most, as the gateway knows it; 0 where it does not (a remote endpoint)."""
     return int((await day.status()).get("memory", {}).get(arm) or 0)
-
-
-def _questions_of(path: Path) -> set[str]:
-    """What users asked in a dataset, so that no examination asks it again."""
-    return {m.text for example in read_examples(path) for m in example.messages if m.role == "user"}
 
 
 def _write_answers(folder: Path, arm: str, items: Sequence[Item], results: Sequence[tuple[Mark, Conversation]]) -> None:

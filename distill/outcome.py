@@ -15,12 +15,14 @@ Kind = Literal[
     "repeated",  # the very same call was made again
     "asked_again",  # the user put the question once more
     "abandoned",  # the conversation ended without an answer
+    "sample",  # the teacher was asked once more, and said this
 ]
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """`at` is Unix seconds. `score` goes from -1 (bad) to 1 (good), None where nothing was said of that. `corrected` is
-    the answer that should have been given, and `teach` whether whoever said so may teach."""
+    the answer that should have been given, and `teach` whether whoever said so may teach. `sample` is what the teacher
+    said when it was asked again."""
 
     trace: str
     kind: Kind
@@ -30,3 +32,4 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     corrected: AnswerMessage | None = None
     client: str = ""
     teach: bool = True
+    sample: AnswerMessage | None = None

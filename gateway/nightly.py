@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from distill.dataset import Mixture
 from distill.day import Day
 from distill.errors import QuestionError
 from distill.evaluate import Examination, read_examination
 from distill.filters import Rules
 from distill.gate import Score
+from distill.labelling import Limits
 from distill.night import Night, NightSettings, night
 from gateway.errors import SettingsError
 from gateway.processes.child import answers, child_gateway
@@ -38,6 +41,8 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], examin
         lease_bytes=settings.night.memory_bytes,
         minimum=settings.night.minimum,
         rules=Rules(confirm=settings.night.confirm),
+        labels=Limits(settings.night.samples, settings.night.asks),
+        mixture=_mixture(settings.night.mixture),
     )
     async with _gateway(settings, home, arguments) as url, Day.of_home(url, home.data) as day:
         with Bars(console) as bars:
@@ -68,6 +73,13 @@ async def _gateway(settings: Settings, home: Home, arguments: list[str]) -> Asyn
         return
     async with child_gateway(arguments, {}, home.data / "logs" / "night-gateway.log", home.data) as private:
         yield private
+
+
+def _mixture(chosen: dict[str, Any]) -> Mixture:
+    try:
+        return msgspec.convert(chosen, Mixture)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"night.mixture: {error}") from error
 
 
 def _examination(name: str) -> Examination:

@@ -95,6 +95,9 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_bytes: int = 20_000_000_000  # what training borrows from the gateway while it runs
     minimum: int = 50  # conversations; with fewer that pass the filters there is no night
     confirm: bool = True  # whether conversations of agents with tools of their own need praise, or samples that agree
+    samples: Count = 3  # for that, how often the teacher is asked again for each of their answers; 0: never
+    asks: Count = 2000  # how often altogether in a night
+    mixture: dict[str, Any] = {}  # fields of the dataset's mixture that differ from its defaults
     recipe: dict[str, Any] = {}  # fields of the training recipe that differ from its defaults
 
 

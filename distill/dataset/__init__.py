@@ -3,11 +3,13 @@ nothing of SQL, of MLX or of how a trace became an example.
 
 `example` is the record and its files, `words` and `category` what one says, `contamination` what no example may repeat,
 `ledger` what is noted of each on the first pass, `duplicates`, `split` and `shares` what is decided of all of them,
-`building` the order of these, `parts` and `manifest` what is written on the second pass.
+`building` the order of these, `parts` and `manifest` what is written on the second pass, `folders` what is done with
+datasets later on.
 """
 
 from distill.dataset.building import Inputs, build, write_dataset
 from distill.dataset.example import Dataset, Example, Source, read_examples, replayed, stream_examples
+from distill.dataset.folders import forget_in, newest, traces_of
 from distill.dataset.mixture import Mixture
 
 __all__ = [
@@ -17,8 +19,11 @@ __all__ = [
     "Mixture",
     "Source",
     "build",
+    "forget_in",
+    "newest",
     "read_examples",
     "replayed",
     "stream_examples",
+    "traces_of",
     "write_dataset",
 ]

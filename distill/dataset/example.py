@@ -15,7 +15,8 @@ from router.chat import Message, Tool
 class Example(msgspec.Struct, frozen=True):
     """One conversation to learn from. `client` is the name of the key that it came with, `created` the Unix seconds of
     its last trace, `model` who answered. `learnt` are the places of the messages to learn from; None: of all that the
-    assistant says."""
+    assistant says. `anew` are those of the traces whose token ids say something else, as secrets were taken out or an
+    answer was corrected: their tokens are rendered anew and not those that were served."""
 
     conversation: str
     repository: str
@@ -26,6 +27,7 @@ class Example(msgspec.Struct, frozen=True):
     created: float = 0.0
     model: str = ""
     learnt: list[int] | None = None
+    anew: list[str] = []
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -70,13 +72,14 @@ def read_examples(path: Path) -> list[Example]:
     return list(stream_examples(path))
 
 
-def replayed(folders: Sequence[Path], forgotten: Set[str]) -> Source:
-    """What was trained on in earlier datasets, without the examples that came from a forgotten trace."""
+def replayed(folders: Sequence[Path], known: Set[str]) -> Source:
+    """What was trained on in earlier datasets, without the examples of traces that are `known`: those are still in the
+    store, where they are judged anew."""
 
     def examples() -> Iterator[Example]:
         for folder in folders:
             for example in stream_examples(folder / "train.jsonl"):
-                if forgotten.isdisjoint(example.traces):
+                if known.isdisjoint(example.traces):
                     yield example
 
     return examples

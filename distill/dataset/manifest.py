@@ -22,12 +22,14 @@ class Tally:
 
     def __init__(self) -> None:
         self._traces: list[str] = []
+        self._anew: set[str] = set()
         self._shares: dict[str, Counter[str]] = {
             name: Counter() for name in ("categories", "clients", "models", "repositories")
         }
 
     def add(self, example: Example) -> None:
         self._traces += example.traces
+        self._anew.update(example.anew)
         self._shares["categories"][category_of(example).name] += 1
         self._shares["clients"][example.client] += 1
         self._shares["models"][example.model] += 1
@@ -35,7 +37,7 @@ class Tally:
 
     def told(self) -> dict[str, Any]:
         counted = {name: dict(sorted(counts.items())) for name, counts in self._shares.items()}
-        return {**counted, "traces": sorted(set(self._traces))}
+        return {**counted, "traces": sorted(set(self._traces)), "rendered_anew": sorted(self._anew)}
 
 
 def inputs_of(records: np.ndarray) -> dict[str, dict[str, Any]]:

@@ -4,8 +4,9 @@ Pure checks in the order format, re-execution, grounding, oracle, judge. Knows n
 in; files are read below a snapshot that the caller names, and nothing is run.
 """
 
+from distill.filters.confirmation import agreement
 from distill.filters.reasons import REASONS, VERSION, Effect, Finding, Rules
-from distill.filters.sifting import CHECKS, Explained, Explanation, Sifted, explain, sift
+from distill.filters.sifting import CHECKS, Explained, Explanation, Sifted, explain, sift, unconfirmed
 from distill.filters.told import Told
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Rules",
     "Sifted",
     "Told",
+    "agreement",
     "explain",
     "sift",
+    "unconfirmed",
 ]

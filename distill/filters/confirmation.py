@@ -45,7 +45,7 @@ def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterat
     """A natural conversation has the agreement of the teacher's other samples, or praise."""
     natural = not is_ours(trajectory.tools)
     for run in runs:
-        shares = {step.at: _agreement(step, told) for step in run.steps}
+        shares = {step.at: agreement(step.message, _samples(step, told)) for step in run.steps}
         praised = any(_praised(step, told) for step in run.steps)
         for at, share in shares.items():
             if share is not None and share < told.rules.agreement and not praised:
@@ -61,6 +61,13 @@ def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
     for run in runs if told.judge is not None else ():
         if told.judge is not None and told.judge(trajectory, run) is False:
             yield Finding("judge", "dropped", "judged_bad", run.end - 1)
+
+
+def agreement(said: Message, samples: Sequence[AnswerMessage]) -> float | None:
+    """The share of the teacher's other samples that agree with what it said; None where there are too few."""
+    if len(samples) < _FEWEST:
+        return None
+    return sum(agree(said, sample) for sample in samples) / len(samples)
 
 
 def agree(one: Message | AnswerMessage, other: AnswerMessage) -> bool:
@@ -86,12 +93,8 @@ def _of_outcome(outcome: Outcome, step: Step, run: Run, natural: bool) -> Iterat
         yield Finding("outcomes", "dropped", "asked_again", run.end - 1)
 
 
-def _agreement(step: Step, told: Told) -> float | None:
-    """The share of the teacher's other samples that agree with a step; None where there are too few."""
-    samples = told.samples(step.trace.id) if step.trace is not None else ()
-    if len(samples) < _FEWEST:
-        return None
-    return sum(agree(step.message, sample) for sample in samples) / len(samples)
+def _samples(step: Step, told: Told) -> Sequence[AnswerMessage]:
+    return told.samples(step.trace.id) if step.trace is not None else ()
 
 
 def _praised(step: Step, told: Told) -> bool:

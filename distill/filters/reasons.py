@@ -20,6 +20,7 @@ REASONS: dict[str, Effect] = {
     "secret": "dropped",
     "incomplete": "masked",
     "not_traced": "masked",
+    "cached": "masked",
     "not_the_teacher": "masked",
     "truncated": "masked",
     # format

@@ -54,6 +54,8 @@ def authors(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator
 
 
 def _fault(trace: Trace) -> tuple[str, str]:
+    if trace.decision.reason == "cached":
+        return "cached", trace.decision.detail
     if trace.state != "completed":
         return "incomplete", trace.state
     if trace.decision.arm != "teacher":

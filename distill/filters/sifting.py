@@ -104,6 +104,18 @@ def explain(traces: Sequence[Trace], told: Told) -> Explanation:
     return Explanation(traces[0].conversation if traces else "", found)
 
 
+def unconfirmed(traces: Sequence[Trace], told: Told) -> list[Run]:
+    """The runs of a conversation that would be learnt from if somebody confirmed them."""
+    ways = trajectories(traces)
+    found: dict[str, Run] = {}  # by the trace that ends it: trajectories share some
+    for trajectory, explained in _examined(ways, _with_implicit(told, traces, ways)):
+        ends = {one.at for one in explained.findings if (one.reason, one.effect) == ("unconfirmed", "dropped")}
+        for run in trajectory.runs:
+            if run.end - 1 in ends and run.final is not None and run.final.trace is not None:
+                found.setdefault(run.final.trace.id, run)
+    return list(found.values())
+
+
 def _examined(ways: Sequence[Trajectory], told: Told) -> Iterator[tuple[Trajectory, Explained]]:
     """Each trajectory with what became of it. What one teaches, no later one teaches again."""
     learnt: set[str] = set()
@@ -175,7 +187,8 @@ def _corrected(trajectory: Trajectory, told: Told, done: set[str]) -> Iterator[E
             done.add(step.trace.id)
             taught = _replaced(trajectory, step.at, better)
             if not any(True for name in _OF_RIGHTS for _ in CHECKS[name](taught, (), told)):
-                yield _cut(taught, list(taught.messages), [step.at])
+                example = _cut(taught, list(taught.messages), [step.at])
+                yield msgspec.structs.replace(example, anew=[*dict.fromkeys([*example.anew, step.trace.id])])
 
 
 def _replaced(trajectory: Trajectory, at: int, better: AnswerMessage) -> Trajectory:
@@ -197,6 +210,7 @@ def _cut(trajectory: Trajectory, messages: list[Message], learnt: list[int]) -> 
         created=max((author.created for author in authors), default=trajectory.last.created),
         model=authors[-1].model if authors else trajectory.last.model,
         learnt=learnt,
+        anew=list(dict.fromkeys(author.id for author in authors if author.redacted)),
     )
 
 

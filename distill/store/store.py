@@ -146,6 +146,12 @@ class TraceStore:
         """From now on these traces may be learnt from; how many could not before. Raises sqlite3.Error."""
         return await let_teach(self._connection, names)
 
+    async def known(self, names: Sequence[str]) -> set[str]:
+        """Which of these ids belong to traces that are in the store."""
+        return {
+            name for (name,) in await rows_of(self._connection, "SELECT id FROM traces WHERE id IN (?)", list(names))
+        }
+
     async def with_those_after(self, names: Sequence[str]) -> dict[str, str]:
         """The traces of these ids that there are, and those that go on from them, with the ids that clients saw."""
         return await forgetting.with_those_after(self._connection, names)

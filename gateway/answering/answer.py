@@ -138,7 +138,7 @@ class Cascade:
         decision = turn.decision
         if decision.arm == "student":
             if "student" in barred:
-                raise MayNotLeave("This key's requests may not leave the machine, and the student is elsewhere.")
+                raise MayNotLeave("This request may not leave the machine, and the student is elsewhere.")
             return [self._student]
         if "teacher" in barred and decision.reason == "student_failed":
             raise BackendUnreachable(

@@ -57,7 +57,7 @@ async def embed(asked: dict[str, Any], who: tuple[ArmName | None, str], rights: 
 
 def _student(crew: Crew, rights: Rights) -> list[Arm]:
     if crew.student.remote and not rights.may_leave_machine:
-        raise MayNotLeave("This key's requests may not leave the machine, and the student is elsewhere.")
+        raise MayNotLeave("This request may not leave the machine, and the student is elsewhere.")
     return [crew.student]
 
 

@@ -47,7 +47,7 @@ class Teachers:
             found = [arm for arm in found if not arm.remote]
             if not found:
                 raise MayNotLeave(
-                    "This key's requests may not leave the machine, and the teacher, elsewhere, is the only one who "
+                    "This request may not leave the machine, and the teacher, elsewhere, is the only one who "
                     f"could answer ({why})."
                 )
         affordable = [arm for arm in found if not self._has_spent(arm)]

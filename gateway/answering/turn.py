@@ -131,7 +131,7 @@ class Turn:
             client=self.ask.client,
             error=self.error,
             tried=self.tried,
-            teach=self.ask.rights.teach and self.decision.reason != "cached",  # what is learnt is learnt once
+            teach=self.ask.rights.teach,
             may_leave_machine=self.ask.rights.may_leave_machine,
             unread=dict(self.ask.unread),
         )

@@ -13,7 +13,7 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 from gateway.access.limits import deadline_in
 from gateway.answering.embeddings import embed
 from gateway.api.exchange import entered, while_connected
-from gateway.api.replies import ClientGone, read_json, send_error, send_json
+from gateway.api.replies import ClientGone, read_json, renounced, send_error, send_json
 from gateway.errors import MethodNotAllowed
 from gateway.service import Gateway
 from router.chat import InvalidRequest
@@ -31,7 +31,7 @@ async def embeddings(scope: Scope, receive: Receive, send: Send) -> None:
                 asked = _checked((await read_json(scope, receive, limits.max_body_bytes))[1])
                 who = gateway.names.resolve(asked["model"], client.may_ask_for)
                 async with while_connected(receive):
-                    answer = await embed(asked, who, client.rights, gateway.crew)
+                    answer = await embed(asked, who, renounced(scope, client.rights), gateway.crew)
             await send_json(send, 200, answer.body, [(b"x-nightschool-served-by", answer.arm.encode())])
     except ClientGone:
         return

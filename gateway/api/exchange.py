@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, cast
 
-import msgspec
 import structlog
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.access.keys import Client, Rights
+from gateway.access.keys import Client
 from gateway.access.limits import deadline_in
 from gateway.answering.reply import Live, Whole
 from gateway.answering.turn import Ask, Turn, conversation_of
@@ -26,11 +25,11 @@ from gateway.api.replies import (
     header,
     named_conversation,
     read_body,
+    renounced,
     send_error,
     send_json,
     skip,
     wants_cache,
-    wants_no_trace,
 )
 from gateway.api.wire import Asked, Reply, Wire
 from gateway.backends.stream import Event, events_of
@@ -114,19 +113,12 @@ def _ask(
         wire=wire.name,
         wire_id=reply.id,
         client=client.name,
-        rights=_rights(scope, client),
+        rights=renounced(scope, client.rights),
         deadline=deadline,
         may_repeat=wants_cache(scope, client.cache),
         traceparent=header(scope, b"traceparent"),
         unread=asked.unread,
     )
-
-
-def _rights(scope: Scope, client: Client) -> Rights:
-    """The client's rights; it may renounce a trace of this request."""
-    if wants_no_trace(scope):
-        return msgspec.structs.replace(client.rights, record=False)
-    return client.rights
 
 
 def _headers(turn: Turn, notes: Mapping[str, str], *, pending: bool = False) -> Headers:

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from litestar.types import Receive, Scope, Send
 
+from gateway.access.keys import Rights
 from gateway.errors import GatewayError, MethodNotAllowed, NotJson, TooLarge, UnsupportedMedia, http_answer
 from router.chat import InvalidRequest
 
@@ -62,6 +63,16 @@ def named_conversation(scope: Scope) -> str:
 def wants_no_trace(scope: Scope) -> bool:
     """Whether nothing of the request may be kept."""
     return header(scope, b"x-nightschool-no-trace") in ("1", "true")
+
+
+def renounced(scope: Scope, rights: Rights) -> Rights:
+    """A client's rights for this request: it may renounce a trace of it, and models on other machines."""
+    stays = header(scope, b"x-nightschool-stay-here") in ("1", "true")
+    return msgspec.structs.replace(
+        rights,
+        record=rights.record and not wants_no_trace(scope),
+        may_leave_machine=rights.may_leave_machine and not stays,
+    )
 
 
 def wants_cache(scope: Scope, otherwise: bool) -> bool:

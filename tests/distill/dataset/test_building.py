@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.dataset import Example, Inputs, Mixture, build, read_examples, replayed, write_dataset
+from distill.dataset import Example, Inputs, Mixture, build, read_examples, write_dataset
 from distill.dataset.contamination import Passage
 from distill.errors import DatasetError
 from router.chat import FunctionCall, FunctionSpec, Message, Tool, ToolCall
@@ -218,11 +218,3 @@ def test_the_first_broken_line_is_named(tmp_path: Path, broken: bytes) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"train\.jsonl cannot be read"):
         read_examples(tmp_path / "train.jsonl")
-
-
-def test_earlier_examples_come_back_but_for_those_that_were_forgotten(tmp_path: Path) -> None:
-    made = [write_dataset([example(n), example(n + 1)], Counter(), tmp_path, valid_share=0.0) for n in (1, 5)]
-    folders = [Path(dataset.folder) for dataset in made]
-    again = replayed(folders, {"trace-2"})
-    assert sorted(one.traces[0] for one in again()) == ["trace-1", "trace-5", "trace-6"]
-    assert list(again()) == list(again())

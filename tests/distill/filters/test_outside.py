@@ -68,6 +68,8 @@ def test_what_was_redacted_or_edited_may_differ(root: Path) -> None:
     told = Told(LENIENT, snapshot=lambda workspace: root)
     redacted = [msgspec.structs.replace(trace, redacted=2) for trace in made.traces("c")]
     assert reason(redacted, told) == ""
+    (sifted,) = sift([[*redacted[:-1], made.traces("c")[-1]]], told)
+    assert [example.anew for example in sifted.examples] == [["c.0", "c.1"]]  # marked, since their token ids are gone
     edited = Scene(root, made.wanted, made.other, ours=False).ask()
     edited.call("Edit", {"file_path": "x"}, "Done.")
     edited.messages += made.messages[2:]
@@ -176,7 +178,7 @@ def test_a_corrected_answer_is_learnt_in_place_of_the_bad_one(root: Path) -> Non
     (example,) = sifted.examples
     assert (sifted.dropped, example.learnt) == ({"bad_feedback": 1}, [6])
     assert [message.text for message in example.messages] == [*[m.text for m in made.messages[:-1]], "Better."]
-    assert example.traces == ["c.0", "c.1", "c.2"]
+    assert (example.traces, example.anew) == (["c.0", "c.1", "c.2"], ["c.2"])
     assert next(sift([traces], told(teach=False))).examples == []
     barred = [msgspec.structs.replace(trace, teach=False) for trace in traces]
     assert next(sift([barred], told())).examples == []

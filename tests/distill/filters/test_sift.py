@@ -74,6 +74,7 @@ _SPOILT: list[tuple[str, dict[str, Any]]] = [
     ("incomplete", {"state": "aborted"}),
     ("incomplete", {"answer": None, "state": "completed"}),
     ("not_the_teacher", {"decision": Decision("student", "verified")}),
+    ("cached", {"decision": Decision("teacher", "cached")}),
     ("truncated", {"finish_reason": "length"}),
 ]
 _DROPPED: list[tuple[str, dict[str, Any]]] = [

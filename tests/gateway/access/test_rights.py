@@ -187,3 +187,15 @@ def test_the_policy_knows_who_may_not_see_a_request(
 ) -> None:
     decision = before(ASK, rules, conversation="c", barred=frozenset(barred))
     assert (decision and (decision.arm, decision.reason)) == wanted
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
+def test_a_request_may_say_that_it_stays_here(
+    gateway: Running, keys: dict[str, str], teacher: Script, path: str
+) -> None:
+    gateway.key = keys["plain"]
+    body = {"model": "teacher", "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
+    status, _, answer = gateway.call(path, body, headers={"x-nightschool-stay-here": "1"})
+    assert status == 403
+    assert b"may not leave the machine" in answer
+    assert not teacher.asked

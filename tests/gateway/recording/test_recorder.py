@@ -167,6 +167,28 @@ async def test_what_was_spooled_before_a_start_is_taken_up(tmp_path: Path) -> No
     assert await stored(tmp_path) == ["first", "second"]
 
 
+@pytest.mark.skipif(not psutil.LINUX, reason="no other system limits the files of a process that runs")
+async def test_a_full_disk_costs_no_answer_and_what_waits_is_written_when_there_is_room(tmp_path: Path) -> None:
+    """Files of the recording process may not grow any more, which is what a full disk looks like to it."""
+    async with recording(tmp_path, limit=100_000) as recorder:
+        recorder.put(trace("first"))
+        await until(lambda: recorder.status.written == 1)
+        child = process()
+        child.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
+        for number in range(5):
+            recorder.put(trace(str(number)))
+        await until(lambda: "neither to the store nor beside it" in recorder.status.error)
+        assert (recorder.status.waiting, recorder.status.written, recorder.status.dropped) == (5, 1, 0)
+        for number in range(200):
+            recorder.put(trace(f"more-{number}", "x" * 1000))  # memory is bounded
+        lost = recorder.status.dropped
+        assert 100 <= lost <= 199
+        child.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+        await until(lambda: recorder.status.waiting == 0)
+        assert recorder.status.error == ""
+    assert len(await stored(tmp_path)) == 206 - lost
+
+
 async def test_beyond_the_limit_traces_are_counted_as_lost(tmp_path: Path) -> None:
     async with recording(tmp_path, limit=20_000) as recorder:
         recorder.put(trace("first"))

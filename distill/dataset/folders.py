@@ -1,0 +1,98 @@
+"""Datasets on disk: which are the newest, whose traces they hold, and how these are forgotten. Owns that the files stay
+whole; knows nothing of the store.
+
+The manifest goes on naming the traces, so that the adapters which saw them can be told; a folder that lost examples is
+no longer what its name is the digest of, which its manifest then says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from distill.errors import DatasetError
+
+_MANIFEST = "manifest.json"
+_PARTS = ("train", "valid")
+
+
+class _Traces(msgspec.Struct):
+    """What of an example tells where it comes from."""
+
+    traces: list[str]
+
+
+_traces = msgspec.json.Decoder(_Traces).decode
+
+
+def newest(datasets: Path, count: int) -> list[Path]:
+    """The folders of the datasets that were made last, the newest first."""
+    found = [(path.stat().st_mtime, path.parent) for path in datasets.glob(f"*/{_MANIFEST}")]
+    return [folder for _, folder in sorted(found, reverse=True)[:count]]
+
+
+def traces_of(folders: Sequence[Path]) -> list[str]:
+    """The ids of all traces in these datasets. Raises DatasetError naming a manifest that is damaged."""
+    return sorted({name for folder in folders for name in _manifest(folder).get("traces", ())})
+
+
+def forget_in(datasets: Path, traces: Collection[str]) -> int:
+    """Delete the examples of these traces from all datasets below a folder; how many lines there were.
+
+    Lines that nobody can read go as well: they may hold one. Raises OSError where a file cannot be written.
+    """
+    gone = frozenset(traces)
+    return sum(_forget(path.parent, gone) for path in sorted(datasets.glob(f"*/{_MANIFEST}")))
+
+
+def _forget(folder: Path, gone: frozenset[str]) -> int:
+    manifest: dict[str, Any] | None = None
+    with suppress(DatasetError):
+        manifest = _manifest(folder)
+        if gone.isdisjoint(manifest.get("traces", ())):
+            return 0
+    count = sum(_without(folder / f"{part}.jsonl", gone) for part in _PARTS)
+    if count and manifest is not None:
+        manifest["forgotten"] = manifest.get("forgotten", 0) + count
+        _replace(folder / _MANIFEST, [msgspec.json.format(msgspec.json.encode(manifest), indent=2)])
+    return count
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        decoded: dict[str, Any] = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=dict)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DatasetError(f"{folder / _MANIFEST} cannot be read: {error}") from error
+    return decoded
+
+
+def _without(path: Path, gone: frozenset[str]) -> int:
+    """The file without the examples of these traces; how many lines are gone."""
+    if not path.exists():
+        return 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    stay = [line for line in lines if _has_none_of(line, gone)]
+    if len(stay) < len(lines):
+        _replace(path, stay)
+    return len(lines) - len(stay)
+
+
+def _has_none_of(line: bytes, gone: frozenset[str]) -> bool:
+    try:
+        return gone.isdisjoint(_traces(line).traces)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+
+
+def _replace(path: Path, lines: list[bytes]) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,66 @@
+"""Datasets on disk: which are the newest, whose traces they hold, and forgetting some of these."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from distill.dataset import forget_in, newest, read_examples, replayed, traces_of, write_dataset
+from distill.errors import DatasetError
+from tests.distill.dataset.making import example
+
+
+def made(home: Path, *numbers: int, valid: float = 0.0) -> Path:
+    return Path(write_dataset([example(n) for n in numbers], Counter(), home, valid_share=valid).folder)
+
+
+def traces_in(folder: Path) -> list[str]:
+    return sorted(one.traces[0] for part in ("train", "valid") for one in read_examples(folder / f"{part}.jsonl"))
+
+
+def test_what_was_forgotten_is_in_no_dataset(tmp_path: Path) -> None:
+    one, two = made(tmp_path, *range(1, 30), valid=0.3), made(tmp_path, 28, 29, 40)
+    before = (one / "train.jsonl").read_bytes()
+    assert forget_in(tmp_path, ["trace-29", "trace-3", "trace-999"]) == 3
+    assert traces_in(one) == sorted(f"trace-{n}" for n in range(1, 29) if n != 3)
+    assert traces_in(two) == ["trace-28", "trace-40"]
+    assert b"trace-29" not in (one / "train.jsonl").read_bytes() + (two / "train.jsonl").read_bytes()
+    assert [msgspec.json.decode((folder / "manifest.json").read_bytes())["forgotten"] for folder in (one, two)] == [
+        2,
+        1,
+    ]
+    assert "trace-29" in traces_of([one])  # whoever learnt from it can still be told
+    assert forget_in(tmp_path, ["trace-29"]) == 0
+    assert all(line in before for line in (one / "train.jsonl").read_bytes().splitlines())
+    assert sorted(path.name for path in one.iterdir()) == ["manifest.json", "train.jsonl", "valid.jsonl"]
+
+
+def test_a_damaged_dataset_keeps_nothing_of_what_was_forgotten(tmp_path: Path) -> None:
+    unnamed, torn, missing = made(tmp_path, 1, 2), made(tmp_path, 1, 4), made(tmp_path, 1, 6)
+    (unnamed / "manifest.json").write_text("{")
+    with (torn / "train.jsonl").open("ab") as file:
+        file.write(b'{"conversation":"c","traces":["trace-1"],"mess')
+    (missing / "valid.jsonl").unlink()
+    assert forget_in(tmp_path, ["trace-1"]) == 4
+    assert traces_in(unnamed) == ["trace-2"]
+    assert traces_in(torn) == ["trace-4"]
+    assert [one.traces for one in read_examples(missing / "train.jsonl")] == [["trace-6"]]
+    with pytest.raises(DatasetError, match=r"manifest\.json cannot be read"):
+        traces_of([torn, unnamed])
+    assert forget_in(tmp_path / "nowhere", ["trace-1"]) == 0
+
+
+def test_the_newest_are_replayed_but_for_what_is_still_in_the_store(tmp_path: Path) -> None:
+    folders = [made(tmp_path, n, n + 1) for n in (1, 5, 10)]
+    for age, folder in enumerate(folders):
+        os.utime(folder / "manifest.json", (1000 - age, 1000 - age))
+    assert newest(tmp_path, 2) == folders[:2]
+    assert traces_of(folders[:2]) == ["trace-1", "trace-2", "trace-5", "trace-6"]
+    again = replayed(folders[:2], {"trace-2"})
+    assert [one.traces[0] for one in again()][:1] == ["trace-1"]
+    assert sorted(one.traces[0] for one in again()) == ["trace-1", "trace-5", "trace-6"]
+    assert list(again()) == list(again())
