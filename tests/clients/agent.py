@@ -32,6 +32,11 @@ AIDER = (  # options that let it run by itself
 )
 
 
+def has_program(word: str) -> bool:
+    """Whether the agent's program was fetched."""
+    return shutil.which(agents()[word].program, path=_PATH) is not None
+
+
 class Place:
     """A git repository with a few files in it, by default the loop's, and the home of a user who has never run an
     agent."""
@@ -66,8 +71,7 @@ class Place:
         self, gateway: Running, model: str, word: str, *arguments: str, said: str = "", seconds: float = 100
     ) -> str:
         """What an agent prints, started by `launch` with the gateway's key; `said` is its standard input."""
-        program = agents()[word].program
-        assert shutil.which(program, path=_PATH), f"there is no {program} in {FETCHED}: `make clients` fetches it"
+        assert has_program(word), f"there is no {word} in {FETCHED}: `make clients` fetches it"
         key = ["--key-env", "GATEWAY_KEY"] if gateway.key else []
         launch = [sys.executable, "-m", "gateway.cli", "launch", word, "--url", gateway.url, "--model", model, *key]
         done = subprocess.run(

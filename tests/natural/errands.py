@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from distill.generate.facts import Facts, FunctionFact
 from tests.natural.repositories import Repository
 
-_SHORTEST, _LONGEST = 8, 60  # lines of a file that a small model writes anew in a few seconds
-_BESIDES = 3  # other files of the repository
+_SHORTEST, _LONGEST = 8, 45  # lines of a file that a small model writes anew in a few seconds
+_BESIDES = 2  # other files of the repository
 _NAMES = ("source", "target", "given", "entry", "chosen", "wanted")
-FORMS = ("whole", "whole", "diff", "diff", "ask")
+FORMS = ("whole", "diff", "diff", "ask", "ask")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ def _short(facts: Facts) -> list[str]:
 def _edits(function: FunctionFact, path: str, chance: random.Random) -> list[str]:
     """What is asked for first, then what may be asked for besides."""
     name = function.name
-    plain = [parameter for parameter in function.parameters if parameter not in ("self", "cls") and "*" not in parameter]
+    plain = [
+        parameter for parameter in function.parameters if parameter not in ("self", "cls") and "*" not in parameter
+    ]
     wanted = [
         f"Add a docstring to {name} in {path}." if not function.doc else f"Make the docstring of {name} clearer.",
         f"Add a function {chance.choice(_NEW)}",

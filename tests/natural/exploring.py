@@ -22,14 +22,15 @@ from tests.natural.questions import Asked
 from tests.natural.repositories import Repository
 
 _PRIVATE = RunConfig(tracing_disabled=True)  # else conversations are exported to OpenAI
-_TURNS = 8
-_MATCHES = 20
-_LINES = 60
-_WIDEST = 160
+_TURNS = 6
+_MATCHES = 8
+_LINES = 30
+_WIDEST = 100
 _SYSTEM = """\
-You help a developer who works on a Python package. First you look into its code with your tools, one call at a time:
-`search` finds where a name stands, `read_file` shows the lines around it. Then you answer the question in one or two
-sentences of plain English. Say only what you have seen, and name the file and the line. Paths are relative to the root."""
+You help a developer with the code of a Python package. Look into it with your tools, one call at a time, before you
+answer: first `search` the folder "." for the name in question, then `read_file` 20 lines around what was found. Never
+make the same call twice. A question about Python or git in general needs no tool. As soon as you know enough, answer in
+one or two sentences, and name file and line: `Basket` is defined in `shop/basket.py`, line 12."""
 
 
 async def explore(
@@ -72,7 +73,7 @@ def _agent(client: AsyncOpenAI, repository: Repository) -> Agent[Any]:
         instructions=_SYSTEM,
         model=OpenAIResponsesModel(model="nightschool", openai_client=client),
         tools=[function_tool(tool) for tool in tools_on(repository.root)],
-        model_settings=ModelSettings(metadata=told, max_tokens=300, tool_choice="required"),
+        model_settings=ModelSettings(metadata=told, temperature=0.2, max_tokens=250),
     )
 
 
@@ -94,7 +95,7 @@ def tools_on(root: Path) -> list[Callable[..., str]]:
         Args:
             path: The file.
             start: The first line to read; 1 is the top.
-            lines: How many lines to read, 60 at most.
+            lines: How many lines to read, 30 at most.
         """
         held = _inside(root, path).read_text(encoding="utf-8", errors="replace").splitlines()
         first = max(start, 1)

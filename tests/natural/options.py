@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.natural.repositories import PACKAGES
+
 EXPLORER, EDITOR = "openai-agents", "aider"  # the agents' names, and those of their keys
 
 
@@ -20,7 +22,7 @@ class Options:
     The teacher is a `teacher_url`, a `teacher_model` (a model folder for the gateway's own engine), or a
     `teacher_gguf` in a `llama_server`. `count` conversations of each of the `agents` are begun, none after `minutes`.
     Of each answer the teacher gives `samples` more. `store` is the folder of an earlier day: then only the filters are
-    run, on what it recorded.
+    run, on what it recorded. With a `teacher_model` the tokens that it served are compared with those to be learnt.
     """
 
     out: Path
@@ -32,6 +34,7 @@ class Options:
     minutes: float = 30.0
     samples: int = 3
     agents: tuple[str, ...] = (EXPLORER, EDITOR)
+    packages: tuple[str, ...] = PACKAGES
     store: Path | None = None
     seed: int = 7
 
@@ -72,6 +75,7 @@ def _converted(found: dict[str, str]) -> Options:
         minutes=float(found.get("minutes", default.minutes)),
         samples=int(found.get("samples", default.samples)),
         agents=tuple(found["agents"].split(",")) if "agents" in found else default.agents,
+        packages=tuple(found["packages"].split(",")) if "packages" in found else default.packages,
         store=Path(found["store"]).resolve() if "store" in found else None,
         seed=int(found.get("seed", default.seed)),
     )

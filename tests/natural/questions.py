@@ -73,7 +73,10 @@ def _parameters(facts: Facts, chance: random.Random) -> tuple[str, str] | None:
     one = _function(facts, chance, lambda fact: len(fact.parameters) > 1)
     if one is None:
         return None
-    words = (f"What arguments does the function {one.name} take?", f"How do I call {one.name}? Which parameters has it?")
+    words = (
+        f"What arguments does the function {one.name} take?",
+        f"How do I call {one.name}? What are its parameters?",
+    )
     return chance.choice(words), f"And what does {one.name} return?"
 
 
@@ -122,9 +125,7 @@ def _own(facts: Facts, one: ClassFact) -> list[FunctionFact]:
     return [fact for fact in facts.functions if fact.owner == one.name and fact.path == one.path]
 
 
-def _function(
-    facts: Facts, chance: random.Random, wanted: Callable[[FunctionFact], bool]
-) -> FunctionFact | None:
+def _function(facts: Facts, chance: random.Random, wanted: Callable[[FunctionFact], bool]) -> FunctionFact | None:
     public = [fact for fact in facts.functions if not fact.nested and not fact.name.startswith("_") and wanted(fact)]
     return _any(public, chance)
 

@@ -43,7 +43,7 @@ class Repository:
 
 
 def copied(folder: Path, names: Sequence[str] = PACKAGES) -> list[Repository]:
-    """Copies below `folder`, one for each package that is here: a repository `x` with the package's folder `x` in it."""
+    """Copies below `folder`, one for each package that is here: a repository `x` with the package `x` in it."""
     made = []
     for name in names:
         found = importlib.util.find_spec(name)
