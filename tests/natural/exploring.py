@@ -23,6 +23,7 @@ from tests.natural.repositories import Repository
 
 _PRIVATE = RunConfig(tracing_disabled=True)  # else conversations are exported to OpenAI
 _TURNS = 6
+_PAUSE = 1.0  # seconds
 _MATCHES = 8
 _LINES = 30
 _WIDEST = 100
@@ -30,7 +31,7 @@ _SYSTEM = """\
 You help a developer with the code of a Python package. Look into it with your tools, one call at a time, before you
 answer: first `search` the folder "." for the name in question, then `read_file` 20 lines around what was found. Never
 make the same call twice. A question about Python or git in general needs no tool. As soon as you know enough, answer in
-one or two sentences, and name file and line: `Basket` is defined in `shop/basket.py`, line 12."""
+one or two sentences of plain text, and name file and line."""
 
 
 async def explore(
@@ -62,6 +63,7 @@ async def _converse(client: AsyncOpenAI, asked: Asked) -> str:
                 break
             said = [*result.to_input_list(), {"role": "user", "content": following}]
     except (AgentsException, OpenAIError) as error:
+        await asyncio.sleep(_PAUSE)  # as a person would, who asks something else then
         return type(error).__name__
     return "answered"
 
