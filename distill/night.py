@@ -33,6 +33,7 @@ from distill.evaluate import Examination, Item, examine, passages, set_questions
 from distill.filters import VERSION, Rules
 from distill.gate import Mark, Score, Verdict, judge, score
 from distill.labelling import Limits, label
+from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 
 _LEASE_SECONDS = 60.0
@@ -59,6 +60,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     rules: Rules = Rules()
     labels: Limits = Limits()
     mixture: Mixture = Mixture()
+    snapshots: Snapshots | None = None  # what results are read again on
 
 
 class Night(msgspec.Struct, frozen=True):
@@ -111,7 +113,7 @@ async def _learnable(settings: NightSettings, items: Sequence[Item], day: Day, p
         kept = Path(work, "kept.jsonl")
         async with await TraceStore.open(settings.data / "traces.db") as store:
             until = await store.watermark()
-            collector = Collector(store, settings.data, settings.rules, reserved)
+            collector = Collector(store, settings.data, settings.rules, reserved, settings.snapshots)
             await _label(store, collector, until, day, settings.labels, progress)
             progress.stage("filtering traces", None)
             count, dropped = await _keep(collector, until, kept)

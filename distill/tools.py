@@ -65,9 +65,11 @@ SPECS = [
 
 
 class Toolbox:
-    """The tools on one repository. Raises RepositoryError where `root` is not a folder."""
+    """The tools on one repository; `version` names its files' content, where somebody knows it. Raises RepositoryError
+    where `root` is not a folder."""
 
-    def __init__(self, root: Path, limits: Limits | None = None) -> None:
+    def __init__(self, root: Path, limits: Limits | None = None, version: str = "") -> None:
+        self.version = version
         self._reader = Reader(root, limits)
         self.root = self._reader.root
         self.limits = self._reader.limits

@@ -98,6 +98,7 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     samples: Count = 3  # for that, how often the teacher is asked again for each of their answers; 0: never
     asks: Count = 2000  # how often altogether in a night
     mixture: dict[str, Any] = {}  # fields of the dataset's mixture that differ from its defaults
+    roots: list[str] = msgspec.field(default_factory=lambda: ["~"])  # where agents' repositories may be looked into
     recipe: dict[str, Any] = {}  # fields of the training recipe that differ from its defaults
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from distill.filters.calls import all_ours
 from distill.filters.names import names_in
 from distill.filters.reasons import Effect, Finding
-from distill.filters.reexecution import is_ours
 from distill.filters.told import Told
 from distill.outcome import Outcome
 from distill.trajectory import Run, Step, Trajectory, call_key
@@ -26,7 +26,7 @@ def outcomes(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
     The exploring agent's tools say "error:" of what is not there, which may be the very answer: of its calls only
     those are bad that had to be made again.
     """
-    natural = not is_ours(trajectory.tools)
+    natural = not all_ours(trajectory.tools)
     for run in runs:
         for step in run.steps:
             for outcome in told.outcomes(step.trace.id) if step.trace is not None else ():
@@ -43,7 +43,7 @@ def oracle(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
 
 def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
     """A natural conversation has the agreement of the teacher's other samples, or praise."""
-    natural = not is_ours(trajectory.tools)
+    natural = not all_ours(trajectory.tools)
     for run in runs:
         shares = {step.at: agreement(step.message, _samples(step, told)) for step in run.steps}
         praised = any(_praised(step, told) for step in run.steps)

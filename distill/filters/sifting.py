@@ -86,7 +86,7 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
         masked: Counter[str] = Counter()
         corrected: set[str] = set()
         ways = trajectories(traces)
-        known = _with_implicit(told, traces, ways)
+        known = _with_own(told, traces, ways)
         for trajectory, explained in _examined(ways, known):
             if explained.reason:
                 dropped[explained.reason] += 1
@@ -100,7 +100,7 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
 def explain(traces: Sequence[Trace], told: Told) -> Explanation:
     """Why one conversation's traces are learnt from, masked or dropped: as `sift` treats them."""
     ways = trajectories(traces)
-    found = [explained for _, explained in _examined(ways, _with_implicit(told, traces, ways))]
+    found = [explained for _, explained in _examined(ways, _with_own(told, traces, ways))]
     return Explanation(traces[0].conversation if traces else "", found)
 
 
@@ -108,7 +108,7 @@ def unconfirmed(traces: Sequence[Trace], told: Told) -> list[Run]:
     """The runs of a conversation that would be learnt from if somebody confirmed them."""
     ways = trajectories(traces)
     found: dict[str, Run] = {}  # by the trace that ends it: trajectories share some
-    for trajectory, explained in _examined(ways, _with_implicit(told, traces, ways)):
+    for trajectory, explained in _examined(ways, _with_own(told, traces, ways)):
         ends = {one.at for one in explained.findings if (one.reason, one.effect) == ("unconfirmed", "dropped")}
         for run in trajectory.runs:
             if run.end - 1 in ends and run.final is not None and run.final.trace is not None:
@@ -214,12 +214,12 @@ def _cut(trajectory: Trajectory, messages: list[Message], learnt: list[int]) -> 
     )
 
 
-def _with_implicit(told: Told, traces: Sequence[Trace], ways: Sequence[Trajectory]) -> Told:
-    """The same, with the outcomes that the conversation shows of itself. Of those left unanswered the format knows.
-    What is known of a trace is asked for once."""
+def _with_own(told: Told, traces: Sequence[Trace], ways: Sequence[Trajectory]) -> Told:
+    """The same, with what the conversation shows of itself: outcomes, of which the format knows those left unanswered,
+    and when files may first have been changed. What is known of a trace is asked for once."""
     implicit: dict[str, list[Outcome]] = {}
     for outcome in [*outcomes_along(ways), *asked_anew(traces)]:
         implicit.setdefault(outcome.trace, []).append(outcome)
     given = told.outcomes
     known = functools.cache(lambda trace: (*given(trace), *implicit.get(trace, ())))
-    return dataclasses.replace(told, outcomes=known)
+    return dataclasses.replace(told, outcomes=known, changed=reexecution.first_change(ways))

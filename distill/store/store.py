@@ -18,7 +18,7 @@ from distill.store.listing import ALL, Sum, Summary, Wanted
 from distill.store.migration import migrate
 from distill.store.reading import traces_where
 from distill.store.transaction import rows, rows_of, writing
-from distill.store.writing import Writer, let_teach
+from distill.store.writing import Writer, let_leave, let_teach
 from distill.trace import Trace
 
 _outcome = msgspec.json.Decoder(Outcome).decode
@@ -151,6 +151,10 @@ class TraceStore:
         return {
             name for (name,) in await rows_of(self._connection, "SELECT id FROM traces WHERE id IN (?)", list(names))
         }
+
+    async def let_leave(self, names: Sequence[str], allowed: bool) -> None:
+        """From now on these traces may be shown to models on other machines, or may not. Raises sqlite3.Error."""
+        await let_leave(self._connection, names, allowed)
 
     async def with_those_after(self, names: Sequence[str]) -> dict[str, str]:
         """The traces of these ids that there are, and those that go on from them, with the ids that clients saw."""
