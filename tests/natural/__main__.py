@@ -25,10 +25,10 @@ from tests.natural import sheets
 from tests.natural.editing import edit
 from tests.natural.errands import errands
 from tests.natural.exploring import explore
-from tests.natural.night import asked_again, judged
+from tests.natural.night import REPOSITORIES, asked_again, judged
 from tests.natural.options import EDITOR, EXPLORER, OptionError, Options, read
 from tests.natural.questions import questions
-from tests.natural.repositories import Repository, copied, opened
+from tests.natural.repositories import Repository, copied
 from tests.natural.tokens import compared
 
 _TEMPLATE = Path(__file__).with_name("teacher.jinja")
@@ -44,9 +44,8 @@ def main(words: list[str]) -> int:
         sys.stderr.write("there is no aider: `make clients` fetches it, or leave it out with AGENTS=openai-agents\n")
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
-    where = options.store or options.out
     known = {} if options.store else _recorded(options)
-    found = asyncio.run(judged(where / "home", opened(where / "repositories")))
+    found = asyncio.run(judged(options.store or options.out))
     if options.teacher_model:
         known["tokens"] = compared(found, Renderer(Path(options.teacher_model)))
     sys.stdout.write(sheets.write(options.out, found, known) + "\n")
@@ -55,7 +54,7 @@ def main(words: list[str]) -> int:
 
 def _recorded(options: Options) -> dict[str, Any]:
     """A day and the labels of its night, in the folder `out`; what is known of both."""
-    repositories = copied(options.out / "repositories", options.packages)
+    repositories = copied(options.out / REPOSITORIES, options.packages)
     home = options.out / "home"
     home.mkdir()
     keys = {agent: new_key(home, agent) for agent in options.agents}
@@ -63,7 +62,7 @@ def _recorded(options: Options) -> dict[str, Any]:
     with _gateway(options, home) as gateway:
         ends = asyncio.run(_day(options, gateway, keys, repositories))
         ended = time.monotonic()
-        labelled = asyncio.run(asked_again(home, repositories, gateway.url, options.samples))
+        labelled = asyncio.run(asked_again(options.out, gateway.url, options.samples))
     return {
         "ends": ends,
         "seconds": {"day": ended - began, "labels": time.monotonic() - ended},

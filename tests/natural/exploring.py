@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,16 +23,17 @@ from tests.natural.questions import Asked
 from tests.natural.repositories import Repository
 
 _PRIVATE = RunConfig(tracing_disabled=True)  # else conversations are exported to OpenAI
-_TURNS = 6
+_TURNS = 5
 _PAUSE = 1.0  # seconds
 _MATCHES = 8
-_LINES = 30
+_LINES = 25
 _WIDEST = 100
+_DEFINES = re.compile(r"^\S+: (?:async )?(?:class|def) |^\S+: [A-Z_]+ = ")
 _SYSTEM = """\
-You help a developer with the code of a Python package. Look into it with your tools, one call at a time, before you
-answer: first `search` the folder "." for the name in question, then `read_file` 20 lines around what was found. Never
-make the same call twice. A question about Python or git in general needs no tool. As soon as you know enough, answer in
-one or two sentences of plain text, and name file and line."""
+You help a developer with the code of a Python package. First `search` the folder "." for the name in question, then
+`read_file` 20 lines from the line that was found. After these two calls answer at once, in one or two sentences of plain
+text that name file and line. Make more calls only if the answer is not there yet, and none of them twice. A question
+about Python or git in general needs no tool."""
 
 
 async def explore(
@@ -97,7 +99,7 @@ def tools_on(root: Path) -> list[Callable[..., str]]:
         Args:
             path: The file.
             start: The first line to read; 1 is the top.
-            lines: How many lines to read, 30 at most.
+            lines: How many lines to read, 25 at most.
         """
         held = _inside(root, path).read_text(encoding="utf-8", errors="replace").splitlines()
         first = max(start, 1)
@@ -106,13 +108,13 @@ def tools_on(root: Path) -> list[Callable[..., str]]:
         return "\n".join([f"{path} has {len(held)} lines", *numbered])
 
     def search(pattern: str, folder: str) -> str:
-        """Find the lines that contain a text.
+        """Find the lines that contain a text, definitions first.
 
         Args:
             pattern: The very text to look for; it is no regular expression.
             folder: The folder to look in; "." is the root.
         """
-        found = list(itertools.islice(_matches(root, _inside(root, folder), pattern), _MATCHES + 1))
+        found = sorted(_matches(root, _inside(root, folder), pattern), key=lambda line: not _DEFINES.search(line))
         more = ["... and more"] if len(found) > _MATCHES else []
         return "\n".join([*found[:_MATCHES], *more]) or "No matches."
 
