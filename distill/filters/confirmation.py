@@ -1,23 +1,20 @@
 """Outside checks of natural conversations: outcomes, the teacher's other samples, feedback; oracle and judge for all.
 
 A conversation is natural when its tools are not the exploring agent's: nobody made its questions, so nobody knows their
-answers. Owns what counts as agreement and as negative. How an outcome is found is `distill.outcomes`'.
+answers. Owns what counts as negative. How an outcome is found is `distill.outcomes`', when samples agree `agreeing`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from distill.filters.agreeing import agreement
 from distill.filters.calls import all_ours
-from distill.filters.names import names_in
 from distill.filters.reasons import Effect, Finding
 from distill.filters.told import Told
 from distill.outcome import Outcome
-from distill.trajectory import Run, Step, Trajectory, call_key
-from router.chat import AnswerMessage, Message
-
-_ALIKE = 0.6  # F1 of the names in two answers, for them to say the same
-_FEWEST = 2  # samples that make an agreement
+from distill.trajectory import Run, Step, Trajectory
+from router.chat import AnswerMessage
 
 
 def outcomes(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
@@ -63,25 +60,6 @@ def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
             yield Finding("judge", "dropped", "judged_bad", run.end - 1)
 
 
-def agreement(said: Message, samples: Sequence[AnswerMessage]) -> float | None:
-    """The share of the teacher's other samples that agree with what it said; None where there are too few."""
-    if len(samples) < _FEWEST:
-        return None
-    return sum(agree(said, sample) for sample in samples) / len(samples)
-
-
-def agree(one: Message | AnswerMessage, other: AnswerMessage) -> bool:
-    """Whether two answers do the same: the same calls, or words that name the same things."""
-    mine, theirs = ({call_key(call) for call in said.tool_calls or ()} for said in (one, other))
-    if mine or theirs:
-        return mine == theirs
-    texts = [one.text if isinstance(one, Message) else one.content or "", other.content or ""]
-    first, second = ({*names_in(text)} for text in texts)
-    if not (first or second):
-        return _plain(texts[0]) == _plain(texts[1])
-    return 2 * len(first & second) >= _ALIKE * (len(first) + len(second))
-
-
 def _of_outcome(outcome: Outcome, step: Step, run: Run, natural: bool) -> Iterator[Finding]:
     if outcome.kind == "repaired" or (outcome.kind == "tool_error" and natural):
         yield Finding("outcomes", "masked", outcome.kind, step.at, outcome.comment)
@@ -100,7 +78,3 @@ def _samples(step: Step, told: Told) -> Sequence[AnswerMessage]:
 def _praised(step: Step, told: Told) -> bool:
     known = told.outcomes(step.trace.id) if step.trace is not None else ()
     return any(outcome.kind == "feedback" and (outcome.score or 0) > 0 and outcome.teach for outcome in known)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split()).rstrip(".!")

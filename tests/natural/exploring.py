@@ -28,12 +28,11 @@ _PAUSE = 1.0  # seconds
 _MATCHES = 8
 _LINES = 25
 _WIDEST = 100
-_DEFINES = re.compile(r"^\S+: (?:async )?(?:class|def) |^\S+: [A-Z_]+ = ")
 _SYSTEM = """\
 You help a developer with the code of a Python package. First `search` the folder "." for the name in question, then
-`read_file` 20 lines from the line that was found. After these two calls answer at once, in one or two sentences of plain
-text that name file and line. Make more calls only if the answer is not there yet, and none of them twice. A question
-about Python or git in general needs no tool."""
+`read_file` 20 lines from the line that was found. After these two calls answer at once, in one or two sentences of
+plain text that name file and line. Make more calls only if the answer is not there yet, and none of them twice. A
+question about Python or git in general needs no tool."""
 
 
 async def explore(
@@ -114,7 +113,8 @@ def tools_on(root: Path) -> list[Callable[..., str]]:
             pattern: The very text to look for; it is no regular expression.
             folder: The folder to look in; "." is the root.
         """
-        found = sorted(_matches(root, _inside(root, folder), pattern), key=lambda line: not _DEFINES.search(line))
+        defines = re.compile(rf": (?:async )?(?:class |def )?{re.escape(pattern)}(?:\(| =|:)")
+        found = sorted(_matches(root, _inside(root, folder), pattern), key=lambda line: not defines.search(line))
         more = ["... and more"] if len(found) > _MATCHES else []
         return "\n".join([*found[:_MATCHES], *more]) or "No matches."
 
