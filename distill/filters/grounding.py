@@ -22,6 +22,7 @@ from distill.filters.names import (
     names_of_pattern,
     without_code,
     words_often_seen,
+    written_in,
 )
 from distill.filters.places import Places, claims_in
 from distill.filters.reasons import Finding
@@ -76,6 +77,7 @@ _ABSENT = re.compile(
 _CONDITION = re.compile(  # what code does then, and no claim of ours
     r"\b(?:if|when|whenever|whether|unless|until|in case|where|raises?|returns?|handles?|checks?)\b", re.IGNORECASE
 )
+_RELATIVE = re.compile(r"\b(?:that|which|who)\s{1,3}$")  # "names that are not found" are a kind of names
 _WORD = re.compile(r"\w{3,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -114,6 +116,9 @@ def grounded(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
 def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen, places: Places) -> Iterator[Finding]:
     sought: list[set[str]] | None = None
     left = _MOST
+    written = Seen("")
+    if not trajectory.tools:  # such an agent writes files in its answer: what stands there is new
+        written.add("\n".join(written_in(answer)))
     for sentence in _SENTENCE.split(without_code(answer)):
         if _denies(sentence, seen):
             sought = [*_sought_in_vain(trajectory, run)] if sought is None else sought
@@ -123,7 +128,8 @@ def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen, places: P
             continue
         names = [*islice(names_in(sentence), left + 1)]
         left -= len(names)
-        unseen = f"more than {_MOST} names" if left < 0 else next((name for name in names if not seen.has(name)), "")
+        invented = (name for name in names if not (seen.has(name) or written.has(name)))
+        unseen = f"more than {_MOST} names" if left < 0 else next(invented, "")
         unseen = unseen or next((f"line {line}" for line in lines_in(sentence) if not seen.has_line(line)), "")
         if not unseen and (mistaken := places.mistaken(claims_in(sentence))):
             unseen = f"line {mistaken.line} has no {mistaken.name}"
@@ -142,6 +148,8 @@ def _denies(sentence: str, seen: Seen) -> bool:
     """Whether a sentence says of its own that something is not there, and not what code does, or a quoted text."""
     found = _ABSENT.search(sentence)
     if found is None or _CONDITION.search(sentence[: found.start()]):
+        return False
+    if _RELATIVE.search(sentence[: found.start()]) and not found[0].lower().startswith(("there", "no")):
         return False
     words = sentence[found.start() :].rstrip(".!?\"'` ")
     return len(words) < _QUOTE or not seen.quotes(words)

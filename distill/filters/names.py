@@ -72,6 +72,13 @@ def without_code(text: str) -> str:
     return _FENCE.sub(" ", text)
 
 
+def written_in(text: str) -> Iterator[str]:
+    """The fenced blocks of a text, each with the line above it, which may say what file it is for."""
+    for block in _FENCE.finditer(text):
+        yield text[max(0, block.start() - _LONGEST_PATH) : block.start()].rstrip("\n").rpartition("\n")[2]
+        yield block[0]
+
+
 def names_in(text: str) -> Iterator[str]:
     """The paths and identifiers of a text, each as it stands there; plain words are none unless written as code."""
     for token in dict.fromkeys(_TOKEN.findall(text)):

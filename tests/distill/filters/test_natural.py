@@ -64,6 +64,7 @@ WHOLE: list[tuple[str, list[Made]]] = [
     ("The settings are in conf/limits.toml, and in pyproject.toml.", [LIST]),
     ("There is no `is_blank` yet.", [NONE]),
     ("I could not find anything like is_blank.", [NONE]),
+    ("It gives a default for names that do not exist, and for parts which are not found.", [READ]),
     ("It fails if the file does not exist; see /home/user/shop/src/basket.py.", [READ]),
     ("You could add:\n\n```python\ndef drop_blank(text):\n    return new_thing(text)\n```", [READ]),
     ("Version 2.1.0 of the API, i.e. the one from 2026/11/25, reads/writes UTF-8 on macOS.", [READ]),
@@ -87,6 +88,9 @@ BAD: list[tuple[str, list[Made], str]] = [
     ("I ran `pytest`, and all is well.", [READ], "ungrounded"),
     ("`is_blank` is in src/basket.py.", [FOUND], "ungrounded"),
     ("There is no `is_blank`.", [READ], "unproven_absence"),
+    ("I see that there is no `is_blank`.", [READ], "unproven_absence"),
+    ("The basket in src/basket.py counts a blank line, though it is empty. Mend that.", [READ], "no_final_answer"),
+    ("I would add `drop_blank`:\n\n```python\ndef drop_blank(text):\n    ...\n```", [READ], "ungrounded"),
     ("See src/basket.py, line 90.", [READ], "ungrounded"),
     ("The helper is in src/helpers.py.", [READ, EDIT], "ungrounded"),
 ]
@@ -95,6 +99,19 @@ BAD: list[tuple[str, list[Made], str]] = [
 @pytest.mark.parametrize(("answer", "made", "reason"), BAD)
 def test_what_is_dropped(answer: str, made: list[Made], reason: str) -> None:
     assert explain(conversation(answer, *made), TOLD).trajectories[0].reason == reason
+
+
+EDITED = (
+    "Now `drop_blank` is in src/blank.py:\n\nsrc/blank.py\n```python\nimport unittest\n\ndef drop_blank(text):\n```\n"
+)
+
+
+def test_an_agent_without_tools_writes_in_its_answer() -> None:
+    (one,) = explain(conversation(EDITED + "Try it with `unittest`."), TOLD).trajectories
+    assert one.learnt == [2]
+    for more in ("It is like `drop_line`.", "See src/other_place.py.", "There is no `drop_line`."):
+        (one,) = explain(conversation(EDITED + more), TOLD).trajectories
+        assert one.reason in ("ungrounded", "unproven_absence"), more
 
 
 INVENTED = [
