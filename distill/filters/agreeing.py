@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
+from itertools import islice
 
 from distill.filters.names import names_in
 from distill.trajectory import call_key
@@ -20,6 +21,7 @@ _COUNTS |= {word: str(number) for number, word in enumerate(("seven", "eight", "
 _BULLET = re.compile(r"^\s{0,10}\d{1,3}[.)]\s", re.MULTILINE)  # numbers a list, and counts nothing
 _NUMBER = re.compile(r"(?<![\w./:#-])\d{1,9}(?![\w/]|[.:-]\w)")
 _WORD = re.compile(r"[^\W\d_]+")
+_MOST = 300  # names of one answer that are compared
 _SHORT = 3  # letters of words that say little
 _VERDICTS = ("yes", "no")
 
@@ -46,8 +48,21 @@ def _say_the_same(one: str, other: str) -> bool:
     numbers = _numbers(one), _numbers(other)
     if all(numbers) and not _alike(*numbers):
         return False
-    names = {*names_in(one)}, {*names_in(other)}
-    return _alike(*names) if any(names) else _alike(_words(one), _words(other))
+    names = {*islice(names_in(one), _MOST)}, {*islice(names_in(other), _MOST)}
+    return _name_alike(*names) if any(names) else _alike(_words(one), _words(other))
+
+
+def _name_alike(one: Set[str], other: Set[str]) -> bool:
+    """Paths may be told from different folders."""
+    return _met(one, other) + _met(other, one) >= _ALIKE * (len(one) + len(other))
+
+
+def _met(names: Set[str], others: Set[str]) -> int:
+    return sum(any(_same(name, known) for known in others) for name in names)
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
 
 
 def _alike(one: Set[str], other: Set[str]) -> bool:

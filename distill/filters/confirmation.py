@@ -41,6 +41,7 @@ def oracle(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
 def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
     """A natural conversation has the agreement of the teacher's other samples, or praise."""
     natural = not all_ours(trajectory.tools)
+    doubted = False  # an answer before: samples of what follows heard it, too, and so confirm nothing
     for run in runs:
         shares = {step.at: agreement(step.message, _samples(step, told)) for step in run.steps}
         praised = any(_praised(step, told) for step in run.steps)
@@ -51,6 +52,9 @@ def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterat
         if natural and not praised and final is None:
             effect: Effect = "dropped" if told.rules.confirm else "noted"
             yield Finding("confirmed", effect, "unconfirmed", run.end - 1, "no samples and no feedback")
+        elif natural and not praised and doubted:
+            yield Finding("confirmed", "dropped", "disagreed", run.end - 1, "an answer before was not agreed on")
+        doubted = doubted or (natural and not praised and final is not None and final < told.rules.agreement)
 
 
 def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:

@@ -31,8 +31,14 @@ def ends_with_answer(trajectory: Trajectory, runs: Sequence[Run], told: Told) ->
     for run in runs:
         if run.final is None:
             yield Finding("ends with an answer", "dropped", "no_final_answer", run.end - 1)
-        elif alike(run.question, run.final.message.text):
+        elif _is_echo(run.question, run.final.message.text):
             yield Finding("ends with an answer", "dropped", "no_final_answer", run.end - 1, "the question once more")
+
+
+def _is_echo(question: str, answer: str) -> bool:
+    """Whether an answer asks what it was asked, or is the very text."""
+    same = question.lower().split() == answer.lower().split()
+    return same or (answer.rstrip().endswith("?") and alike(question, answer))
 
 
 def calls_valid(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:

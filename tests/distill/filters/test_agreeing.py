@@ -11,6 +11,7 @@ from router.chat import AnswerMessage, FunctionCall, Message, ToolCall
 SAME = [
     ("`HookImpl` has three methods; see `pluggy/_impl.py`.", "In `pluggy/_impl.py`, `HookImpl` has 3 methods."),
     ("It is in click/core.py, line 12.", "See click/core.py:12."),
+    ("`Basket` is in shop/basket.py.", "`Basket` stands in basket.py of the folder shop."),
     ("A context manager sets something up and tears it down.", "A context manager sets up and tears down something."),
     ("1. `one_thing`\n2. `other_thing`", "`other_thing` and `one_thing`"),
     ("Yes, `parse_args` can raise an error.", "Yes: `parse_args` raises an error if it is empty."),
@@ -23,6 +24,7 @@ OTHER = [
     ("Yes, `parse_args` can raise an error.", "No, `parse_args` cannot raise an error."),
     ("It means that the client has sent too many requests.", "It means that the server took too long to answer."),
     ("It is in click/core.py.", "It is in click/types.py."),
+    ("It is in click/core.py.", "It is in rich/core.py."),
     ("It is in click/core.py.", "I do not know."),
     ("Yes.", "No."),
 ]

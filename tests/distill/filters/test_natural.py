@@ -20,6 +20,7 @@ SOURCE = (
 )
 TESTED = "Exit code: 0\nWall time: 0.4 seconds\nOutput:\n12 passed in 0.31s"
 Made = tuple[str, dict[str, Any], str]
+ELSEWHERE: Made = ("Grep", {"pattern": "SEPARATOR"}, "src/lines.py:7:SEPARATOR = 1")
 READ: Made = ("Read", {"file_path": "/home/user/shop/src/basket.py", "offset": 10, "limit": 4}, SOURCE)
 EDIT: Made = (
     "Edit",
@@ -61,6 +62,7 @@ WHOLE: list[tuple[str, list[Made]]] = [
         "## Done\n\n* **src/basket.py**: drops blank lines\n* ran `uv run pytest -q`\n\n12 passed.",
         [READ, EDIT, WRITE, TEST],
     ),
+    ("The file is src/lines.py and the line is 7.", [READ, ELSEWHERE]),
     ("The settings are in conf/limits.toml, and in pyproject.toml.", [LIST]),
     ("There is no `is_blank` yet.", [NONE]),
     ("I could not find anything like is_blank.", [NONE]),
@@ -89,9 +91,12 @@ BAD: list[tuple[str, list[Made], str]] = [
     ("`is_blank` is in src/basket.py.", [FOUND], "ungrounded"),
     ("There is no `is_blank`.", [READ], "unproven_absence"),
     ("I see that there is no `is_blank`.", [READ], "unproven_absence"),
-    ("The basket in src/basket.py counts a blank line, though it is empty. Mend that.", [READ], "no_final_answer"),
+    (QUESTION, [READ], "no_final_answer"),
     ("I would add `drop_blank`:\n\n```python\ndef drop_blank(text):\n    ...\n```", [READ], "ungrounded"),
     ("See src/basket.py, line 90.", [READ], "ungrounded"),
+    ("It is in src/basket.py, and the line is 90.", [READ], "ungrounded"),
+    ("The file is src/basket.py and the line is 7.", [READ, ELSEWHERE], "ungrounded"),
+    ("`Read` shows a part of a file.", [READ], "ungrounded"),
     ("The helper is in src/helpers.py.", [READ, EDIT], "ungrounded"),
 ]
 

@@ -161,6 +161,22 @@ def test_samples_of_the_teacher_agree_or_not(root: Path) -> None:
     assert explain(made.traces("c"), told([grep, wrong, wrong], [same, same])).trajectories[0].learnt == [4, 6]
 
 
+def test_what_follows_an_answer_that_was_not_agreed_on_is_not_confirmed_by_samples_that_heard_it(root: Path) -> None:
+    made = scene(root, False)
+    first = made.traces("c")
+    said = [*made.messages, Message("user", "Say that once more, in other words.")]
+    answer = AnswerMessage(made.messages[-1].text)
+    request = msgspec.structs.replace(first[-1].request, messages=said)
+    last = msgspec.structs.replace(first[-1], id="c.3", created=9.0, request=request, answer=answer)
+    other = AnswerMessage("It is in vendor/other_thing.py.")
+
+    def told(*samples: AnswerMessage) -> Told:
+        return Told(samples=lambda trace: {"c.2": samples, "c.3": [answer, answer]}.get(trace, []))
+
+    assert explain([*first, last], told(answer, answer)).trajectories[0].learnt == [2, 4, 6, 8]
+    assert explain([*first, last], told(other, other)).trajectories[0].reason == "disagreed"
+
+
 @pytest.mark.parametrize(("verdict", "dropped"), [(True, False), (None, False), (False, True)])
 def test_oracle_and_judge(root: Path, verdict: bool | None, dropped: bool) -> None:
     made = scene(root, True)
