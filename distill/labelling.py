@@ -99,7 +99,7 @@ class _Labeller:
         for step in reversed(run.steps):
             if step.trace is None or step.trace.id in self._known:
                 continue
-            share = None if self._given_up else agreement(step.message, await self._samples(step.trace))
+            share = None if self._given_up else agreement(step.message, await self._samples(step.trace), run.question)
             if share is None:
                 self.labelled.left += 1
                 return

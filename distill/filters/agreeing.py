@@ -26,30 +26,35 @@ _SHORT = 3  # letters of words that say little
 _VERDICTS = ("yes", "no")
 
 
-def agreement(said: Message, samples: Sequence[AnswerMessage]) -> float | None:
-    """The share of the teacher's other samples that agree with what it said; None where there are too few."""
+def agreement(said: Message, samples: Sequence[AnswerMessage], asked: str) -> float | None:
+    """The share of the teacher's other samples that agree with what it said; None where there are too few. What stands
+    in `asked`, the question, is in every answer and counts for nothing."""
     if len(samples) < _FEWEST:
         return None
-    return sum(agree(said, sample) for sample in samples) / len(samples)
+    return sum(agree(said, sample, asked) for sample in samples) / len(samples)
 
 
-def agree(one: Message | AnswerMessage, other: AnswerMessage) -> bool:
+def agree(one: Message | AnswerMessage, other: AnswerMessage, asked: str = "") -> bool:
     """Whether two answers do the same: the same calls, or words that name and count the same things."""
     mine, theirs = ({call_key(call) for call in said.tool_calls or ()} for said in (one, other))
     if mine or theirs:
         return mine == theirs
-    return _say_the_same(one.text if isinstance(one, Message) else one.content or "", other.content or "")
+    return _say_the_same(one.text if isinstance(one, Message) else one.content or "", other.content or "", asked)
 
 
-def _say_the_same(one: str, other: str) -> bool:
+def _say_the_same(one: str, other: str, asked: str) -> bool:
     """Not yes and no, not other numbers, and the same names; words decide where nothing is named."""
     if {_verdict(one), _verdict(other)} == {*_VERDICTS}:
         return False
     numbers = _numbers(one), _numbers(other)
     if all(numbers) and not _alike(*numbers):
         return False
-    names = {*islice(names_in(one), _MOST)}, {*islice(names_in(other), _MOST)}
-    return _name_alike(*names) if any(names) else _alike(_words(one), _words(other))
+    known = {*islice(names_in(asked), _MOST)}
+    names = [{*islice(names_in(text), _MOST)} - known for text in (one, other)]
+    if any(names):
+        return _name_alike(*names)
+    words = _words(asked)
+    return _alike(_words(one) - words, _words(other) - words)
 
 
 def _name_alike(one: Set[str], other: Set[str]) -> bool:

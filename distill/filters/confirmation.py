@@ -42,8 +42,12 @@ def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterat
     """A natural conversation has the agreement of the teacher's other samples, or praise."""
     natural = not all_ours(trajectory.tools)
     doubted = False  # an answer before: samples of what follows heard it, too, and so confirm nothing
-    for run in runs:
-        shares = {step.at: agreement(step.message, _samples(step, told)) for step in run.steps}
+    alive = {run.start for run in runs}
+    for run in trajectory.runs:
+        if run.start not in alive:
+            doubted = doubted or _failed(run, told)
+            continue
+        shares = {step.at: agreement(step.message, _samples(step, told), run.question) for step in run.steps}
         praised = any(_praised(step, told) for step in run.steps)
         for at, share in shares.items():
             if share is not None and share < told.rules.agreement and not praised:
@@ -55,6 +59,14 @@ def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterat
         elif natural and not praised and doubted:
             yield Finding("confirmed", "dropped", "disagreed", run.end - 1, "an answer before was not agreed on")
         doubted = doubted or (natural and not praised and final is not None and final < told.rules.agreement)
+
+
+def _failed(run: Run, told: Told) -> bool:
+    """Whether the teacher gave an answer that was dropped, and nobody set it right."""
+    trace = run.final.trace if run.final is not None else None
+    if trace is None or trace.decision.arm != "teacher":
+        return False
+    return not any(outcome.kind in ("asked_again", "feedback") for outcome in told.outcomes(trace.id))
 
 
 def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:

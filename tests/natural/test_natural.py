@@ -49,7 +49,7 @@ def test_a_day_and_its_night(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert figures["kept"] > 5
     assert figures["learnt messages"] > 10
     assert left_out["ungrounded"] > 0
-    assert left_out["disagreed"] == report["labelled"]["disagreed"] > 0
+    assert left_out["disagreed"] >= report["labelled"]["disagreed"] > 0
     assert figures["kept"] + sum(figures["dropped"].values()) == figures["trajectories"]
     for name, wanted in (("kept.md", figures["kept"]), ("dropped.md", sum(figures["dropped"].values()))):
         assert (day / name).read_text().count("\n## ") == wanted

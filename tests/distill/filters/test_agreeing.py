@@ -42,6 +42,14 @@ def test_what_does_not(one: str, other: str) -> None:
     assert not agree(Message("assistant", other), AnswerMessage(one))
 
 
+def test_what_the_question_says_is_no_agreement() -> None:
+    asked = "What does the class EndOfMessage inherit from?"
+    said = Message("assistant", "The class EndOfMessage inherits from h11.")
+    for other in ("The class EndOfMessage inherits from the `Connection` class.", "What is EndOfMessage for?"):
+        assert not agree(said, AnswerMessage(other), asked)
+    assert agree(said, AnswerMessage("EndOfMessage inherits from h11."), asked)
+
+
 def test_calls_are_the_same_in_any_spelling_and_nothing_is_the_same_as_a_call() -> None:
     def call(arguments: str) -> list[ToolCall]:
         return [ToolCall("c", FunctionCall("search", arguments))]
@@ -54,5 +62,5 @@ def test_calls_are_the_same_in_any_spelling_and_nothing_is_the_same_as_a_call() 
 
 def test_one_sample_is_no_agreement() -> None:
     said = Message("assistant", "Yes.")
-    assert agreement(said, [AnswerMessage("Yes.")]) is None
-    assert agreement(said, [AnswerMessage("Yes."), AnswerMessage("No.")]) == 0.5
+    assert agreement(said, [AnswerMessage("Yes.")], "") is None
+    assert agreement(said, [AnswerMessage("Yes."), AnswerMessage("No.")], "") == 0.5

@@ -16,7 +16,7 @@ from distill.filters.told import Snapshot
 from distill.outcome import Outcome
 from distill.trace import Trace
 from distill.workspace import Workspace
-from router.chat import AnswerMessage, FunctionCall, ToolCall
+from router.chat import AnswerMessage, FunctionCall, Message, ToolCall
 from tests.distill.filters.scenes import Scene, definitions, make_repository, new_scene
 
 LENIENT = Rules(confirm=False)
@@ -175,6 +175,10 @@ def test_what_follows_an_answer_that_was_not_agreed_on_is_not_confirmed_by_sampl
 
     assert explain([*first, last], told(answer, answer)).trajectories[0].learnt == [2, 4, 6, 8]
     assert explain([*first, last], told(other, other)).trajectories[0].reason == "disagreed"
+    invented = msgspec.structs.replace(first[-1], answer=AnswerMessage("It is in vendor/other_thing.py."))
+    request = msgspec.structs.replace(request, messages=[*said[:-2], Message("assistant", other.content), said[-1]])
+    after = msgspec.structs.replace(last, request=request)
+    assert explain([*first[:-1], invented, after], told(other, other)).trajectories[0].reason == "disagreed"
 
 
 @pytest.mark.parametrize(("verdict", "dropped"), [(True, False), (None, False), (False, True)])
