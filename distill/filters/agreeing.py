@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence, Set
 from itertools import islice
 
-from distill.filters.names import names_in
+from distill.filters.names import names_in, stands_in
 from distill.trajectory import call_key
 from router.chat import AnswerMessage, Message
 
@@ -50,20 +50,16 @@ def _say_the_same(one: str, other: str, asked: str) -> bool:
     if all(numbers) and not _alike(*numbers):
         return False
     known = {*islice(names_in(asked), _MOST)}
-    names = [{*islice(names_in(text), _MOST)} - known for text in (one, other)]
-    if any(names):
-        return _name_alike(*names)
+    mine, theirs = ({*islice(names_in(text), _MOST)} - known for text in (one, other))
+    if mine or theirs:
+        return _met(mine, theirs, other) + _met(theirs, mine, one) >= _ALIKE * (len(mine) + len(theirs))
     words = _words(asked)
     return _alike(_words(one) - words, _words(other) - words)
 
 
-def _name_alike(one: Set[str], other: Set[str]) -> bool:
-    """Paths may be told from different folders."""
-    return _met(one, other) + _met(other, one) >= _ALIKE * (len(one) + len(other))
-
-
-def _met(names: Set[str], others: Set[str]) -> int:
-    return sum(any(_same(name, known) for known in others) for name in names)
+def _met(names: Set[str], others: Set[str], text: str) -> int:
+    """How many of the names the other answer has, perhaps without marks, or as a path from another folder."""
+    return sum(stands_in(name, text) or any(_same(name, known) for known in others) for name in names)
 
 
 def _same(one: str, other: str) -> bool:

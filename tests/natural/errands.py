@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from distill.generate.facts import Facts, FunctionFact
 from tests.natural.repositories import Repository
 
-_SHORTEST, _LONGEST = 8, 45  # lines of a file that a small model writes anew in a few seconds
+_SHORTEST, _LONGEST = 8, 35  # lines of a file that a small model writes anew in a few seconds
 _BESIDES = 2  # other files of the repository
 _NAMES = ("source", "target", "given", "entry", "chosen", "wanted")
-FORMS = ("whole", "diff", "diff", "ask", "ask")
+FORMS = ("whole", "diff", "ask", "ask", "ask")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ SAME = [
     ("`HookImpl` has three methods; see `pluggy/_impl.py`.", "In `pluggy/_impl.py`, `HookImpl` has 3 methods."),
     ("It is in click/core.py, line 12.", "See click/core.py:12."),
     ("`Basket` is in shop/basket.py.", "`Basket` stands in basket.py of the folder shop."),
+    ("It makes a loop with `uvloop`.", "It makes a loop with the uvloop library."),
     ("A context manager sets something up and tears it down.", "A context manager sets up and tears down something."),
     ("1. `one_thing`\n2. `other_thing`", "`other_thing` and `one_thing`"),
     ("Yes, `parse_args` can raise an error.", "Yes: `parse_args` raises an error if it is empty."),
