@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from distill.workspace import workspace_of
 from router.chat import Message
 from tests.natural.night import Judged
 
@@ -53,6 +54,7 @@ def _figures(judged: Sequence[Judged]) -> dict[str, Any]:
     return {
         "conversations": len({one.trajectory.last.conversation for one in judged}),
         "trajectories": len(judged),
+        "repositories": len({workspace_of(one.trajectory.last.request).repository for one in judged} - {""}),
         "traces": len({trace for one in judged for trace in one.explained.traces}),
         "kept": len(kept),
         "learnt messages": sum(len(one.explained.learnt) for one in kept),

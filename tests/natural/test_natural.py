@@ -46,6 +46,7 @@ def test_a_day_and_its_night(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (figures,) = report["agents"].values()
     assert report["ends"] == {"openai-agents": {"answered": 40}}
     left_out = Counter(figures["dropped"]) + Counter(figures["dropped runs"])
+    assert figures["repositories"] == 3
     assert figures["kept"] > 5
     assert figures["learnt messages"] > 10
     assert left_out["ungrounded"] > 0
