@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 CLIENTS := .clients
+NATURAL := OUT TEACHER_URL TEACHER_MODEL LLAMA_SERVER TEACHER_GGUF COUNT MINUTES SAMPLES AGENTS PACKAGES SEED STORE
 
 export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-gateway test-all clients check fix bench soak faults fuzz
+.PHONY: help install demo serve test test-gateway test-all clients check fix bench soak faults fuzz natural-day
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +57,9 @@ faults: $(READY) ## Meet every fault of a model's server on every wire; writes t
 
 fuzz: $(READY) ## Ten thousand requests that nobody would write; another number with COUNT=n
 	FUZZ=$(or $(COUNT),10000) $(BIN)/python -m pytest tests/fuzz
+
+natural-day: $(READY) ## A day of two agents on a model of yours, and what of it may be learnt; docs/filters.md says how
+	$(BIN)/python -m tests.natural $(foreach name,$(NATURAL),$(if $($(name)),$(name)=$($(name))))
 
 $(CLIENTS)/.ready: tests/clients/agents/aider.txt tests/clients/agents/package.json | $(READY)
 	@command -v npm >/dev/null || { echo "make clients needs npm, which comes with Node 20 or newer"; exit 1; }

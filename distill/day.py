@@ -17,6 +17,7 @@ from router.chat import AnswerMessage, ChatRequest, ChatResponse, request_body
 
 _AT_ONCE = 5000  # traces named in one call
 _WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
+_ANSWER = 900.0  # seconds that an answer may take: a local teacher writes long ones for minutes
 _NONE: Mapping[str, str] = {}
 _REFUSALS = frozenset({400, 403, 413, 422})  # it is about what was asked; any other error is about who was
 _WHOLE = (None, "stop", "tool_calls")  # finish reasons of an answer that was not cut off
@@ -80,7 +81,7 @@ class Day:
         headers = {"x-nightschool-no-trace": "1"}
         if stays:
             headers["x-nightschool-stay-here"] = "1"
-        answer = await self._send("POST", "/v1/chat/completions", request_body(request), headers)
+        answer = await self._send("POST", "/v1/chat/completions", request_body(request), headers, _ANSWER)
         try:
             choice = msgspec.json.decode(answer, type=ChatResponse).choices[0]
         except (msgspec.MsgspecError, IndexError) as error:
@@ -135,10 +136,15 @@ class Day:
         return decoded
 
     async def _send(
-        self, method: str, path: str, body: dict[str, Any] | None, headers: Mapping[str, str] = _NONE
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        headers: Mapping[str, str] = _NONE,
+        seconds: float = 120.0,
     ) -> bytes:
         try:
-            answer = await self._http.request(method, path, json=body, headers=dict(headers))
+            answer = await self._http.request(method, path, json=body, headers=dict(headers), timeout=seconds)
         except httpx2.HTTPError as error:
             raise DayError(f"the gateway at {self._url} does not answer: {error or type(error).__name__}") from error
         if answer.is_error:

@@ -107,7 +107,7 @@ class _Labeller:
         for step in reversed(run.steps):
             if step.trace is None or step.trace.id in self._known:
                 continue
-            share = None if self.given_up else agreement(step.message, await self._samples(step.trace))
+            share = None if self.given_up else agreement(step.message, await self._samples(step.trace), run.question)
             left = left or share is None
             if step is run.final and share is not None and share < self.agreement:
                 self.labelled.disagreed += 1

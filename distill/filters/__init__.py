@@ -4,7 +4,7 @@ Pure checks in the order format, re-execution, grounding, oracle, judge. Knows n
 in; files are read below a snapshot that the caller names, and programs run in the confinement alone that it hands over.
 """
 
-from distill.filters.confirmation import agreement
+from distill.filters.agreeing import agreement
 from distill.filters.reasons import REASONS, VERSION, Effect, Finding, Rules
 from distill.filters.sifting import CHECKS, Explained, Explanation, Sifted, explain, learnt_runs, sift, unconfirmed
 from distill.filters.told import Told

@@ -1,23 +1,19 @@
 """Outside checks of natural conversations: outcomes, the teacher's other samples, feedback; oracle and judge for all.
 
 A conversation is natural when its tools are not the exploring agent's: nobody made its questions, so nobody knows their
-answers. Owns what counts as agreement and as negative. How an outcome is found is `distill.outcomes`'.
+answers. Owns what counts as negative. How an outcome is found is `distill.outcomes`', when samples agree `agreeing`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from distill.filters.agreeing import agreement
 from distill.filters.calls import all_ours
-from distill.filters.names import names_in
 from distill.filters.reasons import Effect, Finding
 from distill.filters.told import Told
 from distill.outcome import Outcome
-from distill.trajectory import Run, Step, Trajectory, call_key
-from router.chat import AnswerMessage, Message
-
-_ALIKE = 0.6  # F1 of the names in two answers, for them to say the same
-_FEWEST = 2  # samples that make an agreement
+from distill.trajectory import Run, Step, Trajectory
 
 
 def outcomes(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
@@ -45,20 +41,47 @@ def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterat
     """A natural conversation has the agreement of the teacher's other samples, or praise; in one that has it for the
     answer, so has each call that is learnt."""
     natural = not all_ours(trajectory.tools)
-    for run in runs:
-        if any(_praised(step, told) for step in run.steps):
-            continue
-        shares = {step.at: share_of(step, told) for step in run.steps if step.trace is not None}
-        for at, share in shares.items():
-            if share is not None and share < told.rules.agreement:
-                yield Finding("confirmed", "masked", "disagreed", at, f"{share:.0%} of the samples agree")
-        final = shares.get(run.final.at) if run.final is not None else None
-        if natural and final is None:
-            effect: Effect = "dropped" if told.rules.confirm else "noted"
-            yield Finding("confirmed", effect, "unconfirmed", run.end - 1, "no samples and no feedback")
-        elif natural and told.rules.confirm and final is not None and final >= told.rules.agreement:
-            for at in (at for at, share in shares.items() if share is None):
-                yield Finding("confirmed", "masked", "unconfirmed", at, "no samples of this call")
+    doubted = False  # an answer before: samples of what follows heard it, too, and so confirm nothing
+    alive = {run.start for run in runs}
+    for run in trajectory.runs:
+        if run.start not in alive:
+            doubted = doubted or _failed(run, told)
+        elif not any(_praised(step, told) for step in run.steps):
+            final = share_of(run.final, run, told) if run.final is not None else None
+            yield from _agreed(run, told, natural)
+            if natural and final is not None and doubted:
+                yield Finding("confirmed", "dropped", "disagreed", run.end - 1, "an answer before was not agreed on")
+            doubted = doubted or (natural and final is not None and final < told.rules.agreement)
+
+
+def _agreed(run: Run, told: Told, natural: bool) -> Iterator[Finding]:
+    """Each step of a run that nobody praised is what the teacher says again."""
+    shares = {step.at: share_of(step, run, told) for step in run.steps if step.trace is not None}
+    for at, share in shares.items():
+        if share is not None and share < told.rules.agreement:
+            yield Finding("confirmed", "masked", "disagreed", at, f"{share:.0%} of the samples agree")
+    final = shares.get(run.final.at) if run.final is not None else None
+    if natural and final is None:
+        effect: Effect = "dropped" if told.rules.confirm else "noted"
+        yield Finding("confirmed", effect, "unconfirmed", run.end - 1, "no samples and no feedback")
+    elif natural and told.rules.confirm and final is not None and final >= told.rules.agreement:
+        for at in (at for at, share in shares.items() if share is None):
+            yield Finding("confirmed", "masked", "unconfirmed", at, "no samples of this call")
+
+
+def share_of(step: Step, run: Run, told: Told) -> float | None:
+    """The share of the teacher's other samples that agree with a step; None where there are too few."""
+    if step.trace is None:
+        return None
+    return agreement(step.message, told.samples(step.trace.id), run.question)
+
+
+def _failed(run: Run, told: Told) -> bool:
+    """Whether the teacher gave an answer that was dropped, and nobody set it right."""
+    trace = run.final.trace if run.final is not None else None
+    if trace is None or trace.decision.arm != "teacher":
+        return False
+    return not any(outcome.kind in ("asked_again", "feedback") for outcome in told.outcomes(trace.id))
 
 
 def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
@@ -66,30 +89,6 @@ def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
     for run in runs if told.judge is not None else ():
         if told.judge is not None and told.judge(trajectory, run) is False:
             yield Finding("judge", "dropped", "judged_bad", run.end - 1)
-
-
-def agreement(said: Message, samples: Sequence[AnswerMessage]) -> float | None:
-    """The share of the teacher's other samples that agree with what it said; None where there are too few."""
-    if len(samples) < _FEWEST:
-        return None
-    return sum(agree(said, sample) for sample in samples) / len(samples)
-
-
-def share_of(step: Step, told: Told) -> float | None:
-    """The same of a step, by the samples that are known."""
-    return agreement(step.message, told.samples(step.trace.id)) if step.trace is not None else None
-
-
-def agree(one: Message | AnswerMessage, other: AnswerMessage) -> bool:
-    """Whether two answers do the same: the same calls, or words that name the same things."""
-    mine, theirs = ({call_key(call) for call in said.tool_calls or ()} for said in (one, other))
-    if mine or theirs:
-        return mine == theirs
-    texts = [one.text if isinstance(one, Message) else one.content or "", other.content or ""]
-    first, second = ({*names_in(text)} for text in texts)
-    if not (first or second):
-        return _plain(texts[0]) == _plain(texts[1])
-    return 2 * len(first & second) >= _ALIKE * (len(first) + len(second))
 
 
 def _of_outcome(outcome: Outcome, step: Step, run: Run, natural: bool) -> Iterator[Finding]:
@@ -106,7 +105,3 @@ def _of_outcome(outcome: Outcome, step: Step, run: Run, natural: bool) -> Iterat
 def _praised(step: Step, told: Told) -> bool:
     known = told.outcomes(step.trace.id) if step.trace is not None else ()
     return any(outcome.kind == "feedback" and (outcome.score or 0) > 0 and outcome.teach for outcome in known)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split()).rstrip(".!")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from distill.filters.reasons import Finding, Rules
 from distill.filters.told import Told
+from distill.outcomes import alike
 from distill.trajectory import Run, Step, Trajectory, call_key
 from router.verify import call_fault, text_fault
 
@@ -26,10 +27,18 @@ def answered(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
 
 
 def ends_with_answer(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
-    """Each run ends with an answer in words and without calls."""
+    """Each run ends with an answer in words and without calls, and not with the question's own words."""
     for run in runs:
         if run.final is None:
             yield Finding("ends with an answer", "dropped", "no_final_answer", run.end - 1)
+        elif _is_echo(run.question, run.final.message.text):
+            yield Finding("ends with an answer", "dropped", "no_final_answer", run.end - 1, "the question once more")
+
+
+def _is_echo(question: str, answer: str) -> bool:
+    """Whether an answer asks what it was asked, or is the very text."""
+    same = question.lower().split() == answer.lower().split()
+    return same or (answer.rstrip().endswith("?") and alike(question, answer))
 
 
 def calls_valid(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ names'. Knows nothing of whether an answer is right.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,7 @@ from distill.filters.names import (
     names_of_pattern,
     without_code,
     words_often_seen,
+    written_in,
 )
 from distill.filters.places import Places, claims_in
 from distill.filters.reasons import Finding
@@ -76,6 +77,7 @@ _ABSENT = re.compile(
 _CONDITION = re.compile(  # what code does then, and no claim of ours
     r"\b(?:if|when|whenever|whether|unless|until|in case|where|raises?|returns?|handles?|checks?)\b", re.IGNORECASE
 )
+_RELATIVE = re.compile(r"\b(?:that|which|who)\s{1,3}$")  # "names that are not found" are a kind of names
 _WORD = re.compile(r"\w{3,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -87,6 +89,7 @@ def grounded(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
     finals = {run.final.at: run for run in runs if run.final is not None}
     seen, places = Seen(_offered(trajectory.tools)), Places()
     tools = {tool.function.name: tool for tool in trajectory.tools}
+    unsaid = {*tools}  # of which nobody spoke but the model's own instructions
     calls: list[ToolCall] = []  # of what the assistant said last
     for at, message in enumerate(trajectory.messages):
         invented = ""
@@ -95,7 +98,7 @@ def grounded(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
         if invented:
             yield Finding("grounding", "masked", "ungrounded_argument", at, invented)
         if at in finals:
-            yield from _claims(trajectory, finals[at], message.text, seen, places)
+            yield from _claims(trajectory, finals[at], message.text, _Before(seen, places, unsaid))
         if message.role == "assistant":  # its own words prove nothing
             calls = message.tool_calls or []
             if any(may_change_files(call, tools) for call in calls):
@@ -104,18 +107,29 @@ def grounded(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
             seen.add(message.text, words=words_often_seen(message.text))
         else:
             made = [call for call in calls if call.id == message.tool_call_id]
-            seen.add(message.text, _arguments_of(made))
+            unsaid -= seen.add(message.text, _arguments_of(made)).words
             if made and not may_change_files(made[0], tools):
                 places.add(message.text, path_of(made[0]))
             for call in made if not (failed(message.text) or found_nothing(message.text)) else ():
                 seen.add("\n".join(_taken(call)))
 
 
-def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen, places: Places) -> Iterator[Finding]:
+class _Before(NamedTuple):
+    """What stood before an answer. `unsaid` are the tools that neither the user nor a result spoke of."""
+
+    seen: Seen
+    places: Places
+    unsaid: Set[str]
+
+
+def _claims(trajectory: Trajectory, run: Run, answer: str, before: _Before) -> Iterator[Finding]:
     sought: list[set[str]] | None = None
     left = _MOST
+    written = Seen("")
+    if not trajectory.tools:  # such an agent writes files in its answer: what stands there is new
+        written.add("\n".join(written_in(answer)))
     for sentence in _SENTENCE.split(without_code(answer)):
-        if _denies(sentence, seen):
+        if _denies(sentence, before.seen):
             sought = [*_sought_in_vain(trajectory, run)] if sought is None else sought
             if not _proven(sentence, sought):
                 yield Finding("grounding", "dropped", "unproven_absence", run.end - 1, sentence.strip()[:200])
@@ -123,13 +137,28 @@ def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen, places: P
             continue
         names = [*islice(names_in(sentence), left + 1)]
         left -= len(names)
-        unseen = f"more than {_MOST} names" if left < 0 else next((name for name in names if not seen.has(name)), "")
-        unseen = unseen or next((f"line {line}" for line in lines_in(sentence) if not seen.has_line(line)), "")
-        if not unseen and (mistaken := places.mistaken(claims_in(sentence))):
-            unseen = f"line {mistaken.line} has no {mistaken.name}"
+        unseen = f"more than {_MOST} names" if left < 0 else _unseen(sentence, names, written, before)
         if unseen:
             yield Finding("grounding", "dropped", "ungrounded", run.end - 1, unseen[:200])
             return
+
+
+def _unseen(sentence: str, names: Sequence[str], written: Seen, before: _Before) -> str:
+    """What a sentence names that nobody saw, or not where it says; empty where there is nothing. An answer that names
+    a tool speaks of the agent and not of what was asked."""
+    for name in names:
+        if name in before.unsaid:
+            return f"the tool {name}"
+        if not (before.seen.has(name) or written.has(name)):
+            return name
+    lines = [*lines_in(sentence)]
+    if unseen := next((line for line in lines if not before.seen.has_line(line)), 0):
+        return f"line {unseen}"
+    if mistaken := before.places.mistaken(claims_in(sentence)):
+        return f"line {mistaken.line} has no {mistaken.name}"
+    paths = [name for name in names if looks_like_path(name)]
+    elsewhere = (line for line in lines if len(paths) == 1 and before.places.is_elsewhere(paths[0], line))
+    return "".join(f"line {line} of {paths[0]}" for line in islice(elsewhere, 1))
 
 
 def _proven(sentence: str, sought: Sequence[set[str]]) -> bool:
@@ -142,6 +171,8 @@ def _denies(sentence: str, seen: Seen) -> bool:
     """Whether a sentence says of its own that something is not there, and not what code does, or a quoted text."""
     found = _ABSENT.search(sentence)
     if found is None or _CONDITION.search(sentence[: found.start()]):
+        return False
+    if _RELATIVE.search(sentence[: found.start()]) and not found[0].lower().startswith(("there", "no")):
         return False
     words = sentence[found.start() :].rstrip(".!?\"'` ")
     return len(words) < _QUOTE or not seen.quotes(words)

@@ -19,7 +19,9 @@ _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")  # of a name: parse_args, HTTPServer, readFile
 _MIXED = re.compile(r"\w*[a-z]\d*[A-Z]\w*")
 _ENDING = re.compile(r"[A-Za-z]\w{0,5}")
-_LINE = re.compile(r"\b[Ll]ines?\s{1,3}(\d{1,7})(?:\s{0,2}(?:-|–|to|and|,)\s{0,2}(\d{1,7}))?")
+_LINE = re.compile(
+    r"\b[Ll]ines?(?:\s{1,3}(?:number|no\.|is|at)){0,2}\s{1,3}(\d{1,7})(?:\s{0,2}(?:-|–|to|and|,)\s{0,2}(\d{1,7}))?"
+)
 _PLACE = re.compile(r"\.[A-Za-z]\w{0,5}[:#]L?(\d{1,7})(?:-L?(\d{1,7}))?\b")
 _CODE = re.compile(r"(?<!`)`([A-Za-z_][\w.]{2,200})(?:\(\))?`(?!`)")
 _NUMBERED = re.compile(
@@ -72,6 +74,13 @@ def without_code(text: str) -> str:
     return _FENCE.sub(" ", text)
 
 
+def written_in(text: str) -> Iterator[str]:
+    """The fenced blocks of a text, each with the line above it, which may say what file it is for."""
+    for block in _FENCE.finditer(text):
+        yield text[max(0, block.start() - _LONGEST_PATH) : block.start()].rstrip("\n").rpartition("\n")[2]
+        yield block[0]
+
+
 def names_in(text: str) -> Iterator[str]:
     """The paths and identifiers of a text, each as it stands there; plain words are none unless written as code."""
     for token in dict.fromkeys(_TOKEN.findall(text)):
@@ -93,7 +102,7 @@ def looks_like_path(name: str) -> bool:
 
 
 def lines_in(text: str) -> Iterator[int]:
-    """The line numbers that a text names: "line 12", "lines 3 to 8", "cli.py:12"."""
+    """The line numbers that a text names: "line 12", "lines 3 to 8", "the line is 7", "cli.py:12"."""
     for form in (_LINE, _PLACE):
         for found in form.findall(text):
             yield from (int(number) for number in found if number)
@@ -165,8 +174,8 @@ class Seen:
         self._under: list[tuple[frozenset[str], str]] = []  # a result, and the folders that its call named
         self.add(offered, words=words_often_seen(offered))
 
-    def add(self, text: str, under: frozenset[str] = frozenset(), *, words: Words | None = None) -> None:
-        """More that was seen; `under` are the arguments of the call whose result it is."""
+    def add(self, text: str, under: frozenset[str] = frozenset(), *, words: Words | None = None) -> Words:
+        """More that was seen, and what stands in it; `under` are the arguments of the call whose result it is."""
         new = words or words_of(text)
         self._texts.append(text)
         self._words |= new.words
@@ -175,6 +184,7 @@ class Seen:
         folders = frozenset(posixpath.normpath(argument) for argument in under if argument and "\0" not in argument)
         if folders:
             self._under.append((folders, text))
+        return new
 
     def has(self, name: str) -> bool:
         """Whether the name stood there: whole, or as a path whose folder was listed."""

@@ -37,10 +37,11 @@ class Claim(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """Texts with their files by line number, and the files by the words in them."""
+    """Texts with their files by line number, the files by the words in them, and all files."""
 
     at: dict[int, list[tuple[str, str]]]
     files: dict[str, set[str]]
+    all: set[str]
 
 
 class Places:
@@ -64,6 +65,14 @@ class Places:
         """The first claim of a name at a line that was shown without it, while another line was shown with it."""
         return next((claim for claim in claims if self._is_mistaken(claim)), None)
 
+    def is_elsewhere(self, path: str, line: int) -> bool:
+        """Whether other lines of a file were shown, and this one only of other files."""
+        shown = self._shown = self._shown or _read(self._results)
+        files = [file for file, _ in shown.at.get(line, ())]
+        if not files or any(_same(file, path) for file in files):
+            return False
+        return any(_same(file, path) for file in shown.all)
+
     def _is_mistaken(self, claim: Claim) -> bool:
         shown = self._shown = self._shown or _read(self._results)
         texts = [text for file, text in shown.at.get(claim.line, ()) if _same(file, claim.path)]
@@ -83,10 +92,11 @@ def claims_in(sentence: str) -> list[Claim]:
 
 
 def _read(results: Sequence[tuple[str, str]]) -> _Shown:
-    shown = _Shown({}, {})
+    shown = _Shown({}, {}, set())
     for result, named in results:
         for file, line, text in _lines(result, named):
             shown.at.setdefault(line, []).append((file, text))
+            shown.all.add(file)
             for word in _WORD.findall(text):
                 shown.files.setdefault(word, set()).add(file)
     return shown

@@ -115,7 +115,7 @@ def unconfirmed(traces: Sequence[Trace], told: Told) -> list[Run]:
             if run.final is None or run.final.trace is None or waiting.isdisjoint(range(run.start, run.end)):
                 continue
             steps = tuple(
-                step for step in run.steps if step.at not in settled and confirmation.share_of(step, told) is None
+                step for step in run.steps if step.at not in settled and confirmation.share_of(step, run, told) is None
             )
             found.setdefault(run.final.trace.id, dataclasses.replace(run, steps=steps))
     return list(found.values())

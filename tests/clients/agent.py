@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.agents.records import agents
@@ -25,18 +26,30 @@ _ALONE = {
     "OPENCODE_DISABLE_MODELS_FETCH": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
 }
+AIDER = (  # options that let it run by itself
+    *("--yes-always", "--no-analytics", "--no-check-update", "--no-show-release-notes", "--no-gitignore"),
+    *("--no-pretty", "--no-fancy-input", "--max-chat-history-tokens", "16000"),  # or else it would ask for summaries
+)
+
+
+def has_program(word: str) -> bool:
+    """Whether the agent's program was fetched."""
+    return shutil.which(agents()[word].program, path=_PATH) is not None
 
 
 class Place:
-    """A git repository with the loop's files in it, and the home of a user who has never run an agent."""
+    """A git repository with a few files in it, by default the loop's, and the home of a user who has never run an
+    agent."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, str] = FILES) -> None:
         self.repository = folder / "repository"
         self.home = folder / "user"
         self.home.mkdir()
         self.repository.mkdir()
-        for name, text in FILES.items():
-            (self.repository / name).write_text(f"{text}\n")
+        for name, text in files.items():
+            path = self.repository / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
         self.git("init", "--quiet")
         self.git("config", "user.name", "Somebody")
         self.git("config", "user.email", "somebody@example.com")
@@ -54,19 +67,21 @@ class Place:
         )
         return done.stdout
 
-    def run(self, gateway: Running, model: str, word: str, *arguments: str, said: str = "") -> str:
-        """What an agent prints, started by `launch`; `said` is its standard input."""
-        program = agents()[word].program
-        assert shutil.which(program, path=_PATH), f"there is no {program} in {FETCHED}: `make clients` fetches it"
-        launch = [sys.executable, "-m", "gateway.cli", "launch", word, "--url", gateway.url, "--model", model, "--"]
+    def run(
+        self, gateway: Running, model: str, word: str, *arguments: str, said: str = "", seconds: float = 100
+    ) -> str:
+        """What an agent prints, started by `launch` with the gateway's key; `said` is its standard input."""
+        assert has_program(word), f"there is no {word} in {FETCHED}: `make clients` fetches it"
+        key = ["--key-env", "GATEWAY_KEY"] if gateway.key else []
+        launch = [sys.executable, "-m", "gateway.cli", "launch", word, "--url", gateway.url, "--model", model, *key]
         done = subprocess.run(
-            [*launch, *arguments],
+            [*launch, "--", *arguments],
             cwd=self.repository,
-            env=environment(gateway.home, **self._environment()),
+            env=environment(gateway.home, GATEWAY_KEY=gateway.key, **self._environment()),
             input=said,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from gateway.backends.scripted import Act
-from tests.clients.agent import Place
+from tests.clients.agent import AIDER, Place
 from tests.clients.loop import Loop
 
 pytestmark = pytest.mark.clients
@@ -20,10 +20,6 @@ EDITS = {
     "diff": "I change it.\n\na.py\n```python\n<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n```\n",
 }
 STEPS = ["one", "ONE", "ONE = 1", "ONE = 2"]
-OPTIONS = [
-    *("--yes-always", "--no-analytics", "--no-check-update", "--no-show-release-notes", "--no-gitignore"),
-    *("--no-pretty", "--no-fancy-input", "--max-chat-history-tokens", "16000"),  # or else it would ask for summaries
-]
 
 
 @pytest.mark.parametrize(("form", "way"), [("whole", "--stream"), ("diff", "--no-stream")])
@@ -32,7 +28,7 @@ def test_a_chat(loop: Loop, place: Place, form: str, way: str) -> None:
     for old, new in pairwise(STEPS):
         acts += [Act(text=EDITS[form].format(old=old, new=new), pieces=4), Act(text=f"feat: now {new}")]
     loop.answer_with(*acts)
-    options = [*OPTIONS, way, "--edit-format", form, "a.py"]
+    options = [*AIDER, way, "--edit-format", form, "a.py"]
     told = place.run(loop.gateway, loop.model, "aider", *options, said="Say it louder.\nTwice as loud.\n")
     assert told.count("Applied edit to a.py") == 3, told
     assert (place.repository / "a.py").read_text() == "ONE = 2\n"

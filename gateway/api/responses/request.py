@@ -25,6 +25,7 @@ _CARRIED = frozenset(  # fields that are in the chat completion in some form
     {
         "model",
         "input",
+        "metadata",
         "instructions",
         "tools",
         "tool_choice",
@@ -118,7 +119,8 @@ def read_request(body: Any, store: ResponseStore, owner: str) -> Read:
     chat.update({name: body[name] for name in _AS_IN_CHAT if body.get(name) is not None})
     asked = Asked(
         body=chat,
-        request=parse_request(chat),
+        # kept with the trace, and not sent on: a backend may refuse what it is not to store
+        request=msgspec.structs.replace(parse_request(chat), metadata=request.metadata),
         notes=notes(_ignored(body, request), tools.skipped, history.skipped),
         conversation=chain[-1].conversation if chain else (request.prompt_cache_key or "")[:200],
         size=len(msgspec.json.encode(messages)) if chain or items is not request.input else 0,

@@ -134,7 +134,7 @@ def test_many_names_denials_and_turns_take_no_time() -> None:
     names = " ".join(f"name_{number}" for number in range(50_000))
     denials = " ".join(f"There is no name_{number}." for number in range(20_000))
     start = time.monotonic()
-    assert explain(answered(names, names), TOLD).trajectories[0].reason == "ungrounded"
+    assert explain(answered(f"name_x {names}", names), TOLD).trajectories[0].reason == "ungrounded"
     explain(answered(denials, names, "(no output)"), TOLD)
     messages = [Message("user", "?"), Message("assistant", "Yes.")] * 20_000
     request = ChatRequest("m", [*messages, Message("user", "?")])

@@ -20,6 +20,7 @@ SOURCE = (
 )
 TESTED = "Exit code: 0\nWall time: 0.4 seconds\nOutput:\n12 passed in 0.31s"
 Made = tuple[str, dict[str, Any], str]
+ELSEWHERE: Made = ("Grep", {"pattern": "SEPARATOR"}, "src/lines.py:7:SEPARATOR = 1")
 READ: Made = ("Read", {"file_path": "/home/user/shop/src/basket.py", "offset": 10, "limit": 4}, SOURCE)
 EDIT: Made = (
     "Edit",
@@ -61,9 +62,11 @@ WHOLE: list[tuple[str, list[Made]]] = [
         "## Done\n\n* **src/basket.py**: drops blank lines\n* ran `uv run pytest -q`\n\n12 passed.",
         [READ, EDIT, WRITE, TEST],
     ),
+    ("The file is src/lines.py and the line is 7.", [READ, ELSEWHERE]),
     ("The settings are in conf/limits.toml, and in pyproject.toml.", [LIST]),
     ("There is no `is_blank` yet.", [NONE]),
     ("I could not find anything like is_blank.", [NONE]),
+    ("It gives a default for names that do not exist, and for parts which are not found.", [READ]),
     ("It fails if the file does not exist; see /home/user/shop/src/basket.py.", [READ]),
     ("You could add:\n\n```python\ndef drop_blank(text):\n    return new_thing(text)\n```", [READ]),
     ("Version 2.1.0 of the API, i.e. the one from 2026/11/25, reads/writes UTF-8 on macOS.", [READ]),
@@ -87,7 +90,13 @@ BAD: list[tuple[str, list[Made], str]] = [
     ("I ran `pytest`, and all is well.", [READ], "ungrounded"),
     ("`is_blank` is in src/basket.py.", [FOUND], "ungrounded"),
     ("There is no `is_blank`.", [READ], "unproven_absence"),
+    ("I see that there is no `is_blank`.", [READ], "unproven_absence"),
+    (QUESTION, [READ], "no_final_answer"),
+    ("I would add `drop_blank`:\n\n```python\ndef drop_blank(text):\n    ...\n```", [READ], "ungrounded"),
     ("See src/basket.py, line 90.", [READ], "ungrounded"),
+    ("It is in src/basket.py, and the line is 90.", [READ], "ungrounded"),
+    ("The file is src/basket.py and the line is 7.", [READ, ELSEWHERE], "ungrounded"),
+    ("`Read` shows a part of a file.", [READ], "ungrounded"),
     ("The helper is in src/helpers.py.", [READ, EDIT], "ungrounded"),
 ]
 
@@ -95,6 +104,19 @@ BAD: list[tuple[str, list[Made], str]] = [
 @pytest.mark.parametrize(("answer", "made", "reason"), BAD)
 def test_what_is_dropped(answer: str, made: list[Made], reason: str) -> None:
     assert explain(conversation(answer, *made), TOLD).trajectories[0].reason == reason
+
+
+EDITED = (
+    "Now `drop_blank` is in src/blank.py:\n\nsrc/blank.py\n```python\nimport unittest\n\ndef drop_blank(text):\n```\n"
+)
+
+
+def test_an_agent_without_tools_writes_in_its_answer() -> None:
+    (one,) = explain(conversation(EDITED + "Try it with `unittest`."), TOLD).trajectories
+    assert one.learnt == [2]
+    for more in ("It is like `drop_line`.", "See src/other_place.py.", "There is no `drop_line`."):
+        (one,) = explain(conversation(EDITED + more), TOLD).trajectories
+        assert one.reason in ("ungrounded", "unproven_absence"), more
 
 
 INVENTED = [

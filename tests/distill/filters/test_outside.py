@@ -16,7 +16,7 @@ from distill.filters.told import Snapshot
 from distill.outcome import Outcome
 from distill.trace import Trace
 from distill.workspace import Workspace
-from router.chat import AnswerMessage, FunctionCall, ToolCall
+from router.chat import AnswerMessage, FunctionCall, Message, ToolCall
 from tests.distill.filters.scenes import Scene, definitions, make_repository, new_scene
 
 LENIENT = Rules(confirm=False)
@@ -160,6 +160,26 @@ def test_samples_of_the_teacher_agree_or_not(root: Path) -> None:
     assert reason(made.traces("c"), told([], [same])) == "unconfirmed"
     assert explain(made.traces("c"), told([grep, grep, wrong], [same, same])).trajectories[0].learnt == [2, 4, 6]
     assert explain(made.traces("c"), told([grep, wrong, wrong], [same, same])).trajectories[0].learnt == [4, 6]
+
+
+def test_what_follows_an_answer_that_was_not_agreed_on_is_not_confirmed_by_samples_that_heard_it(root: Path) -> None:
+    made = scene(root, False)
+    first = made.traces("c")
+    said = [*made.messages, Message("user", "Say that once more, in other words.")]
+    answer = AnswerMessage(made.messages[-1].text)
+    request = msgspec.structs.replace(first[-1].request, messages=said)
+    last = msgspec.structs.replace(first[-1], id="c.3", created=9.0, request=request, answer=answer)
+    other = AnswerMessage("It is in vendor/other_thing.py.")
+
+    def told(*samples: AnswerMessage) -> Told:
+        return Told(samples=lambda trace: {"c.2": samples, "c.3": [answer, answer]}.get(trace, []))
+
+    assert explain([*first, last], told(answer, answer)).trajectories[0].learnt == [6, 8]  # calls have no samples here
+    assert explain([*first, last], told(other, other)).trajectories[0].reason == "disagreed"
+    invented = msgspec.structs.replace(first[-1], answer=AnswerMessage("It is in vendor/other_thing.py."))
+    request = msgspec.structs.replace(request, messages=[*said[:-2], Message("assistant", other.content), said[-1]])
+    after = msgspec.structs.replace(last, request=request)
+    assert explain([*first[:-1], invented, after], told(other, other)).trajectories[0].reason == "disagreed"
 
 
 @pytest.mark.parametrize(("verdict", "dropped"), [(True, False), (None, False), (False, True)])
