@@ -117,7 +117,7 @@ async def _ask(
         messages=msgspec.to_builtins(done.messages),
         tools=msgspec.to_builtins(toolbox.specs),
         temperature=0,
-        metadata={"repository": toolbox.root.name},
+        metadata={"repository": toolbox.root.name, **({"commit": toolbox.version} if toolbox.version else {})},
         **options,
     )
     # the bytes through our own types: the package would construct whatever came, unchecked

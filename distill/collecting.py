@@ -6,25 +6,42 @@ nothing of datasets or training.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from pathlib import Path
 
+from distill.confinement import Confined, confinement
 from distill.filters import Rules, Sifted, Told, sift
 from distill.outcome import Outcome
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
+from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 from distill.trace import Trace
+from distill.trajectory import Run
 
 
 class Collector:
-    """The filters over a data folder's store. Nothing about `reserved` repositories is ever learnt."""
+    """The filters over a data folder's store. Nothing about `reserved` repositories is ever learnt; results are read
+    again on `snapshots`, in the machine's confinement where a program is needed. Opinions of the model `judge` count;
+    those of one that was named before do not."""
 
-    def __init__(self, store: TraceStore, data: Path, rules: Rules, reserved: Set[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        store: TraceStore,
+        data: Path,
+        rules: Rules,
+        reserved: Set[str] = frozenset(),
+        snapshots: Snapshots | None = None,
+        judge: str = "",
+    ) -> None:
         self._store = store
         self.redactor = Redactor(key_at(data / "redact.key"))
         self.rules = rules
         self._reserved = reserved
+        self._snapshots = snapshots
+        self.judge = judge
+        way = confinement() if snapshots is not None else None
+        self._confined = Confined(way) if way is not None else None
 
     async def sifted(self, until: int) -> AsyncIterator[Sifted]:
         """Every conversation with traces up to the number `until`, as the filters leave it."""
@@ -42,5 +59,20 @@ class Collector:
             reserved=self._reserved,
             outcomes=lambda trace: known.get(trace, ()),
             samples=lambda trace: [one.sample for one in known.get(trace, ()) if one.sample is not None],
+            judge=(lambda _, run: _judged(run, known, self.judge)) if self.judge else None,
             finds_secret=lambda text: self.redactor.text(text) is not text,
+            snapshot=self._snapshots.of if self._snapshots is not None else None,
+            confined=self._confined,
         )
+
+
+def _judged(run: Run, known: Mapping[str, Sequence[Outcome]], judge: str) -> bool | None:
+    """What a judge said of a run last; None where it was not asked, or said nothing clear."""
+    final = run.final.trace if run.final is not None else None
+    said = [one for one in known.get(final.id, ()) if is_opinion(one, judge)] if final is not None else []
+    return None if not said or said[-1].score is None else said[-1].score > 0
+
+
+def is_opinion(outcome: Outcome, judge: str) -> bool:
+    """Whether this is what the model `judge` said."""
+    return outcome.kind == "judged" and outcome.client == judge

@@ -16,7 +16,7 @@ from distill.errors import ToolError
 
 MAX_ARGUMENTS = 40
 MAX_ARGUMENT_LENGTH = 1000
-_NUMBER = re.compile(r"[+-]?\d{1,9}")
+NUMBER = re.compile(r"[+-]?\d{1,9}")
 _SHORT_COUNT = re.compile(r"-\d{1,9}")
 
 
@@ -43,6 +43,14 @@ class Command:
     recursive: bool = False
     context: bool = False
     paths: tuple[str, ...] = field(default=())
+
+    @property
+    def words(self) -> list[str]:
+        """The command as it is run: grep passes over binary files and git's own on every platform alike."""
+        extra = ["-I"] if self.program == "grep" else []
+        if extra and self.recursive:
+            extra.append("--exclude-dir=.git")
+        return [self.program, *extra, *self.argv]
 
 
 GRAMMARS = {
@@ -71,8 +79,8 @@ GRAMMARS = {
 }
 PROGRAMS = (*sorted([*GRAMMARS, "find"]),)
 
-_FIND_PLAIN = frozenset({"-empty", "-not", "!", "-o", "-a", "-or", "-and", "-print", "(", ")"})
-_FIND_VALUED = {
+FIND_PLAIN = frozenset({"-empty", "-not", "!", "-o", "-a", "-or", "-and", "-print", "(", ")"})
+FIND_VALUED = {
     "-name": None,
     "-iname": None,
     "-path": None,
@@ -116,10 +124,10 @@ def confine(root: Path, path: str) -> Path:
 
 def _check_options(root: Path, program: str, args: list[str]) -> Command:
     grammar = GRAMMARS[program]
-    options, operands = _split(program, grammar, args)
+    options, operands = split_options(program, grammar, args)
     given = {name for name, _ in options}
     for name, value in options:
-        if value is not None and name not in grammar.free and not _NUMBER.fullmatch(value):
+        if value is not None and name not in grammar.free and not NUMBER.fullmatch(value):
             raise ToolError(f"option {name!r} of {program} wants a number")
     paths = operands
     if grammar.pattern and not given & {"e", "regexp"}:
@@ -154,8 +162,9 @@ def is_binary(path: Path) -> bool:
         raise ToolError(f"{path.name} cannot be read") from error
 
 
-def _split(program: str, grammar: Grammar, args: list[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
-    """Options with their values, and operands, as getopt tells them apart (options may follow operands)."""
+def split_options(program: str, grammar: Grammar, args: list[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
+    """Options with their values, and operands, as getopt tells them apart (options may follow operands). Raises
+    ToolError where an option is not in the grammar."""
     options: list[tuple[str, str | None]] = []
     operands: list[str] = []
     rest = iter(args)
@@ -207,11 +216,11 @@ def _check_find(root: Path, args: list[str]) -> Command:
     at = next((i for i, arg in enumerate(args) if arg.startswith("-") or arg in ("(", ")", "!")), len(args))
     paths, rest = args[:at], iter(args[at:])
     for token in rest:
-        if token in _FIND_PLAIN:
+        if token in FIND_PLAIN:
             continue
-        if token not in _FIND_VALUED:
+        if token not in FIND_VALUED:
             raise ToolError(f"{token!r} of find is not allowed")
-        value, form = _value("find", token, rest), _FIND_VALUED[token]
+        value, form = _value("find", token, rest), FIND_VALUED[token]
         if form is not None and not form.fullmatch(value):
             raise ToolError(f"find {token} does not take {value!r}")
     _check_paths(root, "find", paths, directories=True)

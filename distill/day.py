@@ -11,17 +11,23 @@ import httpx2
 import msgspec
 from openai import AsyncOpenAI
 
-from distill.errors import DistillError
+from distill.errors import DistillError, Refused
 from distill.trace import Trace
-from router.chat import AnswerMessage, ChatResponse, request_body
+from router.chat import AnswerMessage, ChatRequest, ChatResponse, request_body
 
 _AT_ONCE = 5000  # traces named in one call
 _WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
 _NONE: Mapping[str, str] = {}
+_REFUSALS = frozenset({400, 403, 413, 422})  # it is about what was asked; any other error is about who was
+_WHOLE = (None, "stop", "tool_calls")  # finish reasons of an answer that was not cut off
 
 
 class DayError(DistillError):
     """The gateway refused a call of the night, or is not there."""
+
+
+class DayRefused(DayError, Refused):
+    """The gateway is there, and does not answer this request."""
 
 
 class Day:
@@ -53,7 +59,8 @@ class Day:
         )
 
     async def again(self, trace: Trace, number: int) -> AnswerMessage:
-        """Another answer of the teacher to a trace's request. Raises DayError."""
+        """Another answer of the teacher to a trace's request: whole, and not empty. Raises DayError, and DayRefused
+        where another request may be answered all the same."""
         request = msgspec.structs.replace(
             trace.request,
             model="teacher",
@@ -62,15 +69,27 @@ class Day:
             n=None,
             stream=None,
             stream_options=None,
+            metadata=None,  # of an import it is ours: what its file told of folder and commit; and endpoints refuse it
+            tools=trace.request.tools or None,
         )
+        return await self.answer(request, not trace.may_leave_machine)
+
+    async def answer(self, request: ChatRequest, stays: bool) -> AnswerMessage:
+        """An answer of whoever the request names, without a trace; `stays`: of nobody on another machine. Raises
+        DayError, and DayRefused for an answer that is cut off or says nothing."""
         headers = {"x-nightschool-no-trace": "1"}
-        if not trace.may_leave_machine:
+        if stays:
             headers["x-nightschool-stay-here"] = "1"
         answer = await self._send("POST", "/v1/chat/completions", request_body(request), headers)
         try:
-            return msgspec.json.decode(answer, type=ChatResponse).choices[0].message
+            choice = msgspec.json.decode(answer, type=ChatResponse).choices[0]
         except (msgspec.MsgspecError, IndexError) as error:
-            raise DayError(f"the teacher's answer makes no sense: {error}") from error
+            raise DayError(f"{request.model}'s answer makes no sense: {error}") from error
+        if choice.finish_reason not in _WHOLE:
+            raise DayRefused(f"{request.model}'s answer was cut off ({choice.finish_reason})")
+        if not (choice.message.tool_calls or (choice.message.content or "").strip()):
+            raise DayRefused(f"{request.model} said nothing")
+        return choice.message
 
     async def status(self) -> dict[str, Any]:
         return await self._call("GET", "/admin/status")
@@ -123,5 +142,6 @@ class Day:
         except httpx2.HTTPError as error:
             raise DayError(f"the gateway at {self._url} does not answer: {error or type(error).__name__}") from error
         if answer.is_error:
-            raise DayError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
+            kind = DayRefused if answer.status_code in _REFUSALS else DayError
+            raise kind(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return bytes(answer.content)

@@ -8,7 +8,8 @@ DistillError
 ├── ToolError        a tool call is not allowed or makes no sense
 ├── QuestionError    the question templates are damaged
 ├── FormatError      a file of traces is in no format that is known
-└── RepositoryError  there is no such package or folder to explore
+├── RepositoryError  there is no such package or folder to explore
+└── Refused          a model does not answer this very request, whoever asks again
 """
 
 
@@ -41,6 +42,10 @@ class QuestionError(DistillError):
 
 class RepositoryError(DistillError):
     """There is no such package or folder to explore."""
+
+
+class Refused(DistillError):
+    """The model does not answer this request."""
 
 
 class FormatError(DistillError):

@@ -23,7 +23,7 @@ from distill.generate.facts import collect
 from distill.generate.oracle import exact_calls, right
 from distill.generate.question import Question
 from distill.generate.questions import generate
-from distill.generate.repositories import snapshot
+from distill.generate.repositories import digest, snapshot
 from distill.generate.templates import Call, Template, load_templates
 from distill.tools import Toolbox
 from router.chat import Message
@@ -75,7 +75,7 @@ async def set_questions(
     items: list[Item] = []
     for name, count in zip(examination.repositories, counts, strict=True):
         root = await asyncio.to_thread(snapshot, name, work)
-        toolbox = Toolbox(root)
+        toolbox = Toolbox(root, version=await asyncio.to_thread(digest, root))
         asked = exclude | {item.question.text for item in items}
         facts = collect(root, name)
         limit = examination.result_limit

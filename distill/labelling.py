@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from distill.collecting import Collector
-from distill.errors import DistillError
+from distill.errors import DistillError, Refused
 from distill.filters import agreement, unconfirmed
 from distill.outcome import Outcome
 from distill.redact.redactor import Redactor
@@ -28,8 +28,9 @@ Again = Callable[[Trace, int], Awaitable[AnswerMessage]]
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """`samples` of each answer, and so many `requests` in one night at most; 0 of either: the teacher is not asked.
-    After so many `failures` in a row it is left alone for this night. `at_once` are runs under way."""
+    """`samples` of each answer, two at least, and so many `requests` in one night at most, those that were refused
+    besides; 0 of either: the teacher is not asked. After so many `failures` in a row it is left alone for this night.
+    `at_once` are runs under way."""
 
     samples: int = 3
     requests: int = 2000
@@ -39,7 +40,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 class Labelled(msgspec.Struct):
     """What came of it: answers that were asked for and came, requests that failed with the last error, and runs that
-    agree to their end, that do not, and that were left for another night for want of answers."""
+    agree to their end, that do not, and that were left for another night for want of answers. `more`: there may be
+    others, as nobody was asked any more and nobody looked for them."""
 
     answers: int = 0
     failed: int = 0
@@ -47,6 +49,7 @@ class Labelled(msgspec.Struct):
     agreed: int = 0
     disagreed: int = 0
     left: int = 0
+    more: bool = False
 
 
 async def label(
@@ -70,6 +73,9 @@ async def label(
         while len(waiting) >= limits.at_once:
             together, waiting = waiting[: limits.at_once], waiting[limits.at_once :]
             await labeller.confirm(together, done)
+        if labeller.given_up:  # looking at the rest of a large store takes minutes
+            labeller.labelled.more = True
+            break
     await labeller.confirm(waiting, done)
     return labeller.labelled
 
@@ -95,41 +101,51 @@ class _Labeller:
         await asyncio.gather(*(one(run) for run in runs))
 
     async def _confirm(self, run: Run) -> None:
-        """The last answer first: where that is not agreed on, the calls before it need not be asked about."""
+        """The last answer first: where that is not agreed on, the calls before it need not be asked about. What an
+        earlier night has samples of is not among the steps any more."""
+        left = False
         for step in reversed(run.steps):
             if step.trace is None or step.trace.id in self._known:
                 continue
-            share = None if self._given_up else agreement(step.message, await self._samples(step.trace))
-            if share is None:
-                self.labelled.left += 1
-                return
-            if step is run.final and share < self.agreement:
+            share = None if self.given_up else agreement(step.message, await self._samples(step.trace))
+            left = left or share is None
+            if step is run.final and share is not None and share < self.agreement:
                 self.labelled.disagreed += 1
                 return
-        self.labelled.agreed += 1
+            if share is None and (step is run.final or self.given_up):
+                break
+        self.labelled.left += left
+        self.labelled.agreed += not left
 
     @property
-    def _given_up(self) -> bool:
+    def given_up(self) -> bool:
         too_many = self._asked + self.limits.samples > self.limits.requests
         return too_many or self._failures >= self.limits.failures
 
     async def _samples(self, trace: Trace) -> list[AnswerMessage]:
+        """Those that there are already, and as many more as are wanted."""
         self._known.add(trace.id)
-        self._asked += self.limits.samples
-        asked = await asyncio.gather(*(self._sample(trace, number) for number in range(self.limits.samples)))
+        async with self._writing:
+            earlier = [one.sample for one in await self.store.outcomes([trace.id]) if one.sample is not None]
+        first = len(earlier) * self.limits.samples  # above all numbers that any of those can have: another seed
+        numbers = range(first, first + max(0, self.limits.samples - len(earlier)))
+        self._asked += len(numbers)
+        asked = await asyncio.gather(*(self._sample(trace, number) for number in numbers))
         samples = [sample for sample in asked if sample is not None]
         now = time.time()  # told apart by a microsecond: two that are told at the same time count as one
         told = [Outcome(trace.id, "sample", now + number / 1e6, sample=one) for number, one in enumerate(samples)]
         told = [self.redactor.outcome(outcome) for outcome in told]
         async with self._writing:
             await self.store.add_outcomes(told)
-        return [outcome.sample for outcome in told if outcome.sample is not None]
+        return [*earlier, *(outcome.sample for outcome in told if outcome.sample is not None)]
 
     async def _sample(self, trace: Trace, number: int) -> AnswerMessage | None:
         try:
             answer = await self.again(trace, number)
         except DistillError as error:
-            self._failures += 1
+            refused = isinstance(error, Refused)  # says nothing of the next request
+            self._asked -= refused
+            self._failures += not refused
             self.labelled.failed += 1
             self.labelled.error = str(error)
             return None

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -25,17 +25,33 @@ import msgspec
 
 from distill.agent import Conversation
 from distill.collecting import Collector
-from distill.dataset import Dataset, Inputs, Mixture, Source, build, newest, replayed, stream_examples, traces_of
+from distill.dataset import (
+    COLLECTED,
+    Dataset,
+    Inputs,
+    Mixture,
+    Source,
+    alone,
+    build,
+    forget_in,
+    newest,
+    replayed,
+    stream_examples,
+    traces_of,
+)
 from distill.dataset.example import line_of
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
 from distill.evaluate import Examination, Item, examine, passages, set_questions
 from distill.filters import VERSION, Rules
 from distill.gate import Mark, Score, Verdict, judge, score
+from distill.judging import judge as judge_runs
 from distill.labelling import Limits, label
+from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 
 _LEASE_SECONDS = 60.0
+_BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
 _REPLAYED = 7  # datasets, the newest: each of them replayed some of those before it
 
 
@@ -58,7 +74,9 @@ class NightSettings(msgspec.Struct, frozen=True):
     reserved: tuple[str, ...] = ()  # more repositories that are never trained on
     rules: Rules = Rules()
     labels: Limits = Limits()
+    judge: str = ""  # the model that is asked whether what passed is good; empty: none is
     mixture: Mixture = Mixture()
+    snapshots: Snapshots | None = None  # what results are read again on
 
 
 class Night(msgspec.Struct, frozen=True):
@@ -83,10 +101,16 @@ class Progress(Protocol):
 async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
     """One night.
 
-    Raises DatasetError when there is nothing to learn, NightError or DayError when a stage cannot go on.
+    Raises DatasetError when there is nothing to learn or another night is at work, NightError or DayError when a stage
+    cannot go on.
     """
+    with alone(settings.data / "datasets"):
+        return await _night(settings, day, progress)
+
+
+async def _night(settings: NightSettings, day: Day, progress: Progress) -> Night:
     items = await _set(settings, progress)
-    dataset = await _learnable(settings, items, day, progress)
+    dataset = await learnable(settings, items, day, progress)
     async with _lease(day, settings.lease_bytes):
         run_folder = await _train(settings, dataset, progress)
     adapter, folder = _publish(settings, run_folder)
@@ -104,18 +128,21 @@ async def _set(settings: NightSettings, progress: Progress) -> list[Item]:
     return await set_questions(settings.examination, settings.templates, settings.data / "repositories")
 
 
-async def _learnable(settings: NightSettings, items: Sequence[Item], day: Day, progress: Progress) -> Dataset:
+async def learnable(settings: NightSettings, items: Sequence[Item], day: Day, progress: Progress) -> Dataset:
     """Traces up to a watermark that is fixed now, labelled, and filtered into a dataset."""
     reserved = frozenset({*settings.examination.repositories, *settings.reserved})
-    with tempfile.TemporaryDirectory(dir=settings.data, prefix=".collected-") as work:
+    datasets = settings.data / "datasets"
+    with tempfile.TemporaryDirectory(dir=datasets, prefix=COLLECTED) as work:
         kept = Path(work, "kept.jsonl")
-        async with await TraceStore.open(settings.data / "traces.db") as store:
+        async with await TraceStore.open(settings.data / "traces.db", _BUSY_SECONDS) as store:
             until = await store.watermark()
-            collector = Collector(store, settings.data, settings.rules, reserved)
+            collector = Collector(store, settings.data, settings.rules, reserved, settings.snapshots, settings.judge)
             await _label(store, collector, until, day, settings.labels, progress)
+            if settings.judge:
+                await _judge(store, collector, until, day, progress)
             progress.stage("filtering traces", None)
             count, dropped = await _keep(collector, until, kept)
-            earlier = await _earlier(store, settings.data / "datasets")
+            earlier, only_there = await _earlier(store, datasets)
         if count < settings.minimum:
             raise DatasetError(
                 f"{count} conversations passed the filters, and a night wants {settings.minimum}; "
@@ -130,7 +157,9 @@ async def _learnable(settings: NightSettings, items: Sequence[Item], day: Day, p
             filters=VERSION,
             dropped=dropped,
         )
-        return build(inputs, settings.data / "datasets", settings.mixture)
+        dataset = build(inputs, datasets, settings.mixture)
+    await _forget_meanwhile(settings.data, dataset, only_there)
+    return dataset
 
 
 async def _label(
@@ -141,14 +170,33 @@ async def _label(
     progress.stage("asking the teacher again", None)
     labelled = await label(store, collector, until, day.again, limits, progress.step)
     error = f" ({labelled.error})" if labelled.failed else ""
-    note = f"{labelled.agreed} agreed on, {labelled.disagreed} not, {labelled.left} left{error}"
+    left = f"{labelled.left} left{' at least' if labelled.more else ''}"
+    note = f"{labelled.agreed} agreed on, {labelled.disagreed} not, {left}{error}"
     progress.step(labelled.agreed + labelled.disagreed, note)
 
 
-async def _earlier(store: TraceStore, datasets: Path) -> Source:
-    """The newest datasets' examples of traces that had to make room. What was forgotten is gone from datasets, too."""
+async def _judge(store: TraceStore, collector: Collector, until: int, day: Day, progress: Progress) -> None:
+    """A judge's opinion of what passed every other check. What it says nothing clear of stays."""
+    progress.stage(f"asking {collector.judge} to judge", None)
+    judged = await judge_runs(store, collector, until, day.answer, progress.step)
+    error = f" ({judged.error})" if judged.error else ""
+    progress.step(judged.good + judged.bad, f"{judged.good} good, {judged.bad} bad, {judged.unclear} unclear{error}")
+
+
+async def _earlier(store: TraceStore, datasets: Path) -> tuple[Source, Set[str]]:
+    """The newest datasets' examples of traces that had to make room, and these traces. What was forgotten is gone from
+    datasets, too."""
     folders = newest(datasets, _REPLAYED)
-    return replayed(folders, await store.known(traces_of(folders)))
+    traces = traces_of(folders)
+    known = await store.known(traces)
+    return replayed(folders, known), set(traces) - known
+
+
+async def _forget_meanwhile(data: Path, dataset: Dataset, only_there: Set[str]) -> None:
+    """Take out what was forgotten while the dataset was made: nobody else knew of this one yet."""
+    traces = [name for name in traces_of([Path(dataset.folder)]) if name not in only_there]
+    async with await TraceStore.open(data / "traces.db") as store:
+        forget_in(data / "datasets", {*traces} - await store.known(traces))
 
 
 async def _keep(collector: Collector, until: int, file: Path) -> tuple[int, Counter[str]]:

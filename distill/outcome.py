@@ -15,6 +15,7 @@ Kind = Literal[
     "repeated",  # the very same call was made again
     "asked_again",  # the user put the question once more
     "abandoned",  # the conversation ended without an answer
+    "judged",  # a judge, `client`, was asked, and found it good (1) or bad (-1), or said nothing clear
     "sample",  # the teacher was asked once more, and said this
 ]
 

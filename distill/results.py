@@ -1,4 +1,4 @@
-"""What a tool's result says of its call: that it failed, that it found nothing, or anything else.
+"""What a tool's result says of its call: that it failed, that it found nothing, which lines it shows, or anything else.
 
 Owns the shapes in which agents and their tools say so. Judges by structure (a status, how a text opens or ends) and
 never by a word somewhere inside, so that a source file about errors is none. Knows nothing of conversations.
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+_NUMBERED = re.compile(r"\s{0,10}(\d{1,7})(?:→|\t|: |\| )(.*)")
 _EDGE = 6  # lines at either end of a result in which a status may stand
 _LINE = 300  # characters of a line that are looked at
 _JSON = 1 << 20  # characters of a result that is read as JSON
@@ -26,6 +27,7 @@ _OPENINGS = (
     *("An error occurred while running the tool", "Tool execution failed", "Tool call failed", "InputValidationError"),
     *("Traceback (most recent call last)", "File not found", "File does not exist", "No such tool available"),
 )
+_CUT = re.compile(r"truncated|omitted|\.\.\.|…")
 _SHELL = re.compile(  # "cat: a.py: No such file or directory", "sh: 1: rg: not found"
     r"[A-Za-z/][\w./-]{0,60}: (?:[^:]{1,200}: ){1,3}"
     r"(?:No such file or directory|Permission denied|Is a directory|Not a directory|(?:command )?not found)"
@@ -80,6 +82,12 @@ def output_of(text: str) -> str:
         return str(told["output"]).strip()
     lines = _lines(text) if len(text) < _EDGE * _LINE else [text]
     return "\n".join(line for line in lines if not _STATUS.fullmatch(line))
+
+
+def numbered_lines(text: str) -> list[tuple[int, str]]:
+    """The lines of a file that a result shows with their numbers."""
+    found = (_NUMBERED.fullmatch(line.rstrip("\r")) for line in text.split("\n"))
+    return [(int(line[1]), line[2].removeprefix("\ufeff")) for line in found if line]
 
 
 def _status(text: str) -> int | None:
@@ -138,3 +146,10 @@ def _first_line(text: str) -> str:
 
 def _lines(text: str) -> list[str]:
     return [line for line in (raw.strip() for raw in text.split("\n")) if line]
+
+
+def says_cut(result: str, edge: int | None = None) -> bool:
+    """Whether an agent says, within so many characters of either end, that it left something out."""
+    shown = output_of(result)
+    size = len(shown) if edge is None else edge
+    return bool(_CUT.search(shown[-size:]) or _CUT.search(shown[:size])) if size else False

@@ -65,9 +65,11 @@ SPECS = [
 
 
 class Toolbox:
-    """The tools on one repository. Raises RepositoryError where `root` is not a folder."""
+    """The tools on one repository; `version` names its files' content, where somebody knows it. Raises RepositoryError
+    where `root` is not a folder."""
 
-    def __init__(self, root: Path, limits: Limits | None = None) -> None:
+    def __init__(self, root: Path, limits: Limits | None = None, version: str = "") -> None:
+        self.version = version
         self._reader = Reader(root, limits)
         self.root = self._reader.root
         self.limits = self._reader.limits
@@ -126,11 +128,7 @@ def _argv(command: Command) -> list[str]:
     path = shutil.which(command.program, path=_PROGRAM_FOLDERS)
     if path is None:
         raise ToolError(f"{command.program} is not installed")
-    # binary files are passed over on every platform alike
-    extra = ["-I"] if command.program == "grep" else []
-    if extra and command.recursive:
-        extra.append("--exclude-dir=.git")
-    return [path, *extra, *command.argv]
+    return [path, *command.words[1:]]
 
 
 async def _collect(process: asyncio.subprocess.Process, stream: asyncio.StreamReader, limit: int) -> bytes:

@@ -138,7 +138,7 @@ def by_conversation(traces: Iterable[Trace]) -> Iterator[list[Trace]]:
 def trajectories(traces: Sequence[Trace]) -> list[Trajectory]:
     """The ways that one conversation went, the longest first; every trace is in at least one. Of several that were
     asked and answered the very same, one is gone on from."""
-    placed = [_place(trace) for trace in sorted(traces, key=lambda trace: (trace.created, trace.id))]
+    placed = _placed(traces)
     gone_on = {digest for one in placed for digest in one.reached}
     answered: dict[bytes, Trace] = {}
     for one in placed:
@@ -152,8 +152,9 @@ def trajectories(traces: Sequence[Trace]) -> list[Trajectory]:
 def same_question(traces: Sequence[Trace]) -> Iterator[tuple[Trace, Trace]]:
     """Traces that were asked the very same, each with the next one that was, in the order of time."""
     asked: dict[tuple[object, ...], Trace] = {}
-    for trace in sorted(traces, key=lambda trace: (trace.created, trace.id)):
-        question = (*_place(trace).reached[-1:], *_setting(trace))
+    for one in _placed(traces):
+        trace = one.trace
+        question = (*one.reached[-1:], *_setting(trace))
         if question in asked:
             yield asked[question], trace
         asked[question] = trace
@@ -189,11 +190,19 @@ def _trajectory(leaf: _Placed, answered: dict[bytes, Trace]) -> Trajectory:
     return Trajectory((*traces, leaf.trace), tuple(messages), tuple(authors))
 
 
-def _place(trace: Trace) -> _Placed:
+def _placed(traces: Sequence[Trace]) -> list[_Placed]:
+    """The traces in the order of time. Every turn repeats what was said before it, mostly as the very same objects:
+    what one digest becomes with one of these is found once, or long conversations would take time by their square."""
+    known: dict[tuple[bytes, int], bytes] = {}
+    return [_place(trace, known) for trace in sorted(traces, key=lambda trace: (trace.created, trace.id))]
+
+
+def _place(trace: Trace, known: dict[tuple[bytes, int], bytes]) -> _Placed:
     digest = b""
     reached = []
     for message in trace.request.messages:
-        digest = _after(digest, message)
+        at = (digest, id(message))
+        digest = known[at] = known[at] if at in known else _after(digest, message)
         reached.append(digest)
     said = _said(trace)
     return _Placed(trace, reached, None if said is None else _after(digest, said))

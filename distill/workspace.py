@@ -6,7 +6,8 @@ home folder may have been replaced before it was kept: `/home/user` and `/Users/
 so a folder need not be one of this machine.
 
 * Claude Code: a list with "Primary working directory:", in earlier versions `<env>` with "Working directory:"; then
-  the last commits under "Recent commits:", the newest first.
+  what git says of the folder under "Status:", and the last commits under "Recent commits:", the newest first. All this
+  is as old as the session: a conversation that goes on from a summary tells it again.
 * OpenCode: `<env>` with "Working directory:" and "Workspace root folder:".
 * Codex: `<environment_context>` with `<cwd>`.
 * aider: says that there is a repository and not which; paths in its messages are relative to the root.
@@ -22,20 +23,25 @@ import msgspec
 
 from router.chat import ChatRequest, Message
 
+_PLACEHOLDERS = ("/home/user", "/Users/user")  # what home folders are replaced by
 _LOOKED_AT = 1 << 18  # characters of a message
 _FOLDER = re.compile(r"^[ \t]*(?:- )?(?:Primary working|Working) directory: ([^\n]{1,4096})$", re.MULTILINE)
 _ROOT = re.compile(r"^[ \t]*Workspace root folder: ([^\n]{1,4096})$", re.MULTILINE)
 _CODEX = re.compile(r"<environment_context>\s{0,20}<cwd>([^<\n]{1,4096})</cwd>")
 _COMMIT = re.compile(r"^Recent commits:\n([0-9a-f]{7,40}) ", re.MULTILINE)
+_CLEAN = re.compile(r"^Status:\n\(clean\)\n{1,3}Recent commits:\n", re.MULTILINE)
+_CONTINUED = "This session is being continued from a previous conversation"
 _HOME = re.compile(r"/?|~|/root|/(?:home|Users)(?:/[^/]+)?|[A-Za-z]:(?:/(?:Users(?:/[^/]+)?)?)?")
 
 
 class Workspace(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Each is empty where nobody told it. `repository` is a name, by default that of the root folder."""
+    """Each is empty where nobody told it. `repository` is a name, by default that of the root folder. `clean`: when the
+    conversation began, the files that git knows were those of the commit."""
 
     folder: str = ""
     repository: str = ""
     commit: str = ""
+    clean: bool = False
 
 
 def workspace_of(request: ChatRequest) -> Workspace:
@@ -48,7 +54,15 @@ def workspace_of(request: ChatRequest) -> Workspace:
     commit = next((found for text in texts if (found := _first(_COMMIT, text))), "")
     # a root of "/" is what OpenCode says where there is no repository
     repository = told.get("repository") or _name(root) or _name(folder)
-    return Workspace(folder, repository, told.get("commit") or commit)
+    # what is known of another commit says nothing of this one
+    clean = not told.get("commit") and any(map(_CLEAN.search, texts)) and not any(_CONTINUED in text for text in texts)
+    return Workspace(folder, repository, told.get("commit") or commit, clean)
+
+
+def after_home(folder: str) -> str | None:
+    """The rest of a path that leads through a home folder which was replaced; None for any other."""
+    homes = (home for home in _PLACEHOLDERS if folder == home or folder.startswith(f"{home}/"))
+    return next((folder.removeprefix(home) for home in homes), None)
 
 
 def _opening(messages: list[Message]) -> Iterator[Message]:

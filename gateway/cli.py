@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -50,6 +51,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 0,
     server: Annotated[str, typer.Option(help="uvicorn or granian.")] = "",
+    parent: ParentOption = 0,
 ) -> None:
     """Run the gateway: one OpenAI-compatible endpoint for student and teacher."""
     from gateway import settings
@@ -61,10 +63,13 @@ def serve(
 
     chosen = read()
     from gateway.app import serve as run  # after the settings, so that what is wrong with them is told at once
+    from gateway.processes.parent import follow
     from gateway.service import Gateway
     from gateway.watching import logs
 
     gateway = Gateway(chosen, settings.make_home(settings.home(chosen)), read)
+    if parent:
+        follow(parent, lambda: os.kill(os.getpid(), signal.SIGTERM))
     form = logs.configure_gateway(chosen.gateway)
     _serve(run(gateway, _announce_json if form == "json" else _announce))
 

@@ -11,6 +11,7 @@ GatewayError
 ├── MayNotLeave              only a model on another machine could answer, and the client's key forbids that
 ├── PreviousResponseNotFound a chain of responses whose beginning is not kept (any more)
 ├── NoThreads                a client of the Messages API wants its conversation to be kept here
+├── TracesBusy               traces cannot be forgotten just now
 ├── Conflict                 an admin call that does not fit the present state
 ├── MemoryLeased             the memory an engine needs is lent to the night
 ├── NoRoom                   another model needs the memory and has not become idle
@@ -101,6 +102,10 @@ class Conflict(GatewayError):
     """This does not fit the present state."""
 
 
+class TracesBusy(GatewayError):
+    """The traces cannot be forgotten just now; they will be as soon as they can."""
+
+
 class OverLimit(GatewayError):
     """This key has reached its limit."""
 
@@ -184,6 +189,7 @@ TABLE: dict[type[Exception], tuple[int, str, str | None]] = {
     BackendTimeout: (503, "server_error", "backend_timeout"),
     BackendBusy: (503, "server_error", "overloaded"),
     BackendResting: (503, "server_error", "backend_resting"),
+    TracesBusy: (503, "server_error", "traces_busy"),
     MemoryLeased: (503, "server_error", "memory_leased"),
     NoRoom: (503, "server_error", "no_room"),
     Overloaded: (503, "server_error", "overloaded"),

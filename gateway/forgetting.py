@@ -5,14 +5,19 @@ Owns that a gateway that runs is told, so that it drops what it holds in memory 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
 
 from distill.lineage import adapters_that_saw
-from distill.store.listing import Wanted
+from distill.store.listing import ALL, Wanted
 from distill.store.store import TraceStore
+from distill.trace import Trace
+from gateway.errors import StartError
+from gateway.recording.frames import Orders
+from gateway.recording.keeping import Keeping
+from gateway.recording.spool import traces_in
 from gateway.settings import Home
 
 _ALL = 2**31
@@ -25,36 +30,58 @@ class Forgotten(msgspec.Struct, frozen=True):
     adapters: dict[str, int]
 
 
-async def chosen(
-    store: TraceStore, names: Sequence[str], conversation: str, client: str | None, until: float | None
-) -> list[str]:
-    """The traces that are meant, and those that go on from them."""
-    found: list[str] = []
-    for name in names:
-        if (trace := await store.get(name)) is not None:
-            found.append(trace.id)
-    if conversation or client is not None or until is not None:
-        wanted = Wanted(conversation=conversation, client=client, until=until)
+async def chosen(store: TraceStore, spool: Path, names: Sequence[str], wanted: Wanted) -> list[str]:
+    """The traces that are meant, in the store or still in the spool, and those of the store that go on from them: by
+    their ids or those of answers, or, unless `wanted` says nothing, by that."""
+    by_kind = wanted != ALL
+    found = [trace.id for name in names if (trace := await store.get(name)) is not None]
+    if by_kind:
         found += [summary.id for summary in await store.listed(wanted, _ALL)]
-    return list(await store.with_those_after(found))
+    waiting = [
+        trace.id
+        for trace in traces_in(spool)
+        if trace.id in names or trace.wire_id in names or (by_kind and _fits(trace, wanted))
+    ]
+    return list(dict.fromkeys([*await store.with_those_after(found), *waiting]))
 
 
 async def forget_all(url: str, home: Home, names: Sequence[str]) -> Forgotten:
-    """Forget traces, by the gateway if one runs on this home, else here. Raises sqlite3.Error or DayError."""
+    """Forget traces, by the gateway if one runs on this home, else here. Raises DayError or StartError."""
     adapters = adapters_that_saw(names, home.data, home.models)
     from distill.day import Day
+    from distill.redact.key import key_at
+    from distill.redact.redactor import Redactor
     from gateway.processes.child import answers
 
     if await answers(url, home.data):
         async with Day.of_home(url, home.data) as day:
             return Forgotten(len(await day.forget(names)), adapters)
-    async with await TraceStore.open(home.data / "traces.db") as store:
-        gone = await store.forget(names)
-    drop_prefixes(home.data)
-    return Forgotten(gone, adapters)
+    orders = Orders.of(home.data)
+    keeping = Keeping(orders, Redactor(key_at(orders.key)).trace)
+    try:
+        gone = await keeping.forget(names)
+    finally:
+        await keeping.close()
+    if gone is None:
+        raise StartError(f"the traces cannot be forgotten: {keeping.error}")
+    drop_copies(home.data, gone)
+    return Forgotten(len(gone), adapters)
 
 
-def drop_prefixes(data: Path) -> None:
-    """Delete the prefixes that engines keep on disk, all of them: they do not tell whose they are."""
+def drop_copies(data: Path, names: Collection[str]) -> None:
+    """Delete what else on disk holds traces that are gone: their examples in datasets, and the prefixes that engines
+    keep, all of them, as they do not tell whose they are."""
+    from distill.dataset import forget_in  # with numpy, which the day has no other use for
+
     for prefix in (data / "prefixes").glob("*.safetensors"):
         prefix.unlink(missing_ok=True)
+    forget_in(data / "datasets", names)
+
+
+def _fits(trace: Trace, wanted: Wanted) -> bool:
+    """Whether a trace is of the conversation, of the client and from before the time that is wanted."""
+    return (
+        wanted.conversation in ("", trace.conversation)
+        and wanted.client in (None, trace.client)
+        and (wanted.until is None or trace.created < wanted.until)
+    )

@@ -19,6 +19,7 @@ from distill.filters import Rules
 from distill.gate import Score
 from distill.labelling import Limits
 from distill.night import Night, NightSettings, night
+from distill.snapshots import Snapshots
 from gateway.errors import SettingsError
 from gateway.processes.child import answers, child_gateway
 from gateway.progress import Bars
@@ -36,13 +37,15 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], examin
         models=home.models,
         base=model_folder(settings.student.model, home),
         templates=shared("data", "questions"),
-        examination=_examination(examination),
+        examination=examination_named(examination),
         recipe=settings.night.recipe,
         lease_bytes=settings.night.memory_bytes,
         minimum=settings.night.minimum,
         rules=Rules(confirm=settings.night.confirm),
         labels=Limits(settings.night.samples, settings.night.asks),
+        judge=settings.night.judge,
         mixture=_mixture(settings.night.mixture),
+        snapshots=snapshots(settings, home),
     )
     async with _gateway(settings, home, arguments) as url, Day.of_home(url, home.data) as day:
         with Bars(console) as bars:
@@ -82,7 +85,14 @@ def _mixture(chosen: dict[str, Any]) -> Mixture:
         raise SettingsError(f"night.mixture: {error}") from error
 
 
-def _examination(name: str) -> Examination:
+def snapshots(settings: Settings, home: Home) -> Snapshots:
+    """What the results of agents' tools are read again on."""
+    roots = [Path(folder).expanduser() for folder in settings.night.roots]
+    return Snapshots(home.data / "snapshots", roots, Path.home(), home.data / "repositories")
+
+
+def examination_named(name: str) -> Examination:
+    """An examination that ships with Nightschool, by its name, or a file. Raises QuestionError."""
     return read_examination(Path(name) if name.endswith(".toml") else _shipped(name))
 
 

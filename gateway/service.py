@@ -28,7 +28,7 @@ from gateway.answering.turn import Turn
 from gateway.build import Builder, Crew, prices_of, teachers_of
 from gateway.changes import Change, possible
 from gateway.errors import BackendError, Conflict, SettingsError, StartError, UnknownModel
-from gateway.forgetting import drop_prefixes
+from gateway.forgetting import drop_copies
 from gateway.processes.lease import Leases
 from gateway.processes.supervisor import Supervisor
 from gateway.recording.frames import Orders
@@ -257,14 +257,13 @@ class Gateway:
         }
 
     async def forget(self, traces: Sequence[str]) -> list[str]:
-        """Forget traces and those that go on from them, wherever they are kept; their ids."""
-        gone = await self.recorder.store.with_those_after(traces)
-        await self.recorder.store.forget(list(gone))
+        """Forget traces and those that go on from them, wherever they are kept; their ids. Raises TracesBusy."""
+        gone = await self.recorder.forget(traces)
         self.cache.forget(gone.keys())
         for forget in self.forgetting:
             forget(gone.values())
         if gone:
-            drop_prefixes(self.home.data)
+            await asyncio.to_thread(drop_copies, self.home.data, gone.keys())
         return list(gone)
 
     async def memory(self) -> dict[str, int]:

@@ -270,6 +270,9 @@ def _check(settings: Settings) -> Settings:
         if backend.url and not backend.url.startswith(("http://", "https://")):
             raise SettingsError(f"{arm}.url must start with http:// or https://, not '{backend.url}'")
     _check_prices(settings)
+    _check_roots(settings.night.roots)
+    if settings.night.samples == 1:
+        raise SettingsError("night.samples must be 0, or 2 or more: one answer agrees with nobody")
     for name in ("confidence", "holdout"):
         if not 0 <= getattr(settings.router, name) <= 1:
             raise SettingsError(f"router.{name} must be between 0 and 1")
@@ -287,6 +290,12 @@ def _check_prices(settings: Settings) -> None:
         raise SettingsError("[student] has prices or a daily_limit: only the teacher's spending is counted")
     if teacher.daily_limit and not (teacher.price_input or teacher.price_output):
         raise SettingsError("teacher.daily_limit needs teacher.price_input and teacher.price_output")
+
+
+def _check_roots(roots: list[str]) -> None:
+    for folder in roots:
+        if not (folder.startswith("/") or folder == "~" or folder.startswith("~/")):
+            raise SettingsError(f"night.roots names '{folder}': a folder there begins with / or ~/")
 
 
 def check_servable(settings: Settings, environment: Mapping[str, str] | None = None) -> Settings:

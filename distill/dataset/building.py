@@ -29,6 +29,7 @@ from distill.dataset.mixture import Mixture
 from distill.dataset.parts import DIGITS, Part, put
 from distill.dataset.shares import Room, balanced, limited, within
 from distill.dataset.split import held_out
+from distill.dataset.unfinished import BUILDING
 from distill.errors import DatasetError
 
 
@@ -58,7 +59,7 @@ def build(inputs: Inputs, home: Path, mixture: Mixture | None = None) -> Dataset
     mixture = mixture or Mixture()
     guard = Guard(inputs.passages)
     home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home, prefix=".building-") as work:
+    with tempfile.TemporaryDirectory(dir=home, prefix=BUILDING) as work:
         with Ledger(Path(work, "ledger"), mixture, guard, inputs.reserved) as ledger:
             for example, replayed in _all(inputs):
                 ledger.add(example, replayed=replayed)
@@ -68,7 +69,7 @@ def build(inputs: Inputs, home: Path, mixture: Mixture | None = None) -> Dataset
         if not np.any(fates.codes == FATE["train"]):
             raise DatasetError(f"nothing to learn from: no example was kept ({_told(inputs.dropped, reasons)})")
         made = Path(work, "dataset")
-        made.mkdir()
+        made.mkdir(mode=0o700)  # as private as the store
         digest, counts, told = _write(made, inputs, records, fates)
         described = {
             "form": manifest.FORM,

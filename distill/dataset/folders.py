@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from distill.dataset.unfinished import drop_unfinished
 from distill.errors import DatasetError
 
 _MANIFEST = "manifest.json"
@@ -44,9 +45,11 @@ def traces_of(folders: Sequence[Path]) -> list[str]:
 def forget_in(datasets: Path, traces: Collection[str]) -> int:
     """Delete the examples of these traces from all datasets below a folder; how many lines there were.
 
-    Lines that nobody can read go as well: they may hold one. Raises OSError where a file cannot be written.
+    Lines that nobody can read go as well: they may hold one. So does what a night that was killed left. Raises OSError
+    where a file cannot be written.
     """
     gone = frozenset(traces)
+    drop_unfinished(datasets)
     return sum(_forget(path.parent, gone) for path in sorted(datasets.glob(f"*/{_MANIFEST}")))
 
 
@@ -59,7 +62,9 @@ def _forget(folder: Path, gone: frozenset[str]) -> int:
     count = sum(_without(folder / f"{part}.jsonl", gone) for part in _PARTS)
     if count and manifest is not None:
         manifest["forgotten"] = manifest.get("forgotten", 0) + count
+        made = (folder / _MANIFEST).stat().st_mtime_ns
         _replace(folder / _MANIFEST, [msgspec.json.format(msgspec.json.encode(manifest), indent=2)])
+        os.utime(folder / _MANIFEST, ns=(made, made))  # it is no newer for that
     return count
 
 

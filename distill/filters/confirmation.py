@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from distill.filters.calls import all_ours
 from distill.filters.names import names_in
 from distill.filters.reasons import Effect, Finding
-from distill.filters.reexecution import is_ours
 from distill.filters.told import Told
 from distill.outcome import Outcome
 from distill.trajectory import Run, Step, Trajectory, call_key
@@ -26,7 +26,7 @@ def outcomes(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
     The exploring agent's tools say "error:" of what is not there, which may be the very answer: of its calls only
     those are bad that had to be made again.
     """
-    natural = not is_ours(trajectory.tools)
+    natural = not all_ours(trajectory.tools)
     for run in runs:
         for step in run.steps:
             for outcome in told.outcomes(step.trace.id) if step.trace is not None else ():
@@ -42,18 +42,23 @@ def oracle(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
 
 
 def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
-    """A natural conversation has the agreement of the teacher's other samples, or praise."""
-    natural = not is_ours(trajectory.tools)
+    """A natural conversation has the agreement of the teacher's other samples, or praise; in one that has it for the
+    answer, so has each call that is learnt."""
+    natural = not all_ours(trajectory.tools)
     for run in runs:
-        shares = {step.at: agreement(step.message, _samples(step, told)) for step in run.steps}
-        praised = any(_praised(step, told) for step in run.steps)
+        if any(_praised(step, told) for step in run.steps):
+            continue
+        shares = {step.at: share_of(step, told) for step in run.steps if step.trace is not None}
         for at, share in shares.items():
-            if share is not None and share < told.rules.agreement and not praised:
+            if share is not None and share < told.rules.agreement:
                 yield Finding("confirmed", "masked", "disagreed", at, f"{share:.0%} of the samples agree")
         final = shares.get(run.final.at) if run.final is not None else None
-        if natural and not praised and final is None:
+        if natural and final is None:
             effect: Effect = "dropped" if told.rules.confirm else "noted"
             yield Finding("confirmed", effect, "unconfirmed", run.end - 1, "no samples and no feedback")
+        elif natural and told.rules.confirm and final is not None and final >= told.rules.agreement:
+            for at in (at for at, share in shares.items() if share is None):
+                yield Finding("confirmed", "masked", "unconfirmed", at, "no samples of this call")
 
 
 def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
@@ -68,6 +73,11 @@ def agreement(said: Message, samples: Sequence[AnswerMessage]) -> float | None:
     if len(samples) < _FEWEST:
         return None
     return sum(agree(said, sample) for sample in samples) / len(samples)
+
+
+def share_of(step: Step, told: Told) -> float | None:
+    """The same of a step, by the samples that are known."""
+    return agreement(step.message, told.samples(step.trace.id)) if step.trace is not None else None
 
 
 def agree(one: Message | AnswerMessage, other: AnswerMessage) -> bool:
@@ -91,10 +101,6 @@ def _of_outcome(outcome: Outcome, step: Step, run: Run, natural: bool) -> Iterat
             yield Finding("outcomes", "noted", "corrected", step.at)
     elif outcome.kind == "asked_again":
         yield Finding("outcomes", "dropped", "asked_again", run.end - 1)
-
-
-def _samples(step: Step, told: Told) -> Sequence[AnswerMessage]:
-    return told.samples(step.trace.id) if step.trace is not None else ()
 
 
 def _praised(step: Step, told: Told) -> bool:

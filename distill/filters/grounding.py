@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from distill.filters.calls import may_change_files, path_of
 from distill.filters.names import (
     Seen,
     lines_in,
@@ -22,6 +23,7 @@ from distill.filters.names import (
     without_code,
     words_often_seen,
 )
+from distill.filters.places import Places, claims_in
 from distill.filters.reasons import Finding
 from distill.filters.told import Told
 from distill.results import failed, found_nothing
@@ -80,10 +82,11 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 def grounded(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
     """Each path, line and identifier in a call stood in the context before it, or is made of what did; each that an
-    answer names was seen; and what an answer denies, a search did not find."""
+    answer names was seen, and where it says that it is; and what an answer denies, a search did not find."""
     alive = {step.at for run in runs for step in run.steps}
     finals = {run.final.at: run for run in runs if run.final is not None}
-    seen = Seen(_offered(trajectory.tools))
+    seen, places = Seen(_offered(trajectory.tools)), Places()
+    tools = {tool.function.name: tool for tool in trajectory.tools}
     calls: list[ToolCall] = []  # of what the assistant said last
     for at, message in enumerate(trajectory.messages):
         invented = ""
@@ -92,19 +95,23 @@ def grounded(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
         if invented:
             yield Finding("grounding", "masked", "ungrounded_argument", at, invented)
         if at in finals:
-            yield from _claims(trajectory, finals[at], message.text, seen)
+            yield from _claims(trajectory, finals[at], message.text, seen, places)
         if message.role == "assistant":  # its own words prove nothing
             calls = message.tool_calls or []
+            if any(may_change_files(call, tools) for call in calls):
+                places.forget()
         elif message.role in ("system", "developer"):
             seen.add(message.text, words=words_often_seen(message.text))
         else:
             made = [call for call in calls if call.id == message.tool_call_id]
             seen.add(message.text, _arguments_of(made))
+            if made and not may_change_files(made[0], tools):
+                places.add(message.text, path_of(made[0]))
             for call in made if not (failed(message.text) or found_nothing(message.text)) else ():
                 seen.add("\n".join(_taken(call)))
 
 
-def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen) -> Iterator[Finding]:
+def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen, places: Places) -> Iterator[Finding]:
     sought: list[set[str]] | None = None
     left = _MOST
     for sentence in _SENTENCE.split(without_code(answer)):
@@ -118,6 +125,8 @@ def _claims(trajectory: Trajectory, run: Run, answer: str, seen: Seen) -> Iterat
         left -= len(names)
         unseen = f"more than {_MOST} names" if left < 0 else next((name for name in names if not seen.has(name)), "")
         unseen = unseen or next((f"line {line}" for line in lines_in(sentence) if not seen.has_line(line)), "")
+        if not unseen and (mistaken := places.mistaken(claims_in(sentence))):
+            unseen = f"line {mistaken.line} has no {mistaken.name}"
         if unseen:
             yield Finding("grounding", "dropped", "ungrounded", run.end - 1, unseen[:200])
             return

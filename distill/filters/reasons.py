@@ -11,7 +11,7 @@ import msgspec
 
 Effect = Literal["passed", "noted", "masked", "dropped"]
 
-VERSION = "filters-1"  # changes whenever the same traces may give other examples
+VERSION = "filters-3"  # changes whenever the same traces may give other examples
 
 REASONS: dict[str, Effect] = {
     # who may be learnt from
@@ -23,6 +23,7 @@ REASONS: dict[str, Effect] = {
     "cached": "masked",
     "not_the_teacher": "masked",
     "truncated": "masked",
+    "missing_context": "masked",
     # format
     "unanswered_call": "dropped",
     "no_final_answer": "dropped",

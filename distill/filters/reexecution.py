@@ -1,177 +1,225 @@
-"""Re-execution: the results of read-only calls against what a snapshot of the files gives. No shell and no program.
+"""Re-execution: the results of read-only calls against what a snapshot of the files gives.
 
 Owns which calls are read again: those of our own tools by their own implementation, and of other agents' tools those
-that read a file, by the numbered lines in their results, and plain commands, which `distill.reading` does without a
-program. A call that cannot be read again is noted and proves nothing either way.
+that read a file, by the numbered lines in their results; plain commands, which `distill.reading` does without program;
+and other lines of a shell, as `distill.filters.shells` runs them. A call that cannot be read again is noted and proves
+nothing either way. So does a result that differs, unless it is sure that the agent had the snapshot's files before it,
+and no others that count.
 """
 
 from __future__ import annotations
 
+import math
 import re
-import shlex
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import NamedTuple
 
-import msgspec
-
-from distill.commands import PROGRAMS, check, confine, is_binary
+from distill.commands import Command, check, confine, is_binary
 from distill.errors import RepositoryError, ToolError
+from distill.filters.calls import READS, SHELLS, is_ours, may_change_files, path_of, plain_words
 from distill.filters.reasons import Finding
-from distill.filters.told import Told
-from distill.reading import NOTHING, Reader
-from distill.results import failed, found_nothing, output_of
-from distill.tools import SPECS
+from distill.filters.shells import Again, Place, command_again, folder_below, line_again
+from distill.filters.told import Snapshot, Told
+from distill.reading import NOTHING, Reader, command_of
+from distill.results import failed, found_nothing, numbered_lines, output_of, says_cut
 from distill.trajectory import Run, Step, Trajectory
-from distill.workspace import Workspace, workspace_of
-from router.chat import Tool, ToolCall
+from distill.workspace import Workspace, after_home, workspace_of
+from router.chat import ToolCall
 
-_OURS = {tool.function.name: tool for tool in SPECS}
-_READS = frozenset({"read", "read_file", "readfile", "view", "view_file", "open_file", "cat"})
-_HARMLESS = _READS | {"grep", "glob", "ls", "list", "list_files", "list_dir", "search", "search_files", "find"}
-_SHELLS = frozenset({"bash", "shell", "exec_command", "run_shell_command", "run_terminal_cmd", "execute_command"})
-_COMMANDS = ("command", "cmd")
-_FOLDERS = ("workdir", "cwd", "directory")
-_SHELL_SIGNS = re.compile(r"[|;&<>$`*?~#\n\\()\[\]{}!]")
-_CUT = re.compile(r"truncated|omitted|\.\.\.|…")
-_PATHS = ("file_path", "filePath", "path", "filename", "target_file")
 _EDGE = 400  # characters at either end of a result where an agent says that it cut it
-_LONGEST = 1000  # characters of a command
 _LARGEST = 4 << 20  # bytes of a file that is read again
-_NUMBERED = re.compile(r"\s{0,10}(\d{1,7})(?:→|\t|: |\| )(.*)")
+_SHOWN = 1000  # characters of a line that agents show in any case
+_HOME = re.compile(r"((?:/home/|[/\\]{1,4}Users[/\\]{1,4}))[^\W_][\w.@-]{0,63}")
+_UNREADABLE = "\ufffd"
 
 
-def is_ours(tools: Sequence[Tool]) -> bool:
-    """Whether the tools that were offered are those of the exploring agent."""
-    return bool(tools) and all(_same(tool) for tool in tools)
+class _Files(NamedTuple):
+    """The snapshot, and what the agent called the same folder."""
+
+    reader: Reader
+    snapshot: Snapshot
+    workspace: Workspace
+    place: Place
+
+    def word(self, word: str) -> str:
+        """A word of a command, with a path inside of the workspace as one inside of the snapshot."""
+        folder = self.workspace.folder.rstrip("/")
+        if not folder or (word != folder and not word.startswith(f"{folder}/")):
+            return word
+        return word.removeprefix(folder).strip("/") or "."
+
+    def target(self, call: ToolCall) -> Path | None:
+        """The file that a call means."""
+        try:
+            path = PurePosixPath(path_of(call))
+            inside = path.relative_to(self.workspace.folder) if path.is_absolute() else path
+            target = confine(self.reader.root, str(inside))
+            return None if target.is_dir() or is_binary(target) or target.stat().st_size > _LARGEST else target
+        except (ValueError, OSError, ToolError):
+            return None
+
+
+def first_change(ways: Iterable[Trajectory]) -> float:
+    """When (Unix seconds) the first call was asked for that may have changed files; without one: never."""
+    steps = (step for way in ways for step in way.steps if _may_change(step))
+    return min((step.trace.created for step in steps if step.trace is not None), default=math.inf)
 
 
 def rerun(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
     """Each result is what the snapshot gives."""
-    workspace = workspace_of(trajectory.last.request)
-    reader = _reader(told.snapshot(workspace) if told.snapshot is not None else None)
+    files = _files(trajectory, told)
     alive = {step.at: run for run in runs for step in run.steps}
-    touched = False  # by a call that may have changed the files
+    changed = False  # maybe, by a call
     for step in trajectory.steps:
-        for call in step.calls:
-            if step.at in alive:
-                yield from _compare(step, call, reader, workspace, alive[step.at], touched)
-            touched = touched or not _is_harmless(step, call)
+        changed = changed or (step.trace is not None and step.trace.created > told.changed)
+        for call in step.calls if step.at in alive else ():
+            result = step.result_of(call)
+            again = None if files is None or result is None else _again(step, call, result, files)
+            if again is not None and again.same:
+                continue
+            doubt = "cannot be read again" if files is not None else "no snapshot"
+            if files is not None and again is not None:
+                doubt = _doubt(trajectory, step, files, changed or _may_change(step), again, told)
+            if doubt:
+                yield Finding("rerun", "noted", "not_rerun", step.at, f"{call.function.name}: {doubt}")
+            else:
+                detail = f"{call.function.name} of message {step.at}"
+                yield Finding("rerun", "dropped", "stale_result", alive[step.at].end - 1, detail)
+        changed = changed or _may_change(step)
 
 
-def _compare(
-    step: Step, call: ToolCall, reader: Reader | None, workspace: Workspace, run: Run, touched: bool
-) -> Iterator[Finding]:
-    name, result = call.function.name, step.result_of(call)
-    if reader is None or result is None:
-        yield Finding("rerun", "noted", "not_rerun", step.at, f"{name}: no snapshot")
-        return
-    same = _again(step, call, result, reader, workspace)
-    if same is None:
-        yield Finding("rerun", "noted", "not_rerun", step.at, f"{name}: needs its own program")
-    elif not same and (touched or (step.trace is not None and step.trace.redacted)):
-        yield Finding("rerun", "noted", "not_rerun", step.at, f"{name}: changed or redacted since")
-    elif not same:
-        yield Finding("rerun", "dropped", "stale_result", run.end - 1, f"{name} of message {step.at}")
+def _doubt(trajectory: Trajectory, step: Step, files: _Files, changed: bool, again: Again, told: Told) -> str:
+    """Why a result that differs may be right all the same; empty where it cannot."""
+    if not files.snapshot.clean:
+        return "differs, and nobody said that no file was changed"
+    if changed:
+        return "differs, and a call may have changed files before"
+    if not files.snapshot.whole and step.at >= trajectory.runs[0].end:
+        return "differs, and the user may have changed files since"
+    replaced = max(trace.redacted for trace in trajectory.traces)
+    if replaced > int(after_home(files.workspace.folder) is not None):  # besides the name of a home folder
+        return "differs, and was redacted"
+    if told.finds_secret is not None and told.finds_secret(again.given):
+        return "differs, and may have been redacted"
+    return ""
 
 
-def _again(step: Step, call: ToolCall, result: str, reader: Reader, workspace: Workspace) -> bool | None:
-    """Whether the call would give the same result once more; None where that cannot be said."""
-    if _is_ours(step, call):
-        given = reader.answer(call.function.name, call.function.arguments)
-        return None if given is None else given == result
+def _again(step: Step, call: ToolCall, result: str, files: _Files) -> Again | None:
+    """What the call would give once more; None where that cannot be said, or nothing follows from it."""
+    if is_ours(step.tools.get(call.function.name)):
+        return _ours_again(call, result, files)
     tool = call.function.name.lower()
     if failed(result):
         return None
-    if tool in _SHELLS:
-        return _printed_again(call, result, reader, workspace)
-    return _read_again(call, result, reader, workspace) if tool in _READS else None
+    if tool in SHELLS:
+        return _printed_again(call, result, files) or line_again(call, result, files.place)
+    return _read_again(call, result, files) if tool in READS else None
 
 
-def _read_again(call: ToolCall, result: str, reader: Reader, workspace: Workspace) -> bool | None:
+def _ours_again(call: ToolCall, result: str, files: _Files) -> Again | None:
+    given = files.reader.answer(call.function.name, call.function.arguments)
+    if given is None:  # so its arguments are good
+        given = command_again(command_of(files.reader.root, call.function.arguments), files.place)
+    if given is None:
+        return None
+    same = _homeless(given) == _homeless(result)
+    surely = files.snapshot.whole or (call.function.name == "read_file" and files.target(call) is not None)
+    return Again(_homeless(given), same) if same or surely else None
+
+
+def _read_again(call: ToolCall, result: str, files: _Files) -> Again | None:
     """Whether a file still has the numbered lines that were shown of it."""
-    target = _target(call, reader.root, workspace)
-    numbered = [found for line in result.splitlines() if (found := _NUMBERED.fullmatch(line))]
-    if target is None or not numbered:
+    target = files.target(call)
+    shown = numbered_lines(result)
+    if target is None or not shown:
         return None
     try:
-        lines = target.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = target.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff").split("\n")
     except OSError:
         return None
-    shown = ((int(found[1]), found[2].rstrip()) for found in numbered)
-    return all(0 < number <= len(lines) and lines[number - 1].rstrip() == text for number, text in shown)
+    held = dict(enumerate(lines, 1))
+    differing = [number for number, text in shown if number not in held or _compared(held[number]) != _compared(text)]
+    read = "\n".join(_homeless(held.get(number, "")) for number in differing)
+    return None if _UNREADABLE in read else Again(read, not differing)
 
 
-def _printed_again(call: ToolCall, result: str, reader: Reader, workspace: Workspace) -> bool | None:
+def _printed_again(call: ToolCall, result: str, files: _Files) -> Again | None:
     """Whether a plain command prints the same lines, in whatever order a file system has them."""
-    arguments = _arguments(call)
-    elsewhere = [arguments[key] for key in _FOLDERS if arguments.get(key) not in (None, "", ".", workspace.folder)]
-    words = _plain_words(call)
-    if not words or elsewhere:
+    command = _command(call, files)
+    if command is None:
+        return None
+    given = files.reader.run(command)
+    shown = output_of(result)
+    if given is None or says_cut(result, _EDGE):
+        return None
+    mine, theirs = (Counter(_bare(line, files) for line in text.splitlines()) for text in (given, shown))
+    same = mine == theirs or (given == NOTHING and found_nothing(result))
+    if not (same or files.snapshot.whole) and _shows_others(command, mine, theirs, files.reader.root):
+        return None
+    return Again(_homeless(given), same)
+
+
+def _command(call: ToolCall, files: _Files) -> Command | None:
+    """What a shell was asked to do, where it is one command that needs no program; paths as the snapshot has them."""
+    words = plain_words(call)
+    if not words or folder_below(call, files.workspace) != ".":
+        return None
+    moved = [words[0], *map(files.word, words[1:])]
+    sought = next((at for at, word in enumerate(words) if at and not word.startswith("-")), 0)
+    if words[0] == "grep" and moved[sought] != words[sought]:  # a pattern, and no path
         return None
     try:
-        given = reader.run(check(reader.root, words[0], words[1:]))
+        return check(files.reader.root, moved[0], moved[1:])
     except ToolError:
         return None
-    shown = output_of(result)
-    if given is None or _CUT.search(shown[-_EDGE:]) or _CUT.search(shown[:_EDGE]):
-        return None
-    mine, theirs = (sorted(text.removeprefix("./").strip() for text in said.splitlines()) for said in (given, shown))
-    return mine == theirs or (given == NOTHING and found_nothing(result))
 
 
-def _plain_words(call: ToolCall) -> list[str]:
-    """The words of a command in which a shell has nothing to do but to part them; none where it has."""
-    arguments = _arguments(call)
-    line = next((arguments[key] for key in _COMMANDS if isinstance(arguments.get(key), str)), "")
-    if len(line) > _LONGEST or _SHELL_SIGNS.search(line):
-        return []
+def _shows_others(command: Command, mine: Counter[str], theirs: Counter[str], root: Path) -> bool:
+    """Whether the only difference is what a folder has besides the snapshot's files: what git ignores."""
+    if mine - theirs and mine != Counter([NOTHING]):
+        return False
+    walks = command.recursive or command.program == "ls"
+    return walks and not any(_is_there(root, line.partition(":")[0]) for line in theirs - mine)
+
+
+def _is_there(root: Path, name: str) -> bool:
     try:
-        return shlex.split(line)
-    except ValueError:
-        return []
+        return bool(name) and (root / name).exists()
+    except (OSError, ValueError):
+        return False
 
 
-def _is_harmless(step: Step, call: ToolCall) -> bool:
-    """Whether a call changes no file."""
-    tool = call.function.name.lower()
-    plain = _plain_words(call) if tool in _SHELLS else []
-    return _is_ours(step, call) or tool in _HARMLESS or plain[:1] in [[program] for program in PROGRAMS]
+def _bare(line: str, files: _Files) -> str:
+    """A line of a listing or search, with paths relative to the folder."""
+    folder = files.workspace.folder.rstrip("/")
+    bare = line.strip()
+    if folder and (bare == folder or bare.startswith(f"{folder}/")):
+        bare = bare.removeprefix(folder).removeprefix("/") or "."
+    return _homeless(bare.removeprefix("./"))
 
 
-def _target(call: ToolCall, root: Path, workspace: Workspace) -> Path | None:
-    """The snapshot's file that a call means by a path inside of the workspace."""
-    arguments = _arguments(call)
+def _compared(line: str) -> str:
+    return _homeless(line[:_SHOWN]).rstrip()
+
+
+def _homeless(text: str) -> str:
+    """A text in which all home folders have the name that a replaced one has."""
+    return _HOME.sub(r"\1user", text)
+
+
+def _files(trajectory: Trajectory, told: Told) -> _Files | None:
+    workspace = workspace_of(trajectory.last.request)
+    snapshot = told.snapshot(workspace) if told.snapshot is not None else None
     try:
-        named = next(arguments[key] for key in _PATHS if key in arguments)
-        path = PurePosixPath(named)
-        inside = path.relative_to(workspace.folder) if path.is_absolute() else path
-        target = confine(root, str(inside))
-        return None if target.is_dir() or is_binary(target) or target.stat().st_size > _LARGEST else target
-    except (StopIteration, TypeError, ValueError, OSError, ToolError):
-        return None
-
-
-def _arguments(call: ToolCall) -> dict[str, Any]:
-    try:
-        decoded = msgspec.json.decode(call.function.arguments)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return {}
-    return decoded if isinstance(decoded, dict) else {}
-
-
-def _reader(folder: Path | None) -> Reader | None:
-    try:
-        return None if folder is None else Reader(folder)
+        reader = None if snapshot is None else Reader(snapshot.root)
     except RepositoryError:
         return None
+    if snapshot is None or reader is None:
+        return None
+    return _Files(reader, snapshot, workspace, Place(reader, told.confined, workspace, snapshot.whole))
 
 
-def _is_ours(step: Step, call: ToolCall) -> bool:
-    tool = step.tools.get(call.function.name)
-    return tool is not None and _same(tool)
-
-
-def _same(tool: Tool) -> bool:
-    known = _OURS.get(tool.function.name)
-    return known is not None and known.function.parameters == tool.function.parameters
+def _may_change(step: Step) -> bool:
+    return any(may_change_files(call, step.tools) for call in step.calls)

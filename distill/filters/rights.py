@@ -41,7 +41,7 @@ def no_secrets(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Itera
 
 
 def authors(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
-    """Each message was said by the teacher, and to its end."""
+    """Each message was said by the teacher, to its end, and with nothing before it that is not told."""
     if trajectory.authors[-1] is None:
         last = trajectory.last
         detail = f"{last.state}: {last.error}" if last.error else last.state
@@ -62,6 +62,8 @@ def _fault(trace: Trace) -> tuple[str, str]:
         return "not_the_teacher", trace.decision.why
     if trace.finish_reason not in (None, "stop", "tool_calls"):
         return "truncated", trace.finish_reason
+    if (trace.request.metadata or {}).get("incomplete") is True:  # as imports mark it; clients send texts
+        return "missing_context", trace.client
     return "", ""
 
 

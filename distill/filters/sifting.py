@@ -86,7 +86,7 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
         masked: Counter[str] = Counter()
         corrected: set[str] = set()
         ways = trajectories(traces)
-        known = _with_implicit(told, traces, ways)
+        known = _with_own(told, traces, ways)
         for trajectory, explained in _examined(ways, known):
             if explained.reason:
                 dropped[explained.reason] += 1
@@ -100,20 +100,36 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
 def explain(traces: Sequence[Trace], told: Told) -> Explanation:
     """Why one conversation's traces are learnt from, masked or dropped: as `sift` treats them."""
     ways = trajectories(traces)
-    found = [explained for _, explained in _examined(ways, _with_implicit(told, traces, ways))]
+    found = [explained for _, explained in _examined(ways, _with_own(told, traces, ways))]
     return Explanation(traces[0].conversation if traces else "", found)
 
 
 def unconfirmed(traces: Sequence[Trace], told: Told) -> list[Run]:
-    """The runs of a conversation that would be learnt from if somebody confirmed them."""
+    """The runs of a conversation of which more would be learnt if somebody confirmed it, with the steps that wait."""
     ways = trajectories(traces)
     found: dict[str, Run] = {}  # by the trace that ends it: trajectories share some
-    for trajectory, explained in _examined(ways, _with_implicit(told, traces, ways)):
-        ends = {one.at for one in explained.findings if (one.reason, one.effect) == ("unconfirmed", "dropped")}
+    for trajectory, explained in _examined(ways, _with_own(told, traces, ways)):
+        waiting = {one.at for one in explained.findings if one.reason == "unconfirmed" and one.effect != "noted"}
+        settled = {one.at for one in explained.findings if one.effect == "masked"} - waiting
         for run in trajectory.runs:
-            if run.end - 1 in ends and run.final is not None and run.final.trace is not None:
-                found.setdefault(run.final.trace.id, run)
+            if run.final is None or run.final.trace is None or waiting.isdisjoint(range(run.start, run.end)):
+                continue
+            steps = tuple(
+                step for step in run.steps if step.at not in settled and confirmation.share_of(step, told) is None
+            )
+            found.setdefault(run.final.trace.id, dataclasses.replace(run, steps=steps))
     return list(found.values())
+
+
+def learnt_runs(traces: Sequence[Trace], told: Told) -> list[Run]:
+    """The runs of a conversation whose answers are learnt."""
+    ways = trajectories(traces)
+    return [
+        run
+        for trajectory, explained in _examined(ways, _with_own(told, traces, ways))
+        for run in trajectory.runs
+        if run.final is not None and run.final.at in explained.learnt
+    ]
 
 
 def _examined(ways: Sequence[Trajectory], told: Told) -> Iterator[tuple[Trajectory, Explained]]:
@@ -214,12 +230,12 @@ def _cut(trajectory: Trajectory, messages: list[Message], learnt: list[int]) -> 
     )
 
 
-def _with_implicit(told: Told, traces: Sequence[Trace], ways: Sequence[Trajectory]) -> Told:
-    """The same, with the outcomes that the conversation shows of itself. Of those left unanswered the format knows.
-    What is known of a trace is asked for once."""
+def _with_own(told: Told, traces: Sequence[Trace], ways: Sequence[Trajectory]) -> Told:
+    """The same, with what the conversation shows of itself: outcomes, of which the format knows those left unanswered,
+    and when files may first have been changed. What is known of a trace is asked for once."""
     implicit: dict[str, list[Outcome]] = {}
     for outcome in [*outcomes_along(ways), *asked_anew(traces)]:
         implicit.setdefault(outcome.trace, []).append(outcome)
     given = told.outcomes
     known = functools.cache(lambda trace: (*given(trace), *implicit.get(trace, ())))
-    return dataclasses.replace(told, outcomes=known)
+    return dataclasses.replace(told, outcomes=known, changed=reexecution.first_change(ways))

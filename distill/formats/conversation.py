@@ -52,8 +52,10 @@ def inferred(names: Iterable[str]) -> list[Tool]:
 
 
 def quarantined(trace: Trace, form: str, name: str) -> Trace:
-    """The trace as an import named after a digest: nothing is learnt from it until somebody takes it."""
-    return msgspec.structs.replace(trace, id=f"import-{name[:_ID_DIGITS]}", client=f"import:{form}", teach=False)
+    """The trace as an import named after a digest: nothing is learnt from it until somebody takes it, and it stays on
+    this machine until somebody says otherwise."""
+    known = {"id": f"import-{name[:_ID_DIGITS]}", "client": f"import:{form}"}
+    return msgspec.structs.replace(trace, **known, teach=False, may_leave_machine=False)
 
 
 def said(answer: AnswerMessage) -> Message:

@@ -1,7 +1,7 @@
 """Our own format: one whole trace a line, as `write.traces` writes it.
 
 Reads what any version wrote whose traces have the fields of this one. A trace keeps everything but its id, its client
-and the leave to teach: what a student said is not made the teacher's by an import.
+and what it may be used for: what a student said is not made the teacher's by an import.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def read(path: Path) -> Iterator[Trace | BadLine]:
 
 
 def _taken(trace: Trace, new_ids: dict[str, str]) -> Iterator[Trace]:
-    bare = msgspec.structs.replace(trace, id="", client="", teach=True, parent="")
+    bare = msgspec.structs.replace(trace, id="", client="", teach=True, may_leave_machine=True, parent="")
     name = hashlib.sha256(msgspec.json.encode(bare, order="deterministic")).hexdigest()
     taken = quarantined(msgspec.structs.replace(trace, parent=new_ids.get(trace.parent, "")), FORM, name)
     new_ids[trace.id] = taken.id

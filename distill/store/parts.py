@@ -92,9 +92,14 @@ def joined(
     return msgspec.structs.replace(trace, request=request, answer=said, served=served, parent=parent)
 
 
-def taught(rest: bytes) -> bytes:
+def teachable(rest: bytes) -> bytes:
     """What is left of a trace when all parts are cut off, with the right to learn from it."""
     return _encode(msgspec.structs.replace(_rest(rest), teach=True))
+
+
+def movable(rest: bytes, allowed: bool) -> bytes:
+    """The same with or without the right to show it to a model on another machine."""
+    return _encode(msgspec.structs.replace(_rest(rest), may_leave_machine=allowed))
 
 
 def message_of(blob: bytes) -> Message:

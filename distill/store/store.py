@@ -18,7 +18,7 @@ from distill.store.listing import ALL, Sum, Summary, Wanted
 from distill.store.migration import migrate
 from distill.store.reading import traces_where
 from distill.store.transaction import rows, rows_of, writing
-from distill.store.writing import Writer, let_teach
+from distill.store.writing import Writer, let_leave, let_teach
 from distill.trace import Trace
 
 _outcome = msgspec.json.Decoder(Outcome).decode
@@ -130,9 +130,13 @@ class TraceStore:
         return await listing.index_some(self._connection)
 
     async def add_outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """What is known of traces from now on; told twice it counts once. Raises sqlite3.Error."""
+        """What is known of traces from now on; told twice it counts once, and of a trace that is not there, as it was
+        forgotten meanwhile, nothing is kept. Raises sqlite3.Error."""
         found = [(o.trace, o.kind, o.at, o.client, _encode(o)) for o in outcomes]
-        query = "INSERT OR IGNORE INTO outcomes (trace, kind, at, client, body) VALUES (?,?,?,?,?)"
+        query = (
+            "INSERT OR IGNORE INTO outcomes (trace, kind, at, client, body) "
+            "SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM traces WHERE id = ?1)"
+        )
         if found:
             async with writing(self._connection):
                 await self._connection.executemany(query, found)
@@ -151,6 +155,10 @@ class TraceStore:
         return {
             name for (name,) in await rows_of(self._connection, "SELECT id FROM traces WHERE id IN (?)", list(names))
         }
+
+    async def let_leave(self, names: Sequence[str], allowed: bool) -> None:
+        """From now on these traces may be shown to models on other machines, or may not. Raises sqlite3.Error."""
+        await let_leave(self._connection, names, allowed)
 
     async def with_those_after(self, names: Sequence[str]) -> dict[str, str]:
         """The traces of these ids that there are, and those that go on from them, with the ids that clients saw."""

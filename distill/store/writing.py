@@ -14,7 +14,7 @@ import aiosqlite
 import msgspec
 
 from distill.outcome import Outcome
-from distill.store.parts import Parts, cut, packed, shared, taught
+from distill.store.parts import Parts, cut, movable, packed, shared, teachable
 from distill.store.reading import served_ids
 from distill.store.transaction import rows, rows_of, writing
 from distill.trace import Trace
@@ -137,10 +137,19 @@ async def let_teach(connection: aiosqlite.Connection, names: Sequence[str]) -> i
     query = "SELECT seq, body FROM traces JOIN bodies USING (seq) WHERE teach = 0 AND id IN (?)"
     async with writing(connection):
         found = await rows_of(connection, query, list(names))
-        changed = [(taught(body), seq) for seq, body in found]
+        changed = [(teachable(body), seq) for seq, body in found]
         await connection.executemany("UPDATE bodies SET body = ? WHERE seq = ?", changed)
         await rows_of(connection, "UPDATE traces SET teach = 1 WHERE seq IN (?)", [seq for seq, _ in found])
     return len(found)
+
+
+async def let_leave(connection: aiosqlite.Connection, names: Sequence[str], allowed: bool) -> None:
+    """From now on these traces may be shown to models on other machines, or may not. Raises sqlite3.Error."""
+    query = "SELECT seq, body FROM traces JOIN bodies USING (seq) WHERE id IN (?)"
+    async with writing(connection):
+        found = await rows_of(connection, query, list(names))
+        changed = [(movable(body, allowed), seq) for seq, body in found]
+        await connection.executemany("UPDATE bodies SET body = ? WHERE seq = ?", changed)
 
 
 def days_of(traces: Sequence[Trace], sign: int = 1) -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ import msgspec
 from distill.trace import Draft, Served
 from gateway.answering.arms import Arm
 from gateway.answering.calls import Call
-from gateway.answering.reply import Live, Whole, between_us, keep, read
+from gateway.answering.reply import Live, Whole, between_us, keep, keep_collected, read
 from gateway.answering.turn import Turn
 from gateway.backends.stream import Collector, Event
 from gateway.errors import BackendBroken, BackendError, BackendRefused
@@ -67,6 +67,8 @@ async def draft_live(
             async for batch in batches:
                 held += batch
                 collector.take(batch)
+                if collector.full:
+                    raise BackendBroken("The student's draft has no end.")
                 if collector.tokens < _FAST_TOKENS or collector.has_calls or collector.finish_reason:
                     continue
                 decision = released(turn.ask.request, collector.choice, rules)
@@ -99,8 +101,7 @@ async def _rest(
                 raise BackendBroken("The student began a tool call after its text had been released; ask again.")
             yield [event.plain() for event in batch]
     finally:
-        call.response = collector.response
-        keep(turn, call.response)
+        keep_collected(turn, call, collector)
 
 
 def _failed(error: BackendError) -> Decision:

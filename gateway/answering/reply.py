@@ -13,7 +13,7 @@ import msgspec
 from gateway.answering.arms import Arm
 from gateway.answering.calls import Call
 from gateway.answering.turn import Turn
-from gateway.backends.stream import Collector, Event
+from gateway.backends.stream import MOST_KEPT, Collector, Event
 from gateway.errors import BackendBroken
 from router.chat import ChatResponse
 
@@ -61,6 +61,16 @@ def keep(turn: Turn, response: ChatResponse) -> None:
         turn.answer, turn.finish_reason = choice.message, choice.finish_reason
 
 
+def keep_collected(turn: Turn, call: Call, collector: Collector) -> None:
+    """Note in the turn what was put together of a stream; of one that was too long only that much is kept."""
+    call.response = collector.response
+    keep(turn, call.response)
+    if collector.full:
+        turn.cut = True
+        turn.finish_reason = "length"
+        turn.error = f"AnswerTooLong: only the first {MOST_KEPT} bytes of the answer are kept"
+
+
 async def collected(
     turn: Turn, call: Call, phase: str, since: float, batches: AsyncIterator[list[Event]]
 ) -> AsyncGenerator[list[Event], None]:
@@ -73,5 +83,4 @@ async def collected(
                 yield batch
     finally:
         turn.mark(phase, since)
-        call.response = collector.response
-        keep(turn, call.response)
+        keep_collected(turn, call, collector)

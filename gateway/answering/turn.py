@@ -75,6 +75,7 @@ class Turn:
         self.model = ""
         self.wire_id = ""
         self.error = ""
+        self.cut = False  # whether the answer was too long to be kept whole
         self.key = b""  # under which the answer may be given again; empty: it may not
         self.tried: list[str] = []  # teachers that could not answer, and why
         self.calls: list[Call] = []
@@ -131,7 +132,7 @@ class Turn:
             client=self.ask.client,
             error=self.error,
             tried=self.tried,
-            teach=self.ask.rights.teach,
+            teach=self.ask.rights.teach and not self.cut,  # what is learnt is whole
             may_leave_machine=self.ask.rights.may_leave_machine,
             unread=dict(self.ask.unread),
         )

@@ -62,12 +62,12 @@ def named_conversation(scope: Scope) -> str:
 
 def wants_no_trace(scope: Scope) -> bool:
     """Whether nothing of the request may be kept."""
-    return header(scope, b"x-nightschool-no-trace") in ("1", "true")
+    return header(scope, b"x-nightschool-no-trace").lower() in ("1", "true")
 
 
 def renounced(scope: Scope, rights: Rights) -> Rights:
     """A client's rights for this request: it may renounce a trace of it, and models on other machines."""
-    stays = header(scope, b"x-nightschool-stay-here") in ("1", "true")
+    stays = header(scope, b"x-nightschool-stay-here").lower() in ("1", "true")
     return msgspec.structs.replace(
         rights,
         record=rights.record and not wants_no_trace(scope),

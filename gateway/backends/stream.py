@@ -26,6 +26,8 @@ from router.chat import (
 
 DONE = b"data: [DONE]\n\n"
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes of one event; more is no chat completion
+MOST_KEPT = 32 * 1024 * 1024  # of one answer, in bytes as they are counted here: some 400 000 tokens
+_PIECE, _LOGPROB = 64, 256  # bytes that a piece takes beside its text, and a token's log-probability
 
 
 class FunctionDelta(msgspec.Struct):
@@ -138,9 +140,12 @@ class _OpenCall:
 
 
 class Collector:
-    """Puts the chunks of a stream together again: the first choice of it."""
+    """Puts the chunks of a stream together again: the first choice of it. Of an answer without end it holds the
+    beginning, and is `full` then."""
 
     def __init__(self) -> None:
+        self.full = False
+        self._size = 0
         self.finish_reason: str | None = None
         self.tokens = 0  # of text; where the backend gives no log-probabilities, its pieces
         self._id = ""
@@ -183,10 +188,14 @@ class Collector:
             if choice.index != 0:
                 continue  # the trace keeps the first choice
             self.finish_reason = choice.finish_reason or self.finish_reason
-            logprobs = choice.logprobs.content if choice.logprobs else None
-            self._logprobs += logprobs or ()
+            logprobs = (choice.logprobs.content if choice.logprobs else None) or []
+            self._size += _size_of(choice.delta) + _LOGPROB * len(logprobs)
+            self.full = self._size > MOST_KEPT
+            if self.full:
+                continue
+            self._logprobs += logprobs
             if choice.delta is not None:
-                self._add_delta(choice.delta, len(logprobs or ()) or 1)
+                self._add_delta(choice.delta, len(logprobs) or 1)
 
     def _add_delta(self, delta: Delta, tokens: int) -> None:
         if delta.content:
@@ -215,6 +224,16 @@ class Collector:
             reasoning_content="".join(self._thoughts) or None,
             refusal="".join(self._refusal) or None,
         )
+
+
+def _size_of(delta: Delta | None) -> int:
+    if delta is None:
+        return 0
+    texts = [delta.content, delta.reasoning_content or delta.reasoning, delta.refusal]
+    for part in delta.tool_calls or ():
+        texts += [part.id or "-"]
+        texts += [part.function.name, part.function.arguments] if part.function is not None else []
+    return sum(len(text) + _PIECE for text in texts if text)
 
 
 def events_of(response: ChatResponse) -> list[Event]:

@@ -86,6 +86,13 @@ def take(
     config: ConfigOption = None,
     conversation: Annotated[str, typer.Option(help="All of this conversation.")] = "",
     imported: Annotated[str, typer.Option(help="All that were imported from this format.")] = "",
+    may_leave_machine: Annotated[
+        bool | None,
+        typer.Option(
+            "--may-leave-machine/--stays-here",
+            help="Whether models on other machines may be shown them; default: as before, and imports stay here.",
+        ),
+    ] = None,
 ) -> None:
     """Let nights learn from traces that were imported, or recorded with a key that may not teach."""
     from distill.store.listing import Wanted
@@ -100,6 +107,8 @@ def take(
             if conversation or imported:
                 wanted = Wanted(conversation=conversation, client=f"import:{imported}" if imported else None)
                 names += [found.id for found in await store.listed(wanted, 2**31)]
+            if may_leave_machine is not None:
+                await store.let_leave(names, may_leave_machine)
             return await store.let_teach(names)
 
     path = home_of(config).data / "traces.db"
@@ -117,17 +126,20 @@ def explain(
     from distill.collecting import Collector
     from distill.filters import Rules
     from distill.filters import explain as explained
-    from gateway import settings
+    from gateway import nightly, settings
 
     chosen = settings.load(config)
+    home = settings.home(chosen)
     rules = Rules(confirm=chosen.night.confirm)
+    reserved = frozenset(nightly.examination_named(chosen.night.examination).repositories)
 
     async def look(store: TraceStore) -> Explanation:
         trace = await store.get(trace_id)
         if trace is None:
             raise SettingsError(f"there is no trace '{trace_id}'; nightschool traces list shows the newest")
         found = await store.conversation(trace.conversation, trace.client)
-        told = await Collector(store, settings.home(chosen).data, rules).told(found)
+        collector = Collector(store, home.data, rules, reserved, nightly.snapshots(chosen, home), chosen.night.judge)
+        told = await collector.told(found)
         return explained(found, told)
 
     from gateway.commands.explaining import print_explanation

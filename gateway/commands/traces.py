@@ -176,11 +176,13 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Forget traces and those that go on from them, wherever they are kept; tells the adapters that saw them."""
+    from distill.store.listing import Wanted
     from gateway.forgetting import chosen, forget_all
 
     home = home_of(config)
     until = time.time() - _seconds(older_than) if older_than else None
-    names = read_store(config, lambda store: chosen(store, trace_ids or [], conversation, client, until))
+    wanted = Wanted(conversation=conversation, client=client, until=until)
+    names = read_store(config, lambda store: chosen(store, home.data / "spool", trace_ids or [], wanted))
     if not names:
         raise SettingsError("there are no such traces")
     if not yes and not typer.confirm(f"Forget {len(names)} traces for good?"):

@@ -28,6 +28,7 @@ from distill.day import Day
 from distill.evaluate import Examination, Item, examine, read_examination, set_questions
 from distill.gate import Mark, Score, Share, score
 from distill.night import Night, NightSettings, night
+from distill.snapshots import Snapshots
 from gateway.demo.report import print_table, render_html
 from gateway.processes.child import child_gateway
 from gateway.progress import Bars
@@ -69,11 +70,11 @@ async def run_demo(out: Path, seed: int, lessons: Lessons, console: Console) -> 
         bars.stage("starting the gateway", None)
         async with child_gateway(["--profile", "embedded"], environment, out / "gateway.log", home / "data") as url:
             lesson = _day(TAUGHT, lessons.taught * len(TAUGHT), seed)
-            first = await _live_day(url, "day 1", lesson, templates, out, bars)
+            first = await _live_day(url, "day 1", lesson, templates, home, bars)
             async with Day.of_home(url, home / "data") as day:
                 after_dark = await night(_night_settings(home, templates, lessons, seed), day, bars)
             test = _day(DAY2, lessons.second_day, seed + 1)
-            second = await _live_day(url, "day 2", test, templates, out, bars)
+            second = await _live_day(url, "day 2", test, templates, home, bars)
     report = _report(seed, first, after_dark, second, bars, home)
     report["wall_seconds"] = round(time.monotonic() - started, 1)
     (out / "report.json").write_text(json.dumps(report, indent=2))
@@ -118,6 +119,7 @@ def _night_settings(home: Path, templates: Path, lessons: Lessons, seed: int) ->
         lease_bytes=_LEASE_BYTES,
         at_once=_AT_ONCE,
         reserved=DAY2,
+        snapshots=Snapshots(home / "data" / "snapshots", [], Path.home(), home / "data" / "repositories"),
     )
 
 
@@ -128,10 +130,10 @@ class DayLog(msgspec.Struct):
     conversations: list[Conversation]
 
 
-async def _live_day(url: str, name: str, day: Examination, templates: Path, out: Path, bars: Bars) -> DayLog:
+async def _live_day(url: str, name: str, day: Examination, templates: Path, home: Path, bars: Bars) -> DayLog:
     """Agents ask about the day's repositories; the gateway decides who answers."""
     bars.stage(f"{name}: drawing questions", None)
-    items: list[Item] = await set_questions(day, templates, out / "repositories")
+    items: list[Item] = await set_questions(day, templates, home / "data" / "repositories")
     bars.stage(f"{name}: agents at work", len(items))
     client = AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", timeout=300.0)
     results = await examine(

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from distill.mlx.load import ModelFacts, load, skeleton
+from distill.redact.find import find
 from distill.render import Renderer
 from gateway.engine.errors import AdapterRefused, ContextExceeded, NoSuchAdapter
 from gateway.engine.grammars.grammar import Grammars
@@ -50,7 +51,10 @@ class ServedModel:
         self.defaults = _defaults(folder)
         self.limits = limits or Limits()
         self.generator = Generator(
-            lambda: load(folder), self.renderer.eos_ids, self.limits, _shelf_of(shelf) if shelf else None
+            lambda: load(folder),
+            self.renderer.eos_ids,
+            self.limits,
+            _shelf_of(shelf, self.renderer) if shelf else None,
         )
         self.adapters: dict[str, Adapter] = {}
         self._adapters_root = adapters_root
@@ -132,8 +136,8 @@ class ServedModel:
         return folder
 
 
-def _shelf_of(place: tuple[Path, int]) -> Callable[[ModelFacts], Shelf]:
-    return lambda model: Shelf(*place, model.digest)
+def _shelf_of(place: tuple[Path, int], renderer: Renderer) -> Callable[[ModelFacts], Shelf]:
+    return lambda model: Shelf(*place, model.digest, lambda tokens: bool(find(renderer.decode(tokens))))
 
 
 def _defaults(folder: Path) -> SamplingDefaults:

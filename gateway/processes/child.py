@@ -28,7 +28,17 @@ async def child_gateway(
     Raises StartError with the last line it logged when it does not come up.
     """
     port = free_port()
-    command = [sys.executable, "-m", "gateway.cli", "serve", *arguments, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "gateway.cli",
+        "serve",
+        *arguments,
+        "--port",
+        str(port),
+        "--parent",
+        str(os.getpid()),
+    ]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(

@@ -15,12 +15,21 @@ from distill.outcome import Outcome
 from distill.store.writing import encodable
 from distill.trace import Trace
 
+
+class Forgetting(msgspec.Struct, frozen=True):
+    """That traces are to be forgotten, with those that go on from them."""
+
+    traces: list[str]
+
+
+Item = Trace | Outcome | Forgetting
+
+FORGETTING = b"f"
 _HEAD = struct.Struct("<Ic")
-_KINDS: dict[bytes, type[Trace | Outcome]] = {b"t": Trace, b"o": Outcome}
+_KINDS: dict[bytes, type[Item]] = {b"t": Trace, b"o": Outcome, FORGETTING: Forgetting}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 _decoders = {kind: msgspec.json.Decoder(type_) for kind, type_ in _KINDS.items()}
 _encode = msgspec.json.Encoder().encode
-
-Item = Trace | Outcome
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -44,6 +53,11 @@ class Orders(msgspec.Struct, frozen=True):
         return msgspec.json.decode(text, type=cls, dec_hook=lambda _, path: Path(path))
 
     @property
+    def datasets(self) -> Path:
+        """Where examples of traces are."""
+        return self.store.with_name("datasets")
+
+    @property
     def text(self) -> str:
         """As JSON, for a command line."""
         return msgspec.json.encode(self, enc_hook=str).decode()
@@ -51,17 +65,19 @@ class Orders(msgspec.Struct, frozen=True):
 
 class Heard(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the recording process tells: `done` of the frames that it was sent are on disk, of these `spooled` beside
-    the store for now. `error` says what is wrong, empty while nothing is."""
+    the store for now. `error` says what is wrong, empty while nothing is. Where the last of what is done was to forget,
+    `forgotten` are the traces that are gone, with the ids that clients saw."""
 
     done: int = 0
     spooled: int = 0
     error: str = ""
+    forgotten: dict[str, str] = {}
 
 
 def framed(item: Item) -> bytes:
-    """A trace or an outcome as a frame."""
+    """An item as a frame."""
     body = _encoded(item)
-    return _HEAD.pack(len(body), b"t" if isinstance(item, Trace) else b"o") + body
+    return _HEAD.pack(len(body), _NAMES[type(item)]) + body
 
 
 async def read_frame(stream: asyncio.StreamReader) -> tuple[bytes, bytes] | None:
@@ -78,8 +94,13 @@ def opened(kind: bytes, body: bytes) -> Item:
     return _decoders[kind].decode(body)
 
 
+def unframed(frame: bytes) -> Item:
+    """What `framed` wrote."""
+    return opened(frame[_HEAD.size - 1 : _HEAD.size], frame[_HEAD.size :])
+
+
 def _encoded(item: Item) -> bytes:
     try:
         return _encode(item)
     except UnicodeEncodeError:  # lone surrogates, which UTF-8 has no bytes for
-        return _encode(encodable(item))
+        return _encode(item if isinstance(item, Forgetting) else encodable(item))

@@ -1,7 +1,7 @@
 """The recording process: reads traces from its standard input, redacts them, writes them to the store.
 
-Owns the order redact, store, tell; what cannot be stored waits in the spool. It ends when its input does, which it
-reads to the end: a gateway that is killed takes nothing with it that it has sent. Knows nothing of who sends.
+Owns the order redact, keep, tell. It ends when its input does, which it reads to the end: a gateway that is killed
+takes nothing with it that it has sent. Knows nothing of who sends.
 """
 
 from __future__ import annotations
@@ -10,49 +10,41 @@ import asyncio
 import contextlib
 import os
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Sequence
 
 import msgspec
 
-from distill.errors import DistillError
 from distill.outcome import Outcome
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
-from distill.store.store import TraceStore
 from distill.trace import Trace
-from gateway.recording.frames import Heard, Item, Orders, opened, read_frame
-from gateway.recording.spool import Spool
+from gateway.recording.frames import FORGETTING, Forgetting, Heard, Item, Orders, opened, read_frame
+from gateway.recording.keeping import AGAIN, REFUSAL, Keeping, words
 
 _BATCH = 200
 _QUEUED_BYTES = 64 * 1024 * 1024  # read and not yet written; then the gateway has to wait
-_AGAIN = 1.0  # seconds until a store that refused is tried again
 _QUIET = 0.25  # seconds without a trace, after which searches are prepared
 _ASLEEP = 300.0  # seconds between two looks at what may wait, while there is nothing
 _TIDY = 3600.0  # seconds between two looks at what is too old
-_BUSY = 0.1  # seconds that another writer is waited for: longer than that, and the spool keeps the promise
 _LAST_TRIES = 5  # to write what is left, once nobody sends any more
 
 
 class Recording:
-    """One store, and what waits for it."""
+    """What is sent, on its way to where it is kept."""
 
     def __init__(self, orders: Orders, redactor: Redactor) -> None:
-        self._orders = orders
         self._redactor = redactor
-        self._spool = Spool(orders.spool)
-        self._store: TraceStore | None = None
+        self._keeping = Keeping(orders, redactor.trace, self._tell)
         self._queue: asyncio.Queue[tuple[bytes, bytes] | None] = asyncio.Queue()
         self._queued = 0
         self._room = asyncio.Event()
         self._room.set()
         self._done = 0
         self._over = False  # the input has ended
+        self._last_tries = 0  # since then
         self._patience = _QUIET  # how long another trace is waited for before what may wait is done
-        self._error = ""
-        self._retry_at = 0.0
         self._tidy_at = time.monotonic() + 60.0
 
     async def run(self) -> None:
@@ -64,8 +56,7 @@ class Recording:
                 pass
         finally:
             reading.cancel()
-            if self._store is not None:
-                await self._store.close()
+            await self._keeping.close()
 
     async def _read(self) -> None:
         stream = asyncio.StreamReader()
@@ -84,24 +75,20 @@ class Recording:
         """Take what is there and keep it. False when the input has ended."""
         frames, ended = await self._frames()
         if frames:
-            items = await self._redacted(frames)
-            tries = 0
-            while not await self._kept(items):
-                tries += self._over
-                if tries == _LAST_TRIES:
-                    return False
-                await asyncio.sleep(_AGAIN)
+            forgotten = await self._settled(await self._redacted(frames))
+            if forgotten is None:
+                return False
             self._patience = _QUIET
             self._done += len(frames)
             self._queued -= sum(len(body) for _, body in frames)
             self._room.set()
-            self._tell()
+            self._tell(forgotten)
         elif not ended:
             await self._at_leisure()
         return not ended
 
     async def _frames(self) -> tuple[list[tuple[bytes, bytes]], bool]:
-        """What waits, up to a batch; nothing when it stays quiet for a moment."""
+        """What waits, up to a batch, or to what is to be forgotten; nothing when it stays quiet for a moment."""
         frames: list[tuple[bytes, bytes]] = []
         try:
             async with asyncio.timeout(self._patience):
@@ -110,7 +97,7 @@ class Recording:
             return [], False
         while first is not None:
             frames.append(first)
-            if self._queue.empty() or len(frames) >= _BATCH:
+            if first[0] == FORGETTING or self._queue.empty() or len(frames) >= _BATCH:
                 return frames, False
             first = self._queue.get_nowait()
         return frames, True
@@ -121,83 +108,56 @@ class Recording:
             try:
                 item = opened(kind, body)
             except (msgspec.DecodeError, KeyError) as error:  # of this program's own making: told, and passed over
-                self._error = f"a trace could not be read: {error}"
+                self._keeping.error = f"a trace could not be read: {error}"
                 continue
-            items.append(self._redactor.trace(item) if isinstance(item, Trace) else self._redactor.outcome(item))
+            items.append(self._cleaned(item))
             await asyncio.sleep(0)  # the pipe is read meanwhile
         return items
 
-    async def _kept(self, items: list[Item]) -> bool:
-        """Whether the items are on disk: in the store, else in the spool."""
-        if not self._spool.waiting and await self._stored(items):
-            return True
-        try:
-            self._spool.add(items)
-        except OSError as error:
-            self._say(f"traces can be written neither to the store nor beside it: {error}")
-            return await self._stored(items) if not self._spool.waiting else False
-        await self._unspool()
-        return True
+    def _cleaned(self, item: Item) -> Item:
+        if isinstance(item, Trace):
+            return self._redactor.trace(item)
+        return self._redactor.outcome(item) if isinstance(item, Outcome) else item
 
-    async def _stored(self, items: list[Item]) -> bool:
-        if time.monotonic() < self._retry_at:
-            return False
-        try:
-            store = await self._opened()
-            await store.insert([item for item in items if isinstance(item, Trace)])
-            await store.add_outcomes([item for item in items if isinstance(item, Outcome)])
-        except (sqlite3.Error, DistillError, OSError) as error:
-            self._retry_at = time.monotonic() + _AGAIN
-            self._say(str(error) or type(error).__name__)
-            return False
-        self._error = ""
-        return True
+    async def _settled(self, items: list[Item]) -> dict[str, str] | None:
+        """Keep what is to be kept, then forget what is to be forgotten, which is the last if there is any; the traces
+        that are gone. None where the disk takes nothing and nobody sends any more."""
+        kept = [item for item in items if not isinstance(item, Forgetting)]
+        while kept and not await self._keeping.keep(kept):
+            if not await self._may_try_again():
+                return None
+        last = items[-1] if items else None
+        if not isinstance(last, Forgetting):
+            return {}
+        while (gone := await self._keeping.forget(last.traces)) is None:
+            if not await self._may_try_again():
+                return None
+        return gone
 
-    async def _opened(self) -> TraceStore:
-        if self._store is None:
-            self._store = await TraceStore.open(self._orders.store, _BUSY, self._redactor.trace)
-        return self._store
-
-    async def _unspool(self) -> None:
-        """Bring what waits beside the store into it, file by file, as long as it takes them."""
-        while (oldest := self._spool.oldest()) is not None:
-            path, items = oldest
-            for at in range(0, len(items), _BATCH):
-                if not await self._stored(items[at : at + _BATCH]):
-                    return
-            self._spool.remove(path)
-            self._tell()
+    async def _may_try_again(self) -> bool:
+        """After a while, unless it was tried often enough since the input ended."""
+        await asyncio.sleep(AGAIN)
+        self._last_tries += self._over
+        return self._last_tries < _LAST_TRIES
 
     async def _at_leisure(self) -> None:
         """What may wait: the spool, searches, traces that are too old."""
-        if self._spool.waiting:
-            await self._unspool()
+        keeping = self._keeping
+        await keeping.unspool()
         try:
-            store = await self._opened()
-            while (more := await store.index_some()) and self._queue.empty():
+            while (more := await keeping.index_some()) and self._queue.empty():
                 pass
-            self._patience = _QUIET if more else _AGAIN if self._spool.waiting else _ASLEEP
+            self._patience = _QUIET if more else AGAIN if keeping.waiting else _ASLEEP
             if time.monotonic() > self._tidy_at:
                 self._tidy_at = time.monotonic() + _TIDY
-                await self._tidy(store)
-        except (sqlite3.Error, DistillError, OSError) as error:
-            self._say(str(error) or type(error).__name__)
-            await asyncio.sleep(_AGAIN)
+                await keeping.tidy()
+        except REFUSAL as error:
+            keeping.say(words(error))
+            await asyncio.sleep(AGAIN)
 
-    async def _tidy(self, store: TraceStore) -> None:
-        days, size = self._orders.keep_days, self._orders.keep_bytes
-        until = time.time() - days * 86400 if days else None
-        gone = await store.oldest(until, size or None)
-        if gone:
-            await store.forget(gone)
-
-    def _say(self, error: str) -> None:
-        if error != self._error:
-            self._error = error
-            self._tell()
-
-    def _tell(self) -> None:
-        heard = Heard(done=self._done, spooled=self._spool.waiting, error=self._error)
+    def _tell(self, forgotten: dict[str, str] | None = None) -> None:
+        keeping = self._keeping
+        heard = Heard(done=self._done, spooled=keeping.waiting, error=keeping.error, forgotten=forgotten or {})
         with contextlib.suppress(OSError):  # nobody listens any more; what was sent is written all the same
             os.write(sys.stdout.fileno(), msgspec.json.encode(heard) + b"\n")
 

@@ -11,17 +11,20 @@ import contextlib
 import sqlite3
 import sys
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
+from distill.outcome import Outcome
 from distill.store.listing import Wanted
 from distill.store.store import TraceStore
 from distill.trace import Trace
-from gateway.errors import StartError
-from gateway.recording.frames import Heard, Item, Orders, framed
+from gateway.errors import StartError, TracesBusy
+from gateway.recording.frames import Forgetting, Heard, Orders, framed, unframed
+from gateway.recording.spool import traces_in
 
 if TYPE_CHECKING:
     from distill.redact.redactor import Redactor
@@ -33,6 +36,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds until a process that died is
 _START_SECONDS = 10.0  # a start waits so long for the process, and then goes on without
 _LAST_SECONDS = 20.0  # for the process to write what it was sent, when the gateway stops
 _SEEN_SECONDS = 2.0  # how long a reader waits for a trace that is on its way
+_FORGET_SECONDS = 30.0  # how long it is waited for that traces are forgotten
+_LINE_BYTES = 64 * 1024 * 1024  # of what the process tells: the ids of all that is forgotten at once
 
 _heard = msgspec.json.Decoder(Heard).decode
 
@@ -48,10 +53,11 @@ class RecorderStatus(msgspec.Struct, frozen=True):
 
 
 class _Waiting(msgspec.Struct, frozen=True):
-    """A frame, and the ids of the trace in it (of an outcome: none)."""
+    """A frame, the ids of the trace in it (of anything else: none), and who waits for what is forgotten by it."""
 
     frame: bytes
-    ids: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+    forgotten: asyncio.Future[dict[str, str]] | None = None
 
 
 class Recorder:
@@ -103,32 +109,51 @@ class Recorder:
         if self._store is not None:
             await self._store.close()
 
-    def put(self, item: Item) -> None:
+    def put(self, item: Trace | Outcome) -> None:
         """A trace, or an outcome of one, to be kept."""
         if self._bytes > self._limit:
             self._dropped += 1
             return
         ids = (item.id, item.wire_id) if isinstance(item, Trace) else ()
-        waiting = _Waiting(framed(item), ids)
-        self._waiting.append(waiting)
-        self._bytes += len(waiting.frame)
-        self._something.set()
+        self._add(_Waiting(framed(item), ids))
+
+    async def forget(self, names: Sequence[str]) -> dict[str, str]:
+        """Forget traces and those that go on from them, also those that are on their way; the ids of all that are gone,
+        with those that clients saw.
+
+        Raises TracesBusy where that takes too long; it is done as soon as it can be.
+        """
+        forgotten: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+        self._add(_Waiting(framed(Forgetting(list(names))), forgotten=forgotten))
+        try:
+            return await asyncio.wait_for(forgotten, _FORGET_SECONDS)
+        except TimeoutError as error:
+            raise TracesBusy from error
 
     async def get(self, trace_id: str) -> Trace | None:
-        """The trace of that id, or of that id as the client saw it, as it is kept. One on its way is waited for."""
+        """The trace of that id, or of that id as the client saw it, as it is kept. One on its way is waited for, for a
+        moment."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SEEN_SECONDS), self._landed:
-                await self._landed.wait_for(lambda: not any(trace_id in held.ids for held in self._waiting))
-        return await self.store.get(trace_id)
+                await self._landed.wait_for(lambda: self._on_its_way(trace_id) is None)
+        if (found := await self.store.get(trace_id)) is not None:
+            return found
+        if self._spooled and (found := await asyncio.to_thread(self._in_spool, trace_id)) is not None:
+            return found
+        held = self._on_its_way(trace_id)
+        return await asyncio.to_thread(self._opened, held.frame) if held is not None else None
 
     async def last_of(self, conversation: str, client: str | None) -> Trace | None:
-        """A conversation's latest trace; None as the client means any."""
+        """A conversation's latest trace; None as the client means any. The name is as the client said it, which may be
+        another than the one that is kept."""
         all_of_now = self._written + len(self._waiting)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SEEN_SECONDS), self._landed:
                 await self._landed.wait_for(lambda: self._written >= all_of_now)
-        found = await self.store.listed(Wanted(conversation=conversation, client=client), limit=1)
-        return await self.store.get(found[0].id) if found else None
+        for name in dict.fromkeys((conversation, self._cleaner().text(conversation))):
+            if found := await self.store.listed(Wanted(conversation=name, client=client), limit=1):
+                return await self.store.get(found[0].id)
+        return None
 
     @property
     def status(self) -> RecorderStatus:
@@ -136,18 +161,38 @@ class Recorder:
 
     @property
     def store(self) -> TraceStore:
-        """For reading and forgetting; only between start and stop."""
+        """For reading; only between start and stop."""
         assert self._store is not None
         return self._store
 
+    def _add(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        self._bytes += len(waiting.frame)
+        self._something.set()
+
+    def _on_its_way(self, trace_id: str) -> _Waiting | None:
+        return next((held for held in self._waiting if trace_id in held.ids), None)
+
+    def _in_spool(self, trace_id: str) -> Trace | None:
+        return next((t for t in traces_in(self._orders.spool) if trace_id in (t.id, t.wire_id)), None)
+
+    def _opened(self, frame: bytes) -> Trace | None:
+        item = unframed(frame)
+        return self._redacted(item) if isinstance(item, Trace) else None
+
     def _redacted(self, trace: Trace) -> Trace:
-        """Redaction here, for the traces of an older store; the recording process does that of new ones."""
+        """For the traces of an older store, and those that are looked at on their way; the recording process does that
+        of all others."""
+        return self._cleaner().trace(trace)
+
+    def _cleaner(self) -> Redactor:
+        """Redaction here, made when it is first asked for: a gateway seldom needs it."""
         if self._redactor is None:
-            from distill.redact.key import key_at  # a gateway otherwise needs neither
+            from distill.redact.key import key_at
             from distill.redact.redactor import Redactor
 
             self._redactor = Redactor(key_at(self._orders.key))
-        return self._redactor.trace(trace)
+        return self._redactor
 
     async def _live(self) -> None:
         """A process as long as the gateway runs: another when one dies."""
@@ -170,7 +215,7 @@ class Recorder:
         """One process, from its start to its end."""
         command = [sys.executable, "-m", "gateway.recording.process", self._orders.text]
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LINE_BYTES)
         assert process.stdin is not None
         self._sent = 0
         sending = asyncio.create_task(self._send(process.stdin))
@@ -211,7 +256,10 @@ class Recorder:
             self._error = heard.error
             async with self._landed:
                 for _ in range(heard.done - done):
-                    self._bytes -= len(self._waiting.popleft().frame)
+                    landed = self._waiting.popleft()
+                    self._bytes -= len(landed.frame)
+                    if landed.forgotten is not None and not landed.forgotten.done():
+                        landed.forgotten.set_result(heard.forgotten)
                 self._sent -= heard.done - done
                 self._written += heard.done - done
                 done = heard.done

@@ -13,7 +13,13 @@ import msgspec
 import pytest
 from openai import AsyncOpenAI
 
+from distill.collecting import Collector
 from distill.evaluate import Examination, examine, set_questions
+from distill.filters import Explanation, Rules, explain
+from distill.store.store import TraceStore
+from gateway.nightly import snapshots
+from gateway.sections import Settings
+from gateway.settings import Home
 from tests.gateway.running import ROOT, Running, environment
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(400)]
@@ -45,7 +51,7 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 async def _work(gateway: Running, home: Path) -> None:
     lessons = Examination("day", 1, ["pluggy"], 12, 1, kinds=KINDS)
-    items = await set_questions(lessons, ROOT / "data" / "questions", home / "repositories")
+    items = await set_questions(lessons, ROOT / "data" / "questions", home / "data" / "repositories")
     async with AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none") as client:
         done = await examine(client, "nightschool", items, at_once=4, max_tokens=72)
     assert all(mark.right and mark.exact for mark, _ in done)
@@ -63,6 +69,20 @@ def _night(gateway: Running, examination: Path) -> subprocess.CompletedProcess[s
         timeout=300,
         check=False,
     )
+
+
+def test_the_results_of_the_day_are_read_again(evening: Running) -> None:
+    async def explained() -> list[Explanation]:
+        data = evening.home / "data"
+        found = snapshots(Settings(), Home(data, evening.home / "models"))
+        async with await TraceStore.open_to_read(data / "traces.db") as store:
+            collector = Collector(store, data, Rules(), snapshots=found)
+            return [explain(traces, await collector.told(traces)) async for traces in store.conversations()]
+
+    ways = [way for found in asyncio.run(explained()) for way in found.trajectories]
+    assert len(ways) == 12
+    assert all(len(way.learnt) == (way.messages - 1) // 2 for way in ways)
+    assert {(f.effect, f.reason) for way in ways for f in way.findings if f.check == "rerun"} == {("passed", "")}
 
 
 def test_a_night_that_learns_too_little_is_kept_and_not_promoted(evening: Running) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from distill.collecting import Collector
-from distill.day import DayError
+from distill.day import DayError, DayRefused
 from distill.filters import Rules, Sifted, explain
 from distill.labelling import Labelled, Limits, label
 from distill.store.store import TraceStore
@@ -132,9 +132,9 @@ async def test_a_night_asks_so_often_and_the_next_goes_on(store: TraceStore, tmp
     await filled(store, scenes(tmp_path, ours=False, count=3))
     teacher = Teacher(same)
     first = await labelled(store, tmp_path, teacher, Limits(requests=10, at_once=1))
-    assert (first.answers, first.agreed, first.left) == (9, 1, 2)
+    assert (first.answers, first.agreed, first.left, first.more) == (9, 1, 0, True)
     second = await labelled(store, tmp_path, teacher, Limits(requests=100, at_once=1))
-    assert (second.answers, second.agreed, second.left) == (18, 2, 0)
+    assert (second.answers, second.agreed, second.left, second.more) == (18, 2, 0, False)
     assert len(set(teacher.asked)) == len(teacher.asked) == 27
 
 
@@ -147,5 +147,74 @@ async def test_a_teacher_that_does_not_answer_is_left_alone(store: TraceStore, t
     teacher = Teacher(away)
     done = await labelled(store, tmp_path, teacher, Limits(at_once=1))
     assert (done.answers, done.failed, done.error) == (0, 6, "nobody there")
-    assert (done.agreed, done.disagreed, done.left) == (0, 0, 4)
+    assert (done.agreed, done.disagreed, done.left, done.more) == (0, 0, 2, True)
     assert (await labelled(store, tmp_path, Teacher(same))).agreed == 4
+
+
+async def test_a_night_that_ran_out_of_answers_leaves_no_call_unconfirmed(store: TraceStore, tmp_path: Path) -> None:
+    await filled(store, scenes(tmp_path, ours=False))
+    teacher = Teacher(same)
+    first = await labelled(store, tmp_path, teacher, Limits(requests=4))
+    assert (first.answers, first.agreed, first.left) == (3, 0, 1)
+    (between,) = await sifted(store, tmp_path)
+    (example,) = between.examples
+    assert example.learnt == [len(example.messages) - 1]  # the answer, and none of the calls that nobody confirmed
+    assert between.masked == {"unconfirmed": 2}
+    second = await labelled(store, tmp_path, teacher)
+    assert (second.answers, second.agreed, second.left) == (6, 1, 0)
+    (after,) = await sifted(store, tmp_path)
+    assert len(after.examples[0].learnt or ()) == 3
+    assert len(set(teacher.asked)) == len(teacher.asked) == 9
+
+
+async def test_samples_that_are_missing_are_asked_for_with_other_seeds(store: TraceStore, tmp_path: Path) -> None:
+    traces = await filled(store, scenes(tmp_path, ours=False))
+    away = {0, 1}
+
+    async def some(trace: Trace, number: int) -> AnswerMessage:
+        if number in away:
+            raise DayError("busy")
+        return same(trace)
+
+    collector = Collector(store, tmp_path, Rules())
+    assert (await label(store, collector, 99, some, Limits())).left == 1
+    teacher = Teacher(same)
+    await labelled(store, tmp_path, teacher)
+    assert [number for name, number in teacher.asked if name == "c0.2"] == [3, 4]
+    known = await store.outcomes([trace.id for trace in traces])
+    assert [sum(one.trace == trace.id for one in known) for trace in traces] == [3, 3, 3]
+
+
+async def test_requests_that_are_refused_keep_nobody_else_waiting(store: TraceStore, tmp_path: Path) -> None:
+    await filled(store, scenes(tmp_path, ours=False, count=4))
+
+    def picky(trace: Trace) -> AnswerMessage:
+        if trace.conversation != "c3":
+            raise DayRefused("403 may not leave the machine")
+        return same(trace)
+
+    done = await labelled(store, tmp_path, Teacher(picky), Limits(requests=9, at_once=1))
+    assert (done.agreed, done.disagreed, done.left, done.failed) == (1, 0, 3, 9)
+
+
+async def test_a_call_that_is_refused_keeps_no_other_call_waiting(store: TraceStore, tmp_path: Path) -> None:
+    await filled(store, scenes(tmp_path, ours=False))
+
+    def picky(trace: Trace) -> AnswerMessage:
+        if trace.id == "c0.1":
+            raise DayRefused("400 too long")
+        return same(trace)
+
+    done = await labelled(store, tmp_path, Teacher(picky))
+    assert (done.answers, done.agreed, done.left) == (6, 0, 1)
+    (after,) = await sifted(store, tmp_path)
+    assert after.masked == {"unconfirmed": 1}
+
+
+async def test_messages_that_are_not_learnt_anyway_are_not_asked_about(store: TraceStore, tmp_path: Path) -> None:
+    scene = scenes(tmp_path, ours=False)[0]
+    traces = scene.traces("c0")
+    await store.insert([msgspec.structs.replace(traces[0], finish_reason="length"), *traces[1:]])
+    teacher = Teacher(same)
+    assert (await labelled(store, tmp_path, teacher)).agreed == 1
+    assert {name for name, _ in teacher.asked} == {"c0.1", "c0.2"}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
 import random
+from pathlib import Path
 
 import msgspec
 
+from distill.store.store import TraceStore
 from distill.trace import State, Trace
-from distill.trajectory import by_conversation, trajectories
+from distill.trajectory import by_conversation, same_question, trajectories
 from router.chat import AnswerMessage, ChatRequest, FunctionCall, Message, ToolCall
 from router.decision import Decision
+from tests.distill.store.made import grown
 
 SYSTEM = Message("system", "Look.")
 
@@ -131,3 +136,15 @@ def test_clients_share_no_conversation() -> None:
     mine, theirs = trace("1", [user("a")], said("A.")), trace("2", [user("a")], said("A."))
     theirs = msgspec.structs.replace(theirs, client="other")
     assert [[one.id for one in group] for group in by_conversation([mine, theirs, mine])] == [["1", "1"], ["2"]]
+
+
+async def test_a_long_conversation_takes_no_time_by_the_square_of_its_turns(tmp_path: Path) -> None:
+    turns = 100
+    async with await TraceStore.open(tmp_path / "t.db") as store:
+        await store.insert(grown("long", turns))
+        (traces,) = [found async for found in store.conversations()]
+    for work in (trajectories, lambda traces: list(same_question(traces))):
+        profile = cProfile.Profile()
+        profile.runcall(work, traces)
+        calls = {name: count for (_, _, name), (count, *_) in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]
+        assert turns < calls["_after"] <= 3 * turns + 2  # each message of the longest request once, and each answer

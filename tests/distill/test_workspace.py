@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from distill.workspace import Workspace, workspace_of
+from distill.workspace import Workspace, after_home, workspace_of
 from router.chat import ChatRequest, Message
 
 CLAUDE_CODE = """You are a coding agent.
@@ -29,6 +29,8 @@ Recent commits:
 1a2b3c4 mend the basket
 0000000 first
 """
+CHANGED = CLAUDE_CODE.replace("(clean)", " M basket.py")
+CONTINUED = "This session is being continued from a previous conversation"
 CLAUDE_CODE_BEFORE = "<env>\nWorking directory: /Users/user/shop\nIs directory a git repo: Yes\n</env>"
 WINDOWS = "C:\\Users\\user\\shop"
 OPENCODE = """<env>
@@ -44,7 +46,12 @@ CODEX = """<environment_context>
 </environment_context>"""
 AIDER = "- Platform: Linux\n- Shell: SHELL=/bin/bash\n- The user is operating inside a git repository\n"
 TOLD = {
-    "claude code": ([Message("system", CLAUDE_CODE)], Workspace("/home/user/src/shop", "shop", "1a2b3c4")),
+    "claude code": ([Message("system", CLAUDE_CODE)], Workspace("/home/user/src/shop", "shop", "1a2b3c4", True)),
+    "claude code, changed": ([Message("system", CHANGED)], Workspace("/home/user/src/shop", "shop", "1a2b3c4")),
+    "claude code, continued": (
+        [Message("system", CLAUDE_CODE), Message("user", f"{CONTINUED} that ran out of context.")],
+        Workspace("/home/user/src/shop", "shop", "1a2b3c4"),
+    ),
     "claude code, before": ([Message("system", CLAUDE_CODE_BEFORE)], Workspace("/Users/user/shop", "shop")),
     "opencode": ([Message("system", OPENCODE)], Workspace("/home/user/shop/server", "shop")),
     "opencode, no repository": ([Message("system", OPENCODE_ALONE)], Workspace("/home/user/shop/server", "server")),
@@ -92,3 +99,16 @@ def test_long_prompts_take_no_time(piece: str) -> None:
     start = time.monotonic()
     workspace_of(ChatRequest("m", [Message("system", piece * (2_000_000 // len(piece)))]))
     assert time.monotonic() - start < 1
+
+
+def test_another_commit_than_that_of_the_status_is_not_clean() -> None:
+    request = ChatRequest("m", [Message("system", CLAUDE_CODE)], metadata={"commit": "abcdef0"})
+    assert workspace_of(request) == Workspace("/home/user/src/shop", "shop", "abcdef0")
+
+
+@pytest.mark.parametrize(
+    ("folder", "rest"),
+    [("/home/user/x", "/x"), ("/Users/user", ""), ("/home/user2/x", None), ("/srv/home/user/x", None), ("", None)],
+)
+def test_what_comes_after_a_replaced_home(folder: str, rest: str | None) -> None:
+    assert after_home(folder) == rest

@@ -52,6 +52,7 @@ def test_without_settings_nothing_starts_and_init_is_named(tmp_path: Path) -> No
         (URLS + 'api_key_env = "NO_SUCH_KEY"\n', "NO_SUCH_KEY"),
         ('profile = "mac23"\n', "did you mean 'mac32'"),
         (URLS + '[gateway]\nhost = "0.0.0.0"\n', "nightschool keys add"),
+        (URLS + "[night]\nsamples = 1\n", "night.samples must be 0, or 2 or more"),
         (URLS + "daily_limit = 5\n", "teacher.price_input"),
         (URLS + "price_input = -1\n", "teacher.price_input"),
         ('[student]\nurl = "http://127.0.0.1:9/v1"\nprice_input = 1\n', "only the teacher's"),

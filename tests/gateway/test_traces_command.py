@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def filled(home: Path, *more: Trace) -> Path:
 def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def leaving(home: Path) -> list[bool]:
+    """Whether models on other machines may be shown the traces."""
+    exported = lines(nightschool("traces", "export", home=home))
+    return [bool(one.get("may_leave_machine", True)) for one in exported]
 
 
 def test_list_and_search_tell_traces(tmp_path: Path) -> None:
@@ -83,10 +90,14 @@ def test_forget_tells_the_adapters_that_saw(tmp_path: Path) -> None:
     ):
         folder.mkdir(parents=True)
         (folder / name).write_text(json.dumps(content))
+    kept, gone = (b'{"traces":["%s"]}\n' % name for name in (b"x", b"alpha-1"))
+    lessons = home / "data" / "datasets" / "d1" / "train.jsonl"
+    lessons.write_bytes(kept + gone)
     asked = nightschool("traces", "forget", "alpha-1", home=home)  # nobody answers the question
     assert asked.returncode == 1
     done = nightschool("traces", "forget", "alpha-1", "--yes", home=home)
     assert "2 traces are forgotten" in done.stdout
+    assert lessons.read_bytes() == kept
     assert "the adapter night-1 learnt from 1 of them" in done.stdout
     assert "night-0" not in done.stdout
     left = lines(nightschool("traces", "list", "--json", home=home))
@@ -118,6 +129,14 @@ def test_what_is_exported_can_be_imported_elsewhere_and_taken(tmp_path: Path) ->
     assert "5 more" in nightschool("traces", "take", "--imported", "traces", home=other).stdout
     told = lines(nightschool("traces", "list", "--json", home=other))
     assert [one["teach"] for one in told] == [True] * 5
+    assert leaving(other) == [False] * 5
+    assert "0 more" in nightschool("traces", "take", "--imported", "traces", "--may-leave-machine", home=other).stdout
+    assert leaving(other) == [True] * 5
+    first = str(told[0]["id"])
+    assert nightschool("traces", "take", first, home=other).returncode == 0
+    assert leaving(other) == [True] * 5
+    assert nightschool("traces", "take", first, "--stays-here", home=other).returncode == 0
+    assert sorted(leaving(other)) == [False, True, True, True, True]
     assert nightschool("traces", "export", "--format", "csv", home=home).returncode == 1
 
 
@@ -136,8 +155,50 @@ def test_dataset_explain_says_why(tmp_path: Path) -> None:
     assert "not_the_teacher" in told
 
 
+def test_dataset_explain_reserves_the_repositories_of_the_configured_examination(tmp_path: Path) -> None:
+    about = ChatRequest("nightschool", [Message("user", "What is 2 + 2?")], metadata={"repository": "zipp"})
+    decision = Decision(arm="teacher", reason="holdout")
+    home = filled(tmp_path, trace("t", "talk", request=about, answer=AnswerMessage("It is 4."), decision=decision))
+    assert "unconfirmed" in nightschool("dataset", "explain", "t", home=home, COLUMNS="160").stdout
+    lines = 'name = "own"\nversion = 1\nrepositories = ["zipp"]\nquestions = 4\nseed = 1\n'
+    (tmp_path / "own.toml").write_text(lines)
+    own = {"NIGHTSCHOOL_NIGHT_EXAMINATION": str(tmp_path / "own.toml"), "COLUMNS": "160"}
+    told = nightschool("dataset", "explain", "t", home=home, **own)
+    assert "reserved" in told.stdout, told.stderr
+    assert "unconfirmed" not in told.stdout
+    wrong = nightschool("dataset", "explain", "t", home=home, NIGHTSCHOOL_NIGHT_EXAMINATION="none-such")
+    assert wrong.returncode == 1
+    assert "there is no examination 'none-such'" in wrong.stderr
+
+
 def test_without_traces_one_line_says_so(tmp_path: Path) -> None:
     for command in ("list", "stats", "verify", "follow"):
         done = nightschool("traces", command, home=tmp_path)
         assert done.returncode == 1
         assert "there are no traces yet" in done.stderr
+
+
+def test_of_a_damaged_file_the_good_lines_are_taken_and_the_bad_ones_listed(tmp_path: Path) -> None:
+    home = filled(tmp_path)
+    exported = nightschool("traces", "export", home=home).stdout.encode().splitlines()
+    bad = [
+        b"{broken",
+        b"",
+        b"\x00\x00\x00",
+        b"\xff\xfe\x00{",
+        b"[" * 100_000,
+        b'{"id": "x", "created": "never"}',
+        b'{"id": "\\ud800"}',
+        exported[2][: len(exported[2]) // 2],
+        b"null",
+    ]
+    file = tmp_path / "damaged.jsonl"
+    file.write_bytes(b"\n".join([exported[0], *bad, *exported[1:]]) + b"\n{cut of")
+    other = tmp_path / "other"
+    other.mkdir()
+    done = nightschool("traces", "import", str(file), home=other)
+    assert f"{len(exported)} traces were read, {len(exported)} of them new" in done.stdout, done.stderr
+    told = dict(re.findall(r"damaged\.jsonl, line (\d+): (.+)", done.stderr))
+    last = len(bad) + len(exported) + 1
+    assert sorted(map(int, told)) == [2, *range(4, 11), last]  # an empty line is none
+    assert all(len(reason) < 300 and reason.isprintable() for reason in told.values())

@@ -2,7 +2,8 @@
 
 Owns one folder (mode 0700, files 0600, named by the digest of model, adapter and tokens) and how many bytes lie in it.
 Several processes, of one model or of several, may use it at once: a file appears whole or not at all, and one that
-another process has taken away is simply not there. Decides nothing about what belongs on disk.
+another process has taken away is simply not there. Tokens that tell secrets are not written, and deleted where they
+are found; what else belongs on disk it does not decide.
 
 Files are written by a thread of the shelf's own, which never touches MLX. A file that is damaged, or that this program
 cannot use any more, is deleted with a log line and never trusted; files of other names are left alone.
@@ -70,14 +71,18 @@ class Shelf:
     """Prefixes of one model in `folder`, which holds at most `limit_bytes`: the least recently used file ends first.
 
     `model_digest` names all that keys and values hang on beside adapter and tokens: the model's content, its number
-    format in memory, the machine that computes. Opening reads the files' headers only; raises OSError if the folder
-    cannot be made or read.
+    format in memory, the machine that computes. `tells_secrets` says of tokens whether a secret is in them. Opening
+    reads the files' headers only; raises OSError if the folder cannot be made or read.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int, model_digest: str) -> None:
+    def __init__(
+        self, folder: Path, limit_bytes: int, model_digest: str, tells_secrets: Callable[[list[int]], bool]
+    ) -> None:
         self._folder = folder
         self._limit = limit_bytes
         self._model = model_digest
+        self._tells_secrets = tells_secrets
+        self._barred: set[str] = set()  # names of prefixes that tell secrets
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._coming: set[str] = set()  # names that are being written
@@ -95,7 +100,8 @@ class Shelf:
         return len(entry.tokens) if entry else 0
 
     def put(self, adapter: str | None, tokens: list[int], caches: Callable[[], list[Any] | None]) -> None:
-        """Have these caches, which hold exactly these tokens, written some time soon, unless they are there already.
+        """Have these caches, which hold exactly these tokens, written some time soon, unless they are there already or
+        may not be.
 
         `caches` is asked only if they are not. Their content is copied before this returns. While several others wait
         to be written nothing is done: it will be used again.
@@ -103,12 +109,16 @@ class Shelf:
         name = self._name(adapter, tokens)
         with self._lock:
             known = name in self._entries
-            if name in self._coming or (not known and len(self._coming) >= _AT_ONCE):
+            if name in self._coming or name in self._barred or (not known and len(self._coming) >= _AT_ONCE):
                 return
             if not known:
                 self._coming.add(name)
         if known:
             self._submit(self._used, self._folder / name)
+        elif self._tells_secrets(tokens):
+            with self._lock:
+                self._barred.add(name)
+                self._coming.discard(name)
         else:
             self._submit(self._write, name, self._packed(adapter, tokens, caches))
 
@@ -169,6 +179,9 @@ class Shelf:
             return
         if not card.current or path.name != self._name(card.adapter, card.tokens):
             self._delete(path, "it is of another version, or not what its name says")
+            return
+        if self._tells_secrets(card.tokens):
+            self._delete(path, "it tells a secret")
             return
         with self._lock:
             self._entries[path.name] = _Entry(path, card.adapter, card.tokens)

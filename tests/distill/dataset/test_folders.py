@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from distill.dataset import forget_in, newest, read_examples, replayed, traces_of, write_dataset
+from distill.dataset import COLLECTED, alone, forget_in, newest, read_examples, replayed, traces_of, write_dataset
 from distill.errors import DatasetError
 from tests.distill.dataset.making import example
 
@@ -64,3 +66,47 @@ def test_the_newest_are_replayed_but_for_what_is_still_in_the_store(tmp_path: Pa
     assert [one.traces[0] for one in again()][:1] == ["trace-1"]
     assert sorted(one.traces[0] for one in again()) == ["trace-1", "trace-5", "trace-6"]
     assert list(again()) == list(again())
+
+
+def test_a_dataset_is_no_newer_for_what_was_forgotten(tmp_path: Path) -> None:
+    folders = [made(tmp_path, n, n + 1) for n in (1, 5, 10)]
+    for age, folder in enumerate(folders):
+        os.utime(folder / "manifest.json", (1000 - age, 1000 - age))
+    assert forget_in(tmp_path, ["trace-10"]) == 1
+    assert newest(tmp_path, 3) == folders
+
+
+def test_a_dataset_is_for_its_owner_alone(tmp_path: Path) -> None:
+    assert made(tmp_path, 1, 2).stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_killed_night_left_is_forgotten_too_and_never_under_one_at_work(tmp_path: Path) -> None:
+    folder = made(tmp_path, 1, 2)
+    left = tmp_path / f"{COLLECTED}x"
+    left.mkdir()
+    (left / "kept.jsonl").write_bytes((folder / "train.jsonl").read_bytes())
+    working = tmp_path / f"{COLLECTED}y"
+    with alone(tmp_path):
+        assert not left.exists()
+        working.mkdir()
+        assert forget_in(tmp_path, ["trace-1"]) == 1
+        assert working.exists()
+        with pytest.raises(DatasetError, match="another night is at work"), alone(tmp_path):
+            pass
+    assert forget_in(tmp_path, ["trace-9"]) == 0
+    assert not working.exists()
+
+
+def test_the_lock_goes_with_a_night_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from distill.dataset import alone\n"
+        "with alone(Path(sys.argv[1])): print('at work', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(DatasetError), alone(tmp_path):
+            pass
+        other.kill()
+    with alone(tmp_path):
+        pass

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill.filters import Rules, Told, explain
+from distill.filters.told import Snapshot
 from tests.distill.filters.corruptions import KINDS, SECRET, spoilt
 from tests.distill.filters.scenes import Scene, good, make_repository
 
@@ -58,7 +59,7 @@ def _case(kind: str, scene: Scene, bad: list[int], name: str, roots: Sequence[Pa
     by_name = {root.name: root for root in roots}
     told = Told(
         Rules(confirm=False),
-        snapshot=lambda workspace: by_name.get(workspace.repository),
+        snapshot=lambda workspace: Snapshot(by_name[workspace.repository], clean=True, whole=scene.ours),
         finds_secret=lambda text: SECRET in text,
         oracle=lambda question, answer: _right(scene, question, answer),
     )

@@ -8,6 +8,7 @@ from distill.agent import SYSTEM
 from distill.evaluate import Examination, Item, set_questions
 from distill.filters import Explained, Told, explain
 from distill.generate.expert import Expert
+from distill.snapshots import Snapshots
 from distill.trace import Trace
 from router.chat import ChatRequest, Message
 from router.decision import Decision
@@ -19,8 +20,8 @@ async def _conversation(expert: Expert, item: Item) -> list[Trace]:
     messages = [Message("system", SYSTEM), Message("user", item.question.text)]
     traces: list[Trace] = []
     while not traces or messages[-1].role == "tool":
-        tools, name = item.toolbox.specs, item.toolbox.root.name
-        request = ChatRequest("m", [*messages], tools=tools, metadata={"repository": name})
+        tools, where = item.toolbox.specs, {"repository": item.toolbox.root.name, "commit": item.toolbox.version}
+        request = ChatRequest("m", [*messages], tools=tools, metadata=where)
         answer = expert.answer(messages, tools)
         taught, number = Decision("teacher", "policy"), len(traces)
         traces.append(Trace(f"t{number}", float(number), item.question.id, request, "completed", taught, answer=answer))
@@ -31,10 +32,9 @@ async def _conversation(expert: Expert, item: Item) -> list[Trace]:
     return traces
 
 
-async def _explained(items: list[Item]) -> list[tuple[str, Explained]]:
+async def _explained(items: list[Item], folder: Path) -> list[tuple[str, Explained]]:
     expert = Expert.from_folder(QUESTIONS)
-    roots = {item.toolbox.root.name: item.toolbox.root for item in items}
-    told = Told(snapshot=lambda workspace: roots[workspace.repository])
+    told = Told(snapshot=Snapshots(folder / "snapshots", [], folder, folder / "repositories").of)
     found = []
     for item in items:
         (one,) = explain(await _conversation(expert, item), told).trajectories
@@ -44,8 +44,8 @@ async def _explained(items: list[Item]) -> list[tuple[str, Explained]]:
 
 async def test_every_answer_is_learnt_and_no_result_is_stale(tmp_path: Path) -> None:
     examination = Examination("demo", 1, ["pluggy", "iniconfig"], 80, 3, result_limit=700)
-    items = await set_questions(examination, QUESTIONS, tmp_path)
-    found = await _explained(items)
+    items = await set_questions(examination, QUESTIONS, tmp_path / "repositories")
+    found = await _explained(items, tmp_path)
     assert len(found) > 60
     left_out = [(text, f) for text, one in found for f in one.findings if f.effect in ("masked", "dropped")]
     assert left_out == []

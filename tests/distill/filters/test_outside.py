@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from distill.filters import CHECKS, Explained, Finding, Rules, Told, explain, sift
+from distill.filters.told import Snapshot
 from distill.outcome import Outcome
 from distill.trace import Trace
+from distill.workspace import Workspace
 from router.chat import AnswerMessage, FunctionCall, ToolCall
 from tests.distill.filters.scenes import Scene, definitions, make_repository, new_scene
 
@@ -31,6 +33,10 @@ def scene(root: Path, ours: bool) -> Scene:
     return made.ask().search().read().say()
 
 
+def whole(root: Path, clean: bool = True, whole: bool = True) -> Callable[[Workspace], Snapshot]:
+    return lambda workspace: Snapshot(root, clean, whole)
+
+
 def reason(traces: Sequence[Trace], told: Told) -> str:
     return explain(traces, told).trajectories[0].reason
 
@@ -40,7 +46,7 @@ def notes(one: Explained, effect: str) -> list[str]:
 
 
 def test_a_snapshot_proves_results_and_says_what_it_cannot(root: Path) -> None:
-    told = Told(LENIENT, snapshot=lambda workspace: root)
+    told = Told(LENIENT, snapshot=whole(root))
     (ours,) = explain(scene(root, True).traces("c"), told).trajectories
     assert (ours.reason, notes(ours, "noted")) == ("", [])
     (other,) = explain(scene(root, False).traces("c"), told).trajectories
@@ -55,17 +61,17 @@ def test_files_that_changed_since(root: Path, ours: bool) -> None:
     made = scene(root, ours)
     file = root / made.wanted.path
     file.write_text(file.read_text().replace(made.wanted.name, f"{made.wanted.name}2"))
-    assert reason(made.traces("c"), Told(LENIENT, snapshot=lambda workspace: root)) == "stale_result"
+    assert reason(made.traces("c"), Told(LENIENT, snapshot=whole(root))) == "stale_result"
     assert reason(made.traces("c"), Told(LENIENT, snapshot=lambda workspace: None)) == ""
     gone = root / "gone"
-    assert reason(made.traces("c"), Told(LENIENT, snapshot=lambda workspace: gone)) == ""
+    assert reason(made.traces("c"), Told(LENIENT, snapshot=whole(gone))) == ""
 
 
 def test_what_was_redacted_or_edited_may_differ(root: Path) -> None:
     made = scene(root, False)
     file = root / made.wanted.path
     file.write_text(file.read_text().replace(made.wanted.name, f"{made.wanted.name}2"))
-    told = Told(LENIENT, snapshot=lambda workspace: root)
+    told = Told(LENIENT, snapshot=whole(root))
     redacted = [msgspec.structs.replace(trace, redacted=2) for trace in made.traces("c")]
     assert reason(redacted, told) == ""
     (sifted,) = sift([[*redacted[:-1], made.traces("c")[-1]]], told)
@@ -79,13 +85,17 @@ def test_what_was_redacted_or_edited_may_differ(root: Path) -> None:
     )
     before.say("Done.").messages.extend(made.messages[1:])
     assert reason(before.traces("c"), told) == ""
+    swept = Scene(root, made.wanted, made.other, ours=False).ask()
+    swept.call("Bash", {"command": "find . -name x -delete"}, "Exit code: 0\nOutput:\n")
+    swept.messages += made.messages[2:]
+    assert reason(swept.traces("c"), told) == ""
     looked = Scene(root, made.wanted, made.other, ours=False).ask().shell("ls .")
     looked.messages += made.messages[2:]
     assert reason(looked.traces("c"), told) == "stale_result"
 
 
 def test_plain_commands_of_a_shell_are_read_again(root: Path) -> None:
-    told = Told(LENIENT, snapshot=lambda workspace: root)
+    told = Told(LENIENT, snapshot=whole(root))
     made = Scene(root, *definitions(root)[:2], ours=False).ask()
     made.shell(f"cat {made.wanted.path}").shell(f"grep -rn {made.wanted.name} .").shell("ls .").shell("wc -l README.md")
     made.shell(f"grep -rn no_such_thing_anywhere {made.wanted.path}")
@@ -106,7 +116,7 @@ def test_a_snapshot_is_never_left(root: Path) -> None:
     (root / "leak").symlink_to(root.parent / "secret.txt")
     for path in ("../secret.txt", "/etc/passwd", f"{made.folder}/../secret.txt", "leak", "\x00", "", "a" * 9999):
         made.call("Read", {"file_path": path}, "     1→two")
-    (one,) = explain(made.say().traces("c"), Told(LENIENT, snapshot=lambda workspace: root)).trajectories
+    (one,) = explain(made.say().traces("c"), Told(LENIENT, snapshot=whole(root))).trajectories
     assert "stale_result" not in notes(one, "dropped")
     assert notes(one, "noted").count("not_rerun") == 7
 
@@ -138,11 +148,12 @@ def test_samples_of_the_teacher_agree_or_not(root: Path) -> None:
     final = made.messages[-1].text
     same = AnswerMessage(f"You will find {final}")
     other = AnswerMessage("It is in vendor/other_thing.py.")
+    read = AnswerMessage(None, made.messages[4].tool_calls)
     grep = AnswerMessage(None, [ToolCall("z", FunctionCall("Grep", f'{{"pattern":"{made.wanted.pattern}"}}'))])
     wrong = AnswerMessage(None, [ToolCall("z", FunctionCall("Grep", '{"pattern": "else"}'))])
 
     def told(first: list[AnswerMessage], last: list[AnswerMessage]) -> Told:
-        return Told(samples=lambda trace: {"c.0": first, "c.2": last}.get(trace, []))
+        return Told(samples=lambda trace: {"c.0": first, "c.1": [read, read], "c.2": last}[trace])
 
     assert reason(made.traces("c"), told([], [same, same, other])) == ""
     assert reason(made.traces("c"), told([], [same, other, other])) == "disagreed"
@@ -205,7 +216,7 @@ def test_a_correction_is_learnt_once_and_outcomes_are_asked_for_once(root: Path)
 
 def test_explain_tells_every_check_in_order(root: Path) -> None:
     traces = scene(root, True).traces("c")
-    (one,) = explain(traces, Told(snapshot=lambda workspace: root)).trajectories
+    (one,) = explain(traces, Told(snapshot=whole(root))).trajectories
     assert [finding.check for finding in one.findings] == list(CHECKS)
     assert {finding.effect for finding in one.findings} == {"passed"}
     cut = [*traces[:2], msgspec.structs.replace(traces[2], finish_reason="length")]

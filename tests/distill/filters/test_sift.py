@@ -101,6 +101,19 @@ def test_a_spoilt_first_trace_stays_as_context(expected: str, change: dict[str, 
     assert len(example.messages) == 5
 
 
+def test_what_an_import_does_not_tell_whole_is_context_only() -> None:
+    first, second = traces()
+
+    def marked(trace: Trace, value: Any) -> Trace:
+        metadata = {**(trace.request.metadata or {}), "incomplete": value}
+        return msgspec.structs.replace(trace, request=msgspec.structs.replace(trace.request, metadata=metadata))
+
+    assert reason([first, marked(second, True)]) == "missing_context"
+    (sifted,) = sift([[marked(first, True), second]], TOLD)
+    assert (sifted.examples[0].learnt, sifted.masked) == ([4], {"missing_context": 1})
+    assert kept([first, marked(second, "true")])[0].learnt == [2, 4]
+
+
 def test_one_trace_that_may_not_teach_bars_the_conversation() -> None:
     first, second = traces()
     assert reason([msgspec.structs.replace(first, teach=False), second]) == "may_not_teach"

@@ -73,6 +73,7 @@ _TRACES = st.builds(
     client=_TEXT,
     tried=st.lists(_TEXT, max_size=2),
     teach=st.booleans(),
+    may_leave_machine=st.booleans(),
     unread=st.dictionaries(_TEXT, _JSON, max_size=2),
 )
 
@@ -83,7 +84,7 @@ def read(path: Path, traces: list[Trace]) -> list[Trace | BadLine]:
 
 
 def without(trace: Trace) -> Trace:
-    return msgspec.structs.replace(trace, id="", client="", teach=False, parent="")
+    return msgspec.structs.replace(trace, id="", client="", teach=False, may_leave_machine=False, parent="")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -93,7 +94,8 @@ def test_export_and_import(tmp_path: Path, traces: list[Trace]) -> None:
     taken = [one for one in found if isinstance(one, Trace)]
     assert len(taken) == len(found) == len(traces)
     assert [without(trace) for trace in taken] == [without(trace) for trace in traces]
-    assert all(trace.id.startswith("import-") and not trace.teach for trace in taken)
+    assert all(trace.id.startswith("import-") for trace in taken)
+    assert not any(trace.teach or trace.may_leave_machine for trace in taken)
     assert {trace.client for trace in taken} <= {"import:traces"}
     assert read(tmp_path / "again.jsonl", taken) == taken
 

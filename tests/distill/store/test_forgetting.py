@@ -9,6 +9,7 @@ import msgspec
 from distill.outcome import Outcome
 from distill.store.store import TraceStore
 from distill.trace import Trace
+from router.chat import AnswerMessage
 from tests.distill.store.made import grown
 
 
@@ -84,3 +85,13 @@ async def test_what_an_older_trace_brought_is_found_with_the_next_that_has_it(tm
         assert [found.id for found in await store.search("handler")] == ["first"]
         await store.forget(["first"])
         assert [found.id for found in await store.search("handler")] == ["second"]
+
+
+async def test_what_is_told_of_a_trace_that_is_gone_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    async with await TraceStore.open(path) as store:
+        await store.insert(grown("a", 2))
+        await store.forget(["a-1"])
+        late = [Outcome(name, "sample", 1.0, sample=AnswerMessage("zebra_secret")) for name in ("a-0", "a-1")]
+        await store.add_outcomes([*late, *late])
+        assert await store.outcomes(["a-0", "a-1"]) == late[:1]

@@ -43,6 +43,17 @@ async def test_traces_are_listed_after_a_watermark_and_up_to_one(tmp_path: Path)
         assert await store.count() == 4
 
 
+async def test_rights_of_a_trace_are_changed_and_nothing_else(tmp_path: Path) -> None:
+    async with await TraceStore.open(tmp_path / "t.db") as store:
+        await store.insert([trace(name, teach=False, may_leave_machine=False) for name in "ab"])
+        assert await store.let_teach(["a", "x"]) == 1
+        await store.let_leave(["a"], True)
+        assert await store.get("a") == trace("a", teach=True, may_leave_machine=True)
+        assert await store.get("b") == trace("b", teach=False, may_leave_machine=False)
+        await store.let_leave(["a", "b"], False)
+        assert await store.get("a") == trace("a", teach=True, may_leave_machine=False)
+
+
 async def test_a_conversation_is_listed_in_its_order(tmp_path: Path) -> None:
     async with await TraceStore.open(tmp_path / "t.db") as store:
         await store.insert([trace("1", "x"), trace("2", "y"), trace("3", "x")])

@@ -14,7 +14,7 @@ from distill.trajectory import by_conversation
 from gateway.backends.scripted import Act
 from router.decision import Arm
 from router.policy import Rules, before
-from tests.gateway.running import READ_FILE, Running, Script, new_key
+from tests.gateway.running import READ_FILE, Running, Script, elsewhere, new_key
 from tests.router.test_score_and_policy import ASK
 
 OPTIONS = {"plain": (), "untold": ("--no-record",), "untaught": ("--no-teach",), "here": ("--stays-here",)}
@@ -23,11 +23,6 @@ OPTIONS = {"plain": (), "untold": ("--no-record",), "untaught": ("--no-teach",),
 @pytest.fixture(scope="module")
 def keys() -> dict[str, str]:
     return {}
-
-
-def elsewhere(url: str) -> str:
-    """The same server under an address that is none of this machine's names, as far as the gateway knows."""
-    return url.replace("127.0.0.1", "0.0.0.0")
 
 
 @pytest.fixture(scope="module")
@@ -189,13 +184,15 @@ def test_the_policy_knows_who_may_not_see_a_request(
     assert (decision and (decision.arm, decision.reason)) == wanted
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
+@pytest.mark.parametrize(
+    ("path", "said"), [("/v1/chat/completions", "1"), ("/v1/chat/completions", "True"), ("/v1/embeddings", "true")]
+)
 def test_a_request_may_say_that_it_stays_here(
-    gateway: Running, keys: dict[str, str], teacher: Script, path: str
+    gateway: Running, keys: dict[str, str], teacher: Script, path: str, said: str
 ) -> None:
     gateway.key = keys["plain"]
     body = {"model": "teacher", "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"}
-    status, _, answer = gateway.call(path, body, headers={"x-nightschool-stay-here": "1"})
+    status, _, answer = gateway.call(path, body, headers={"x-nightschool-stay-here": said})
     assert status == 403
     assert b"may not leave the machine" in answer
     assert not teacher.asked

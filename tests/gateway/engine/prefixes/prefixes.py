@@ -16,6 +16,7 @@ from gateway.engine.prefixes.prefix import PrefixCache, prefix_cache
 from gateway.engine.prefixes.shelf import Shelf
 
 SYSTEM = list(range(100, 140))
+SECRET = 1_000_000  # a token that tells a secret
 
 
 def plain(tokens: list[int], dtype: mx.Dtype = mx.float32, layers: int = 2) -> list[Any]:
@@ -64,7 +65,7 @@ def shelves(folder: Path) -> Iterator[Callable[..., Shelf]]:
     opened: list[Shelf] = []
 
     def make(limit: int = 1 << 20, model: str = "model") -> Shelf:
-        opened.append(Shelf(folder / "prefixes", limit, model))
+        opened.append(Shelf(folder / "prefixes", limit, model, lambda tokens: SECRET in tokens))
         return opened[-1]
 
     yield make

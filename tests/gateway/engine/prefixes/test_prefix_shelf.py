@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.engine.prefixes.shelf import Shelf
-from tests.gateway.engine.prefixes.prefixes import SYSTEM, engine_of, files, plain, put, shelves, turn
+from tests.gateway.engine.prefixes.prefixes import SECRET, SYSTEM, engine_of, files, plain, put, shelves, turn
 
 
 @pytest.fixture
@@ -32,6 +32,26 @@ def test_a_file_under_another_name_is_not_believed(open_shelf: Callable[..., She
         caches, length = shelf.load(None, asked)
         assert caches is None or length == len(asked)
     assert len(files(tmp_path)) == 1
+
+
+def test_what_tells_a_secret_is_not_written(open_shelf: Callable[..., Shelf], tmp_path: Path) -> None:
+    shelf, asked = open_shelf(), []
+    tokens = [*SYSTEM, SECRET]
+    for _ in range(2):
+        shelf.put(None, tokens, lambda: asked.append(1))
+        shelf.flush()
+    put(shelf, SYSTEM)
+    assert (asked, shelf.match(None, tokens), len(files(tmp_path))) == ([], len(SYSTEM), 1)
+
+
+def test_what_tells_a_secret_is_deleted_where_it_is_found(open_shelf: Callable[..., Shelf], tmp_path: Path) -> None:
+    tokens = [*SYSTEM, SECRET]
+    before = Shelf(tmp_path / "prefixes", 1 << 20, "model", lambda tokens: False)
+    put(before, tokens)
+    before.close()
+    assert len(files(tmp_path)) == 1
+    assert open_shelf().match(None, tokens) == 0
+    assert files(tmp_path) == []
 
 
 def test_another_model_and_another_adapter_share_nothing(open_shelf: Callable[..., Shelf], tmp_path: Path) -> None:
@@ -180,7 +200,7 @@ def caches(tokens):
 print("ready", flush=True)
 sys.stdin.readline()
 for turn in range(40):
-    shelf = Shelf(Path(sys.argv[1]), 12_000, "model")
+    shelf = Shelf(Path(sys.argv[1]), 12_000, "model", lambda tokens: False)
     for n in range(4):
         tokens = [(n + turn) % 9] * 50
         shelf.put(None, tokens, lambda: caches(tokens))

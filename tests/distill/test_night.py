@@ -1,0 +1,117 @@
+"""A night before it trains: a dataset of what is there when it is done, and nothing left over."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from distill.dataset import Dataset, alone, forget_in, traces_of
+from distill.dataset.example import read_examples
+from distill.day import Day
+from distill.errors import DatasetError
+from distill.evaluate import Examination
+from distill.filters import Rules
+from distill.night import NightSettings, learnable
+from distill.store.store import TraceStore
+from distill.trace import Trace
+from router.chat import AnswerMessage
+from tests.distill.test_labelling import filled, scenes
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Stages:
+    """Progress that does something when a stage begins."""
+
+    def __init__(self, begun: Callable[[str], None] = lambda name: None) -> None:
+        self._begun = begun
+
+    def stage(self, name: str, total: int | None) -> None:
+        self._begun(name)
+
+    def step(self, done: int | None = None, note: str = "") -> None: ...
+
+
+class Steady(Day):
+    """A gateway whose teacher says the same again."""
+
+    async def again(self, trace: Trace, number: int) -> AnswerMessage:
+        assert trace.answer is not None
+        return trace.answer
+
+
+async def learnt(data: Path, stages: Stages, minimum: int = 1, confirm: bool = False) -> Dataset:
+    nobody = Examination("none", 1, [], 0, 0)
+    chosen = NightSettings(data, data, data, data, nobody, {}, 0, minimum=minimum, rules=Rules(confirm=confirm))
+    with alone(data / "datasets"):
+        async with Steady("http://127.0.0.1:9", "nobody") as day:
+            return await learnable(chosen, [], day, stages)
+
+
+async def stored(data: Path) -> None:
+    async with await TraceStore.open(data / "traces.db") as store:
+        await filled(store, scenes(data, ours=False, count=6))
+
+
+def traces_in(dataset: Dataset) -> set[str]:
+    files = [Path(dataset.folder, f"{part}.jsonl") for part in ("train", "valid")]
+    return {name for file in files for example in read_examples(file) for name in example.traces}
+
+
+async def test_what_is_forgotten_while_a_dataset_is_made_is_not_in_it(tmp_path: Path) -> None:
+    await stored(tmp_path)
+
+    async def forget() -> None:
+        async with await TraceStore.open(tmp_path / "traces.db") as store:
+            await store.forget(["c1.0", "c1.1", "c1.2"])
+        forget_in(tmp_path / "datasets", ["c1.0", "c1.1", "c1.2"])
+
+    def begun(stage: str) -> None:
+        if stage == "building the dataset":
+            with ThreadPoolExecutor(1) as other:
+                other.submit(asyncio.run, forget()).result()
+
+    dataset = await learnt(tmp_path, Stages(begun))
+    assert "c1.2" in traces_of([Path(dataset.folder)])  # it was chosen
+    assert len(traces_in(dataset)) == 3 * 3
+    assert "c1.2" not in traces_in(dataset)
+
+
+async def test_nothing_is_left_of_a_night_with_too_little_to_learn(tmp_path: Path) -> None:
+    await stored(tmp_path)
+    with pytest.raises(DatasetError, match="6 conversations passed the filters, and a night wants 7"):
+        await learnt(tmp_path, Stages(), minimum=7)
+    assert [path.name for path in (tmp_path / "datasets").iterdir()] == [".lock"]
+
+
+async def test_the_same_store_gives_the_same_dataset(tmp_path: Path) -> None:
+    await stored(tmp_path)
+    first = await learnt(tmp_path, Stages())
+    assert await learnt(tmp_path, Stages()) == first
+    assert first.train + first.valid == 4  # two are near duplicates
+
+
+async def test_a_night_waits_for_a_gateway_that_writes(tmp_path: Path) -> None:
+    await stored(tmp_path)
+
+    def busy() -> None:
+        with sqlite3.connect(tmp_path / "traces.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            locked.set_result(None)
+            time.sleep(3.0)
+            other.execute("ROLLBACK")
+
+    def begun(stage: str) -> None:
+        if stage == "asking the teacher again":
+            gateway.submit(busy)
+            locked.result()
+
+    locked: Future[None] = Future()
+    with ThreadPoolExecutor(1) as gateway:
+        assert (await learnt(tmp_path, Stages(begun), confirm=True)).train == 4
