@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from distill.labelling import Limits
 from distill.render import Renderer
 from tests.bench.machine import machine, versions
 from tests.bench.servers import llama_server
@@ -28,7 +29,7 @@ from tests.natural.exploring import explore
 from tests.natural.night import asked_again, judged
 from tests.natural.options import EDITOR, EXPLORER, OptionError, Options, read
 from tests.natural.questions import questions
-from tests.natural.repositories import Repository, copied, opened
+from tests.natural.repositories import Repository, copied
 from tests.natural.tokens import compared
 
 _TEMPLATE = Path(__file__).with_name("teacher.jinja")
@@ -46,7 +47,7 @@ def main(words: list[str]) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     where = options.store or options.out
     known = {} if options.store else _recorded(options)
-    found = asyncio.run(judged(where / "home", opened(where / "repositories")))
+    found = asyncio.run(judged(where / "home", where / "repositories"))
     if options.teacher_model:
         known["tokens"] = compared(found, Renderer(Path(options.teacher_model)))
     sys.stdout.write(sheets.write(options.out, found, known) + "\n")
@@ -63,7 +64,8 @@ def _recorded(options: Options) -> dict[str, Any]:
     with _gateway(options, home) as gateway:
         ends = asyncio.run(_day(options, gateway, keys, repositories))
         ended = time.monotonic()
-        labelled = asyncio.run(asked_again(home, repositories, gateway.url, options.samples))
+        limits = Limits(options.samples, options.asks, at_once=2)
+        labelled = asyncio.run(asked_again(home, options.out / "repositories", gateway.url, limits))
     return {
         "ends": ends,
         "seconds": {"day": ended - began, "labels": time.monotonic() - ended},

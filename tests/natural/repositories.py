@@ -52,11 +52,6 @@ def copied(folder: Path, names: Sequence[str] = PACKAGES) -> list[Repository]:
     return made
 
 
-def opened(folder: Path) -> list[Repository]:
-    """The copies that were made in `folder` before."""
-    return [Repository(root) for root in sorted(folder.iterdir()) if (root / ".git").is_dir()]
-
-
 def _copy(package: Path, root: Path) -> Repository:
     for source in sorted(package.rglob("*.py")):
         target = root / source.relative_to(package.parent)
