@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from distill.labelling import Limits
 from distill.render import Renderer
 from tests.bench.machine import machine, versions
 from tests.bench.servers import llama_server
@@ -62,7 +63,8 @@ def _recorded(options: Options) -> dict[str, Any]:
     with _gateway(options, home) as gateway:
         ends = asyncio.run(_day(options, gateway, keys, repositories))
         ended = time.monotonic()
-        labelled = asyncio.run(asked_again(options.out, gateway.url, options.samples))
+        limits = Limits(options.samples, options.asks, at_once=2)
+        labelled = asyncio.run(asked_again(options.out, gateway.url, limits))
     return {
         "ends": ends,
         "seconds": {"day": ended - began, "labels": time.monotonic() - ended},

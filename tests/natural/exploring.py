@@ -1,7 +1,7 @@
 """Agent one: openai-agents with three tools of its own, which tells folder, repository and commit in its metadata.
 
-Owns tools, prompt and the course of a conversation. Names, arguments and results of its tools are unlike those of the
-exploring agent. Knows nothing of what is asked or who answers.
+Owns tools, prompt and the course of a conversation; a developer who sees that the first answer is right says so. What
+its tools are called, take and print is unlike the exploring agent's. Knows nothing of what is asked or who answers.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ async def _converse(client: AsyncOpenAI, asked: Asked) -> str:
     try:
         for following in (asked.follow_up, ""):
             result = await Runner.run(agent, said, max_turns=_TURNS, run_config=_PRIVATE)
+            if said is asked.question and asked.pleases(str(result.final_output)):
+                praise = {"id": result.last_response_id, "thumb": "up"}
+                await client.post("/feedback", body=praise, cast_to=object)
             if not following:
                 break
             said = [*result.to_input_list(), {"role": "user", "content": following}]

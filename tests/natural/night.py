@@ -40,11 +40,10 @@ class Judged:
         return [finding.reason for finding in self.explained.findings if finding.effect == effect]
 
 
-async def asked_again(day: Path, url: str, samples: int) -> Labelled:
+async def asked_again(day: Path, url: str, limits: Limits) -> Labelled:
     """More answers for what would be kept if they agreed; they stay in the store of the gateway at `url`."""
     home = day / "home"
     async with await TraceStore.open(home / "data" / "traces.db") as store, Day.of_home(url, home / "data") as gateway:
-        limits = Limits(samples, at_once=2)
         return await label(store, _collector(store, day), await store.watermark(), gateway.again, limits)
 
 

@@ -21,8 +21,9 @@ class Options:
 
     The teacher is a `teacher_url`, a `teacher_model` (a model folder for the gateway's own engine), or a
     `teacher_gguf` in a `llama_server`. `count` conversations of each of the `agents` are begun, none after `minutes`.
-    Of each answer the teacher gives `samples` more. `store` is the folder of an earlier day: then only the filters are
-    run, on what it recorded. With a `teacher_model` the tokens that it served are compared with those to be learnt.
+    Of each answer the teacher gives `samples` more, `asks` altogether at most. `store` is the folder of an earlier day:
+    then only the filters are run, on what it recorded. With a `teacher_model` the tokens that it served are compared
+    with those to be learnt.
     """
 
     out: Path
@@ -33,6 +34,7 @@ class Options:
     count: int = 120
     minutes: float = 30.0
     samples: int = 3
+    asks: int = 2000
     agents: tuple[str, ...] = (EXPLORER, EDITOR)
     packages: tuple[str, ...] = PACKAGES
     store: Path | None = None
@@ -74,6 +76,7 @@ def _converted(found: dict[str, str]) -> Options:
         count=int(found.get("count", default.count)),
         minutes=float(found.get("minutes", default.minutes)),
         samples=int(found.get("samples", default.samples)),
+        asks=int(found.get("asks", default.asks)),
         agents=tuple(found["agents"].split(",")) if "agents" in found else default.agents,
         packages=tuple(found["packages"].split(",")) if "packages" in found else default.packages,
         store=Path(found["store"]).resolve() if "store" in found else None,
