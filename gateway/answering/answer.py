@@ -17,10 +17,11 @@ from gateway.access.underway import UnderWay
 from gateway.answering import drafting
 from gateway.answering.arms import Arm
 from gateway.answering.repeats import Repeats
-from gateway.answering.reply import Live, Whole, between_us, collected, keep, read
+from gateway.answering.reply import Live, Whole, between_us, collected, keep, read, wants_ids, without_ids
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from gateway.backends.patience import is_fault
+from gateway.backends.stream import Event
 from gateway.errors import BackendError, BackendUnreachable, GatewayError, MayNotLeave, MemoryLeased, NoRoom
 from router.decision import Arm as ArmName
 from router.decision import Decision
@@ -153,7 +154,8 @@ class Cascade:
                 await arm.ready()
             call.model = turn.ask.model or arm.model
             turn.asked = arm.label
-            body = {**turn.ask.body, "model": call.model, **between_us(turn, arm)}
+            ours = wants_ids(turn, arm)
+            body = {**turn.ask.body, "model": call.model, **ours, **between_us(turn, arm)}
             if not turn.ask.streamed:
                 with turn.waiting:
                     raw = await arm.backend.complete(msgspec.json.encode(body))
@@ -162,13 +164,13 @@ class Cascade:
                 turn.mark(arm.name, since)
                 call.response = read(raw)
                 keep(turn, call.response)
-                return Whole(raw, call.response)
+                return Whole(without_ids(raw) if ours else raw, call.response)
             body["stream_options"] = {**(turn.ask.body.get("stream_options") or {}), "include_usage": True}
             with turn.waiting:
                 batches = await stack.enter_async_context(arm.backend.stream(msgspec.json.encode(body)))
             call.began()
             turn.mark("first_byte")
-            passing = collected(turn, call, arm.name, since, batches)
+            passing = collected(turn, call, arm.name, since, batches, plain=Event.without_ids if ours else None)
             stack.push_async_callback(passing.aclose)  # so that the turn holds what was said before it is recorded
             return Live(passing)
 

@@ -142,7 +142,7 @@ class Arm:
         generation = self._child.generation if self._child is not None else 0
         if not self.base:
             self.base = await self._first_model()
-        if self.name == "student":
+        if self.name == "student" or self.local:
             self.capabilities = await self.backend.probe(self.base)
         else:
             self.capabilities = Capabilities()  # a teacher may cost money by the token: it is not probed

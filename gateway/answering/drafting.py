@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from distill.trace import Draft, Served
+from distill.trace import Draft
 from gateway.answering.arms import Arm
 from gateway.answering.calls import Call
-from gateway.answering.reply import Live, Whole, between_us, keep, keep_collected, read
+from gateway.answering.reply import Live, Whole, between_us, keep, keep_collected, keep_ids, read
 from gateway.answering.turn import Turn
 from gateway.backends.stream import Collector, Event
 from gateway.errors import BackendBroken, BackendError, BackendRefused
@@ -135,8 +135,6 @@ def _judged(
     )
     if decision.arm == "teacher":
         return decision, None
-    if response.prompt_token_ids is not None and choice.token_ids is not None:
-        turn.served = Served(prompt=response.prompt_token_ids, completion=choice.token_ids)
     return decision, _commit(turn, response)
 
 
@@ -156,6 +154,7 @@ def _commit(turn: Turn, response: ChatResponse) -> Whole:
         choices=[Choice(message=message, finish_reason=choice.finish_reason)],
         usage=response.usage,
     )
+    keep_ids(turn, response)
     keep(turn, plain)
     turn.mark("first_byte")
     return Whole(msgspec.json.encode(plain), plain)

@@ -5,11 +5,12 @@ Knows nothing of who answers or of the client's wire.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import msgspec
 
+from distill.trace import Served
 from gateway.answering.arms import Arm
 from gateway.answering.calls import Call
 from gateway.answering.turn import Turn
@@ -17,6 +18,7 @@ from gateway.backends.stream import MOST_KEPT, Collector, Event
 from gateway.errors import BackendBroken
 from router.chat import ChatResponse
 
+_IDS = "return_token_ids"
 _decode = msgspec.json.Decoder(ChatResponse).decode
 
 
@@ -51,6 +53,22 @@ def between_us(turn: Turn, arm: Arm) -> dict[str, Any]:
     return {"nightschool": {"conversation": turn.ask.conversation, "private": not turn.ask.traced}}
 
 
+def wants_ids(turn: Turn, arm: Arm) -> dict[str, Any]:
+    """What an engine of ours is asked besides, so that the trace has the token ids; nothing where the client asks for
+    them itself."""
+    able = arm.local and arm.capabilities is not None and arm.capabilities.token_ids
+    return {_IDS: True} if able and _IDS not in turn.ask.body else {}
+
+
+def without_ids(raw: bytes) -> bytes:
+    """A whole answer without the token ids that only we asked for."""
+    said = msgspec.json.decode(raw)
+    said.pop("prompt_token_ids", None)
+    for choice in said["choices"]:
+        choice.pop("token_ids", None)
+    return msgspec.json.encode(said)
+
+
 def keep(turn: Turn, response: ChatResponse) -> None:
     """Note in the turn what was answered."""
     turn.response = response
@@ -59,6 +77,14 @@ def keep(turn: Turn, response: ChatResponse) -> None:
     if response.choices:
         choice = response.choices[0]
         turn.answer, turn.finish_reason = choice.message, choice.finish_reason
+        keep_ids(turn, response)
+
+
+def keep_ids(turn: Turn, response: ChatResponse) -> None:
+    """Note in the turn the token ids of what was answered, where they were told."""
+    choice = response.choices[0]
+    if response.prompt_token_ids is not None and choice.token_ids is not None:
+        turn.served = Served(prompt=response.prompt_token_ids, completion=choice.token_ids)
 
 
 def keep_collected(turn: Turn, call: Call, collector: Collector) -> None:
@@ -72,15 +98,20 @@ def keep_collected(turn: Turn, call: Call, collector: Collector) -> None:
 
 
 async def collected(
-    turn: Turn, call: Call, phase: str, since: float, batches: AsyncIterator[list[Event]]
+    turn: Turn,
+    call: Call,
+    phase: str,
+    since: float,
+    batches: AsyncIterator[list[Event]],
+    plain: Callable[[Event], Event] | None = None,
 ) -> AsyncGenerator[list[Event], None]:
-    """The events, put together for the trace as they pass."""
+    """The events, put together for the trace as they pass; the client gets them as `plain` leaves them."""
     collector = Collector()
     try:
         with call:
             async for batch in turn.waiting.over(batches):
                 collector.take(batch)
-                yield batch
+                yield batch if plain is None else [plain(event) for event in batch]
     finally:
         turn.mark(phase, since)
         keep_collected(turn, call, collector)

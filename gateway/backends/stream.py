@@ -18,6 +18,7 @@ from router.chat import (
     ChatResponse,
     Choice,
     ChoiceLogprobs,
+    EngineNote,
     FunctionCall,
     TokenLogprob,
     ToolCall,
@@ -65,6 +66,8 @@ class Chunk(msgspec.Struct):
     id: str = ""
     created: int = 0
     model: str = ""
+    prompt_token_ids: list[int] | None = None
+    nightschool: EngineNote | None = None
     choices: list[ChunkChoice] = []
     usage: Usage | None = None
     error: Any = None
@@ -89,6 +92,16 @@ class Event(msgspec.Struct):
         said.pop("prompt_token_ids", None)
         for choice in said.get("choices", ()):
             choice.pop("logprobs", None)
+            choice.pop("token_ids", None)
+        return Event(encode_event(said), self.chunk)
+
+    def without_ids(self) -> Event:
+        """Without the token ids that only we asked for."""
+        if self.chunk is None or b"token_ids" not in self.raw:
+            return self
+        said = msgspec.json.decode(self.raw[5:])
+        said.pop("prompt_token_ids", None)
+        for choice in said.get("choices", ()):
             choice.pop("token_ids", None)
         return Event(encode_event(said), self.chunk)
 
@@ -155,6 +168,9 @@ class Collector:
         self._text: list[str] = []
         self._thoughts: list[str] = []
         self._logprobs: list[TokenLogprob] = []
+        self._note: EngineNote | None = None
+        self._prompt_ids: list[int] | None = None
+        self._ids: list[int] = []
         self._refusal: list[str] = []
         self._calls: dict[int, _OpenCall] = {}
 
@@ -171,19 +187,30 @@ class Collector:
     def choice(self) -> Choice:
         """What there is so far."""
         logprobs = ChoiceLogprobs(self._logprobs) if self._logprobs else None
-        return Choice(message=self.message, finish_reason=self.finish_reason, logprobs=logprobs)
+        ids = self._ids if self._prompt_ids is not None else None
+        return Choice(message=self.message, finish_reason=self.finish_reason, logprobs=logprobs, token_ids=ids)
 
     @property
     def response(self) -> ChatResponse:
         """What there is so far, as an answer."""
         created = self._created or int(time.time())
-        return ChatResponse(self._id, created, self._model, [self.choice], usage=self.usage)
+        return ChatResponse(
+            self._id,
+            created,
+            self._model,
+            [self.choice],
+            usage=self.usage,
+            prompt_token_ids=self._prompt_ids,
+            nightschool=self._note,
+        )
 
     def _add(self, chunk: Chunk) -> None:
         self._id = chunk.id or self._id
         self._model = chunk.model or self._model
         self._created = chunk.created or self._created
         self.usage = chunk.usage or self.usage
+        self._note = chunk.nightschool or self._note
+        self._prompt_ids = chunk.prompt_token_ids or self._prompt_ids
         for choice in chunk.choices:
             if choice.index != 0:
                 continue  # the trace keeps the first choice
@@ -194,6 +221,7 @@ class Collector:
             if self.full:
                 continue
             self._logprobs += logprobs
+            self._ids += choice.token_ids or ()
             if choice.delta is not None:
                 self._add_delta(choice.delta, len(logprobs) or 1)
 

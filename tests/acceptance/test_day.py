@@ -51,6 +51,16 @@ def taught(day: Running) -> Running:
     return day
 
 
+@pytest.fixture(scope="module")
+def tutored(day: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A day on which the teacher is a model of our own engine, and answers everything."""
+    home: Path = tmp_path_factory.mktemp("home")
+    (home / "models").mkdir()
+    (home / "models" / "smollm2-135m").symlink_to((day.home / "models" / "smollm2-135m").resolve())
+    with Running(home, "", "", teacher__model="smollm2-135m", router__policy="teacher") as gateway:
+        yield gateway
+
+
 def test_a_base_that_has_learnt_nothing_does_not_serve(day: Running) -> None:
     _, headers, _ = day.chat("What is the capital of France?", body={"max_tokens": 60, "temperature": 0})
     assert (headers["x-nightschool-served-by"], headers["x-nightschool-reason"]) == ("teacher", "uncertified")
@@ -83,6 +93,31 @@ def test_what_the_student_said_is_learnt_token_for_token(taught: Running) -> Non
     example = Example(found.last.conversation, "", [trace.id for trace in traces], list(found.messages), found.tools)
     assert token_faults(example, traces, renderer) == []
     assert rendered_anew(traces, renderer) == {}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_teacher_of_our_own_engine_said_is_learnt_token_for_token(tutored: Running, stream: bool) -> None:
+    messages: list[dict[str, Any]] = []
+    traces: list[Trace] = []
+    for question in ("What is the capital of France?", "And of Italy?"):
+        messages.append({"role": "user", "content": question})
+        body = {"messages": messages, "max_tokens": 60, "temperature": 0, "tools": [READ_FILE], "stream": stream}
+        status, headers, raw = tutored.call("/v1/chat/completions", {"model": "nightschool", **body})
+        assert status == 200
+        assert headers["x-nightschool-served-by"] == "teacher"
+        assert b"token_ids" not in raw  # the client did not ask for them
+        traces.append(msgspec.convert(tutored.trace(headers), Trace))
+        assert traces[-1].answer is not None
+        messages.append({"role": "assistant", "content": traces[-1].answer.content})
+    assert all(trace.served and trace.served.completion and trace.note for trace in traces)
+    renderer = Renderer(tutored.home / "models" / "smollm2-135m")
+    (found,) = trajectories(traces)
+    example = Example(found.last.conversation, "", [trace.id for trace in traces], list(found.messages), found.tools)
+    assert token_faults(example, traces, renderer) == []
+    assert rendered_anew(traces, renderer) == {}
+    body = {"messages": messages[:1], "max_tokens": 5, "return_token_ids": True, "stream": stream}
+    _, _, raw = tutored.call("/v1/chat/completions", {"model": "nightschool", **body})
+    assert b"prompt_token_ids" in raw  # this one did
 
 
 def test_the_openai_package_streams_with_tools(taught: Running) -> None:

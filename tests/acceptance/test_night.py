@@ -96,7 +96,7 @@ def test_a_night_that_learns_too_little_is_kept_and_not_promoted(evening: Runnin
     assert before.returncode == 0, before.stderr
     assert "kept, not promoted" in before.stderr
 
-    (dataset,) = (home / "data" / "datasets").iterdir()
+    (dataset,) = (home / "data" / "datasets").glob("[!.]*")
     manifest = json.loads((dataset / "manifest.json").read_text())
     assert manifest["repositories"] == {"pluggy": manifest["train"] + manifest["valid"]}
     (run,) = (home / "models" / "runs").iterdir()
