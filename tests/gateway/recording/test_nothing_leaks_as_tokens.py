@@ -20,7 +20,7 @@ from tests.distill.redact.planted import KINDS
 from tests.gateway.recording.searching import Hunt, ids_of
 from tests.gateway.running import READ_FILE, Running, Script
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.model, pytest.mark.gateways, pytest.mark.timeout(300)]
 
 _PLAIN = "You are of few words. You never guess."
 
