@@ -1,7 +1,7 @@
 """From the store to what may be learnt: each conversation through the filters, with what is known of it.
 
-Owns what the filters are told: feedback that was given, and what is a secret. Holds one conversation at a time. Knows
-nothing of datasets or training.
+Owns what the filters are told: outcomes, the teacher's samples and a judge's opinions out of the store, what is a
+secret, and what results are read again on. Holds one conversation at a time. Knows nothing of datasets or training.
 """
 
 from __future__ import annotations

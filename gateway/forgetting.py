@@ -5,7 +5,7 @@ Owns that a gateway that runs is told, so that it drops what it holds in memory 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -64,18 +64,14 @@ async def forget_all(url: str, home: Home, names: Sequence[str]) -> Forgotten:
         await keeping.close()
     if gone is None:
         raise StartError(f"the traces cannot be forgotten: {keeping.error}")
-    drop_copies(home.data, gone)
+    drop_prefixes(home.data)
     return Forgotten(len(gone), adapters)
 
 
-def drop_copies(data: Path, names: Collection[str]) -> None:
-    """Delete what else on disk holds traces that are gone: their examples in datasets, and the prefixes that engines
-    keep, all of them, as they do not tell whose they are."""
-    from distill.dataset import forget_in  # with numpy, which the day has no other use for
-
+def drop_prefixes(data: Path) -> None:
+    """Delete the prefixes that engines keep on disk, all of them: they do not tell whose they are."""
     for prefix in (data / "prefixes").glob("*.safetensors"):
         prefix.unlink(missing_ok=True)
-    forget_in(data / "datasets", names)
 
 
 def _fits(trace: Trace, wanted: Wanted) -> bool:

@@ -28,7 +28,7 @@ from gateway.answering.turn import Turn
 from gateway.build import Builder, Crew, prices_of, teachers_of
 from gateway.changes import Change, possible
 from gateway.errors import BackendError, Conflict, SettingsError, StartError, TracesBusy, UnknownModel
-from gateway.forgetting import drop_copies
+from gateway.forgetting import drop_prefixes
 from gateway.processes.lease import Leases
 from gateway.processes.supervisor import Supervisor
 from gateway.recording.frames import Orders
@@ -281,7 +281,7 @@ class Gateway:
         for forget in self.forgetting:
             forget(gone.values())
         if gone:
-            await asyncio.to_thread(drop_copies, self.home.data, gone.keys())
+            drop_prefixes(self.home.data)
         return list(gone)
 
     async def memory(self) -> dict[str, int]:

@@ -212,11 +212,11 @@ def _homeless(text: str) -> str:
 def _files(trajectory: Trajectory, told: Told) -> _Files | None:
     workspace = workspace_of(trajectory.last.request)
     snapshot = told.snapshot(workspace) if told.snapshot is not None else None
-    try:
-        reader = None if snapshot is None else Reader(snapshot.root)
-    except RepositoryError:
+    if snapshot is None:
         return None
-    if snapshot is None or reader is None:
+    try:
+        reader = Reader(snapshot.root)
+    except RepositoryError:
         return None
     return _Files(reader, snapshot, workspace, Place(reader, told.confined, workspace, snapshot.whole))
 

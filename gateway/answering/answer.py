@@ -17,11 +17,11 @@ from gateway.access.underway import UnderWay
 from gateway.answering import drafting
 from gateway.answering.arms import Arm
 from gateway.answering.repeats import Repeats
-from gateway.answering.reply import Live, Whole, between_us, collected, keep, read, wants_ids, without_ids
+from gateway.answering.reply import Live, Whole, between_us, collected, keep, read, wants_ids
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from gateway.backends.patience import is_fault
-from gateway.backends.stream import Event
+from gateway.backends.stream import Event, without_ids
 from gateway.errors import BackendError, BackendUnreachable, GatewayError, MayNotLeave, MemoryLeased, NoRoom
 from router.decision import Arm as ArmName
 from router.decision import Decision
@@ -164,7 +164,7 @@ class Cascade:
                 turn.mark(arm.name, since)
                 call.response = read(raw)
                 keep(turn, call.response)
-                return Whole(without_ids(raw) if ours else raw, call.response)
+                return Whole(msgspec.json.encode(without_ids(msgspec.json.decode(raw))) if ours else raw, call.response)
             body["stream_options"] = {**(turn.ask.body.get("stream_options") or {}), "include_usage": True}
             with turn.waiting:
                 batches = await stack.enter_async_context(arm.backend.stream(msgspec.json.encode(body)))

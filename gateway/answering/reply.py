@@ -60,15 +60,6 @@ def wants_ids(turn: Turn, arm: Arm) -> dict[str, Any]:
     return {_IDS: True} if able and _IDS not in turn.ask.body else {}
 
 
-def without_ids(raw: bytes) -> bytes:
-    """A whole answer without the token ids that only we asked for."""
-    said = msgspec.json.decode(raw)
-    said.pop("prompt_token_ids", None)
-    for choice in said["choices"]:
-        choice.pop("token_ids", None)
-    return msgspec.json.encode(said)
-
-
 def keep(turn: Turn, response: ChatResponse) -> None:
     """Note in the turn what was answered."""
     turn.response = response

@@ -87,23 +87,25 @@ class Event(msgspec.Struct):
         """Without what only we asked for: log-probabilities, token ids and the engine's own note."""
         if self.chunk is None or not _EXTRA.search(self.raw):
             return self
-        said = msgspec.json.decode(self.raw[5:])
+        said = without_ids(msgspec.json.decode(self.raw[5:]))
         said.pop("nightschool", None)
-        said.pop("prompt_token_ids", None)
         for choice in said.get("choices", ()):
             choice.pop("logprobs", None)
-            choice.pop("token_ids", None)
         return Event(encode_event(said), self.chunk)
 
     def without_ids(self) -> Event:
         """Without the token ids that only we asked for."""
         if self.chunk is None or b"token_ids" not in self.raw:
             return self
-        said = msgspec.json.decode(self.raw[5:])
-        said.pop("prompt_token_ids", None)
-        for choice in said.get("choices", ()):
-            choice.pop("token_ids", None)
-        return Event(encode_event(said), self.chunk)
+        return Event(encode_event(without_ids(msgspec.json.decode(self.raw[5:]))), self.chunk)
+
+
+def without_ids(said: dict[str, Any]) -> dict[str, Any]:
+    """A decoded answer or chunk, from which its token ids are taken."""
+    said.pop("prompt_token_ids", None)
+    for choice in said.get("choices", ()):
+        choice.pop("token_ids", None)
+    return said
 
 
 _EXTRA = re.compile(rb'"(?:logprobs|token_ids|prompt_token_ids|nightschool)"')

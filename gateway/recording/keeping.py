@@ -1,6 +1,7 @@
 """Where traces are kept: in the store, and while that takes none, beside it in the spool.
 
-Owns the order in which they get there, and that what is forgotten is gone from both and does not come back. Knows
+Owns the order in which they get there, and that what is forgotten is gone from both, and from datasets, and does not
+come back. Knows
 nothing of pipes, of who sends, or of how anything is redacted.
 """
 
@@ -81,6 +82,8 @@ class Keeping:
         forgetting: list[Item] = [Forgetting([*dict.fromkeys([*names, *known])])]
         if not self._spool.waiting and await self._stored(forgetting):
             return known
+        with contextlib.suppress(OSError):  # what cannot leave them now will with the rest
+            await self._forget_in_datasets([*names, *known])
         try:
             gone = self._spool.forget(names, await self._ends(list(known)))
             self._spool.add(forgetting)
@@ -187,9 +190,12 @@ class Keeping:
 
     async def _forget(self, store: TraceStore, names: list[str]) -> None:
         """From the datasets first: as long as the store has a trace, it can be forgotten once more."""
+        await self._forget_in_datasets(names)
+        await store.forget(names)
+        self._log_left = True
+
+    async def _forget_in_datasets(self, names: list[str]) -> None:
         if self._orders.datasets.is_dir():
             from distill.dataset import forget_in  # with numpy, which traces have no other use for
 
             await asyncio.to_thread(forget_in, self._orders.datasets, names)
-        await store.forget(names)
-        self._log_left = True
