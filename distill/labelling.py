@@ -107,7 +107,8 @@ class _Labeller:
         for step in reversed(run.steps):
             if step.trace is None or step.trace.id in self._known:
                 continue
-            share = None if self.given_up else agreement(step.message, await self._samples(step.trace), run.question)
+            samples = [] if self.given_up else await self._samples(step.trace)
+            share = agreement(step.message, samples, run.question, step.trace.request.messages)
             left = left or share is None
             if step is run.final and share is not None and share < self.agreement:
                 self.labelled.disagreed += 1

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence, Set
 from itertools import islice
+from typing import Any
 
+from distill.filters.edits import Files, changed_lines, shown_in
 from distill.filters.names import names_in, stands_in
 from distill.trajectory import call_key
 from router.chat import AnswerMessage, Message
@@ -24,22 +26,31 @@ _WORD = re.compile(r"[^\W\d_]+")
 _MOST = 300  # names of one answer that are compared
 _SHORT = 3  # letters of words that say little
 _VERDICTS = ("yes", "no")
+_NO_FILES: Files = {}
 
 
-def agreement(said: Message, samples: Sequence[AnswerMessage], asked: str) -> float | None:
+def agreement(
+    said: Message, samples: Sequence[AnswerMessage], asked: str = "", before: Sequence[Message] = ()
+) -> float | None:
     """The share of the teacher's other samples that agree with what it said; None where there are too few. What stands
-    in `asked`, the question, is in every answer and counts for nothing."""
+    in `asked`, the question, is in every answer and counts for nothing; the messages `before` show files to edit."""
     if len(samples) < _FEWEST:
         return None
-    return sum(agree(said, sample, asked) for sample in samples) / len(samples)
+    shown = shown_in(before)
+    return sum(agree(said, sample, asked, shown) for sample in samples) / len(samples)
 
 
-def agree(one: Message | AnswerMessage, other: AnswerMessage, asked: str = "") -> bool:
-    """Whether two answers do the same: the same calls, or words that name and count the same things."""
-    mine, theirs = ({call_key(call) for call in said.tool_calls or ()} for said in (one, other))
-    if mine or theirs:
-        return mine == theirs
-    return _say_the_same(one.text if isinstance(one, Message) else one.content or "", other.content or "", asked)
+def agree(one: Message | AnswerMessage, other: AnswerMessage, asked: str = "", shown: Files = _NO_FILES) -> bool:
+    """Whether two answers do the same: the same calls, edits that change the same lines, or words that name and count
+    the same things."""
+    calls = [{call_key(call) for call in said.tool_calls or ()} for said in (one, other)]
+    if any(calls):
+        return calls[0] == calls[1]
+    texts = one.text if isinstance(one, Message) else one.content or "", other.content or ""
+    changes = [changed_lines(text, shown) for text in texts]
+    if any(changes):
+        return all(changes) and _alike(*changes)
+    return _say_the_same(*texts, asked)
 
 
 def _say_the_same(one: str, other: str, asked: str) -> bool:
@@ -66,7 +77,7 @@ def _same(one: str, other: str) -> bool:
     return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
 
 
-def _alike(one: Set[str], other: Set[str]) -> bool:
+def _alike(one: Set[Any], other: Set[Any]) -> bool:
     return 2 * len(one & other) >= _ALIKE * (len(one) + len(other))
 
 

@@ -16,13 +16,13 @@ import msgspec
 from distill.filters.calls import may_change_files, path_of
 from distill.filters.names import (
     Seen,
+    fenced,
     lines_in,
     looks_like_path,
     names_in,
     names_of_pattern,
     without_code,
     words_often_seen,
-    written_in,
 )
 from distill.filters.places import Places, claims_in
 from distill.filters.reasons import Finding
@@ -127,7 +127,7 @@ def _claims(trajectory: Trajectory, run: Run, answer: str, before: _Before) -> I
     left = _MOST
     written = Seen("")
     if not trajectory.tools:  # such an agent writes files in its answer: what stands there is new
-        written.add("\n".join(written_in(answer)))
+        written.add("\n".join(f"{above}\n{held}" for above, held in fenced(answer)))
     for sentence in _SENTENCE.split(without_code(answer)):
         if _denies(sentence, before.seen):
             sought = [*_sought_in_vain(trajectory, run)] if sought is None else sought

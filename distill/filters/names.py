@@ -28,7 +28,7 @@ _NUMBERED = re.compile(
     r"(?:^\s{0,10}|[:\-+L]|,\s?|\blines?\s|@@\s)(\d{1,7})(?=[:→\t|,\-\s).;?!]|$)", re.MULTILINE | re.IGNORECASE
 )
 _ESCAPE = re.compile(r"\\[A-Za-z]")  # \b and \s of a pattern
-_FENCE = re.compile(r"^ {0,3}(?:```|~~~)[^\n]*\n.*?(?:^ {0,3}(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~)[^\n]*\n(.*?)(?:^ {0,3}(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _LONGEST_PATH = 4096
 _ENDINGS = frozenset(  # of files; any other dotted word may be an attribute
     {
@@ -74,11 +74,11 @@ def without_code(text: str) -> str:
     return _FENCE.sub(" ", text)
 
 
-def written_in(text: str) -> Iterator[str]:
-    """The fenced blocks of a text, each with the line above it, which may say what file it is for."""
+def fenced(text: str) -> Iterator[tuple[str, str]]:
+    """What stands in each fenced block of a text, after the line above it, which may say what file it is for."""
     for block in _FENCE.finditer(text):
-        yield text[max(0, block.start() - _LONGEST_PATH) : block.start()].rstrip("\n").rpartition("\n")[2]
-        yield block[0]
+        above = text[max(0, block.start() - _LONGEST_PATH) : block.start()].rstrip("\n").rpartition("\n")[2]
+        yield above, block[1]
 
 
 def names_in(text: str) -> Iterator[str]:

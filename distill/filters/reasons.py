@@ -11,7 +11,7 @@ import msgspec
 
 Effect = Literal["passed", "noted", "masked", "dropped"]
 
-VERSION = "filters-3"  # changes whenever the same traces may give other examples
+VERSION = "filters-4"  # changes whenever the same traces may give other examples
 
 REASONS: dict[str, Effect] = {
     # who may be learnt from
@@ -32,6 +32,8 @@ REASONS: dict[str, Effect] = {
     "call_in_text": "masked",
     "repeated_call": "masked",
     "loop": "dropped",
+    "edit_elsewhere": "masked",
+    "edit_of_nothing": "masked",
     # re-execution
     "not_rerun": "noted",
     "stale_result": "dropped",

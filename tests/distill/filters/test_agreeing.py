@@ -63,5 +63,5 @@ def test_calls_are_the_same_in_any_spelling_and_nothing_is_the_same_as_a_call() 
 
 def test_one_sample_is_no_agreement() -> None:
     said = Message("assistant", "Yes.")
-    assert agreement(said, [AnswerMessage("Yes.")], "") is None
-    assert agreement(said, [AnswerMessage("Yes."), AnswerMessage("No.")], "") == 0.5
+    assert agreement(said, [AnswerMessage("Yes.")]) is None
+    assert agreement(said, [AnswerMessage("Yes."), AnswerMessage("No.")]) == 0.5
