@@ -1,7 +1,7 @@
 """What of changed settings can be taken up while the gateway runs.
 
 Owns that rule alone; pure. What stays as it was until the next start is the address, the server and the folders, the
-memory, how traces are kept, and everything about local models but their prices.
+memory, how traces are kept, what is told to logs and collectors, and everything about local models but their prices.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from gateway.build import priced_as
 from gateway.sections import BackendSettings, Settings
 
-_FIXED = ("host", "port", "server", "home", "memory_bytes")  # of the gateway
+_FIXED = ("host", "port", "server", "home", "memory_bytes", "log", "log_content")  # of the gateway
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -31,6 +31,7 @@ def possible(now: Settings, wanted: Settings) -> Change:
         wanted,
         gateway=msgspec.structs.replace(wanted.gateway, **kept),
         traces=now.traces,
+        telemetry=now.telemetry,
         student=_backend(now.student, wanted.student),
         teacher=_backend(now.teacher, wanted.teacher),
         teachers=_teachers(now.teachers, wanted.teachers),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from distill.dataset import Origin, traces_where
 from distill.lineage import adapters_that_saw
 from distill.store.listing import ALL, Wanted
 from distill.store.store import TraceStore
@@ -30,19 +31,22 @@ class Forgotten(msgspec.Struct, frozen=True):
     adapters: dict[str, int]
 
 
-async def chosen(store: TraceStore, spool: Path, names: Sequence[str], wanted: Wanted) -> list[str]:
-    """The traces that are meant, in the store or still in the spool, and those of the store that go on from them: by
-    their ids or those of answers, or, unless `wanted` says nothing, by that."""
+async def chosen(store: TraceStore, data: Path, names: Sequence[str], wanted: Wanted) -> list[str]:
+    """The traces that are meant, in the store, still in the spool or only in datasets, and those of the store that go
+    on from them: by their ids or, where they are known, those of answers, or, unless `wanted` says nothing, by that."""
     by_kind = wanted != ALL
     found = [trace.id for name in names if (trace := await store.get(name)) is not None]
     if by_kind:
         found += [summary.id for summary in await store.listed(wanted, _ALL)]
     waiting = [
         trace.id
-        for trace in traces_in(spool)
+        for trace in traces_in(data / "spool")
         if trace.id in names or trace.wire_id in names or (by_kind and _fits(trace, wanted))
     ]
-    return list(dict.fromkeys([*await store.with_those_after(found), *waiting]))
+    learnt = traces_where(data / "datasets", lambda origin: by_kind and _fits(origin, wanted))
+    named = traces_where(data / "datasets", lambda origin: not set(names).isdisjoint(origin.traces))
+    only_there = [*learnt, *(name for name in named if name in names)]
+    return list(dict.fromkeys([*await store.with_those_after(found), *waiting, *only_there]))
 
 
 async def forget_all(url: str, home: Home, names: Sequence[str]) -> Forgotten:
@@ -74,10 +78,11 @@ def drop_prefixes(data: Path) -> None:
         prefix.unlink(missing_ok=True)
 
 
-def _fits(trace: Trace, wanted: Wanted) -> bool:
-    """Whether a trace is of the conversation, of the client and from before the time that is wanted."""
+def _fits(trace: Trace | Origin, wanted: Wanted) -> bool:
+    """Whether a trace, or what an example tells of its traces, is of the conversation, of the client and from before
+    the time that is wanted."""
     return (
         wanted.conversation in ("", trace.conversation)
         and wanted.client in (None, trace.client)
-        and (wanted.until is None or trace.created < wanted.until)
+        and (wanted.until is None or 0 < trace.created < wanted.until)
     )

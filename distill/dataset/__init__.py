@@ -9,7 +9,7 @@ datasets later on, `unfinished` that one is made at a time.
 
 from distill.dataset.building import Inputs, build, write_dataset
 from distill.dataset.example import Dataset, Example, Source, read_examples, replayed, stream_examples
-from distill.dataset.folders import forget_in, newest, traces_of
+from distill.dataset.folders import Origin, forget_in, newest, traces_of, traces_where
 from distill.dataset.mixture import Mixture
 from distill.dataset.unfinished import COLLECTED, alone
 
@@ -19,6 +19,7 @@ __all__ = [
     "Example",
     "Inputs",
     "Mixture",
+    "Origin",
     "Source",
     "alone",
     "build",
@@ -28,5 +29,6 @@ __all__ = [
     "replayed",
     "stream_examples",
     "traces_of",
+    "traces_where",
     "write_dataset",
 ]

@@ -8,7 +8,7 @@ no longer what its name is the digest of, which its manifest then says.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,16 @@ _MANIFEST = "manifest.json"
 _PARTS = ("train", "valid")
 
 
-class _Traces(msgspec.Struct):
-    """What of an example tells where it comes from."""
+class Origin(msgspec.Struct):
+    """What of an example tells where it comes from. `created`: Unix seconds, of its newest trace; 0: unknown."""
 
     traces: list[str]
+    conversation: str = ""
+    client: str = ""
+    created: float = 0.0
 
 
-_traces = msgspec.json.Decoder(_Traces).decode
+_origin = msgspec.json.Decoder(Origin).decode
 
 
 def newest(datasets: Path, count: int) -> list[Path]:
@@ -40,6 +43,18 @@ def newest(datasets: Path, count: int) -> list[Path]:
 def traces_of(folders: Sequence[Path]) -> list[str]:
     """The ids of all traces in these datasets. Raises DatasetError naming a manifest that is damaged."""
     return sorted({name for folder in folders for name in _manifest(folder).get("traces", ())})
+
+
+def traces_where(datasets: Path, meant: Callable[[Origin], bool]) -> list[str]:
+    """The traces of the examples that are meant, in all datasets below a folder; no line that nobody can read is."""
+    found: dict[str, None] = {}
+    for path in (path for part in _PARTS for path in sorted(datasets.glob(f"*/{part}.jsonl"))):
+        with path.open("rb") as lines:
+            for line in lines:
+                with suppress(msgspec.MsgspecError, RecursionError):
+                    origin = _origin(line)
+                    found |= dict.fromkeys(origin.traces if meant(origin) else ())
+    return list(found)
 
 
 def forget_in(datasets: Path, traces: Collection[str]) -> int:
@@ -89,7 +104,7 @@ def _without(path: Path, gone: frozenset[str]) -> int:
 
 def _has_none_of(line: bytes, gone: frozenset[str]) -> bool:
     try:
-        return gone.isdisjoint(_traces(line).traces)
+        return gone.isdisjoint(_origin(line).traces)
     except (msgspec.MsgspecError, RecursionError):
         return False
 

@@ -182,7 +182,7 @@ def forget(
     home = home_of(config)
     until = time.time() - _seconds(older_than) if older_than else None
     wanted = Wanted(conversation=conversation, client=client, until=until)
-    names = read_store(config, lambda store: chosen(store, home.data / "spool", trace_ids or [], wanted))
+    names = read_store(config, lambda store: chosen(store, home.data, trace_ids or [], wanted))
     if not names:
         raise SettingsError("there are no such traces")
     if not yes and not typer.confirm(f"Forget {len(names)} traces for good?"):

@@ -1,8 +1,7 @@
 """Where traces are kept: in the store, and while that takes none, beside it in the spool.
 
 Owns the order in which they get there, and that what is forgotten is gone from both, and from datasets, and does not
-come back. Knows
-nothing of pipes, of who sends, or of how anything is redacted.
+come back. Knows nothing of pipes, of who sends, or of how anything is redacted.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import contextlib
 import itertools
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
+from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
 from distill.outcome import Outcome
@@ -22,10 +22,14 @@ from distill.trace import Trace
 from gateway.recording.frames import Forgetting, Item, Orders
 from gateway.recording.spool import End, Spool
 
+if TYPE_CHECKING:
+    from distill.dataset import Origin
+
 AGAIN = 1.0  # seconds until a store that refused is tried again
 REFUSAL = (sqlite3.Error, DistillError, OSError)  # what a store says that takes nothing
 
 _BATCH = 200
+_LOOK = 86400.0  # seconds until all datasets are read again
 _DOUBT = 86400.0  # seconds for which a clock that leapt ahead is not asked again
 _BUSY = 0.1  # seconds that another writer is waited for: longer than that, and the spool keeps the promise
 
@@ -48,6 +52,7 @@ class Keeping:
         self._store: TraceStore | None = None
         self._retry_at = 0.0
         self._doubts_until = 0.0  # nothing is too old
+        self._datasets_at = 0.0  # when they are looked through again for what is too old
         self._log_left = True  # something forgotten may be in the store's log, also since another process
         self.error = ""
         """What is wrong, empty while nothing is."""
@@ -79,6 +84,7 @@ class Keeping:
         self._retry_at = 0.0
         await self.unspool()
         known = await self._those_after(names)
+        known |= await self._only_learnt({*names} - {*known})
         forgetting: list[Item] = [Forgetting([*dict.fromkeys([*names, *known])])]
         if not self._spool.waiting and await self._stored(forgetting):
             return known
@@ -133,7 +139,12 @@ class Keeping:
         believed = await store.believed(now)
         if believed < now:
             self._doubts_until = time.monotonic() + _DOUBT
-        return await store.oldest(believed - days * 86400, None)
+        limit = believed - days * 86400
+        old = await store.oldest(limit, None)
+        if time.monotonic() >= self._datasets_at:
+            old += await self._in_datasets(lambda origin: 0 < origin.created < limit)
+            self._datasets_at = time.monotonic() + _LOOK
+        return old
 
     def say(self, error: str) -> None:
         """Something is wrong."""
@@ -170,6 +181,18 @@ class Keeping:
             return await (await self._opened()).with_those_after(names)
         return {}
 
+    async def _only_learnt(self, names: Set[str]) -> dict[str, str]:
+        """Of what had to make room in the store but is in datasets still; no client's ids are known of it."""
+        found = await self._in_datasets(lambda origin: not names.isdisjoint(origin.traces)) if names else []
+        return {name: "" for name in found if name in names}
+
+    async def _in_datasets(self, meant: Callable[[Origin], bool]) -> list[str]:
+        if not self._orders.datasets.is_dir():
+            return []
+        from distill.dataset import traces_where  # with numpy, which traces have no other use for
+
+        return await asyncio.to_thread(traces_where, self._orders.datasets, meant)
+
     async def _ends(self, names: Sequence[str]) -> set[End]:
         """Where these traces of the store end, so that those that go on from them are found in the spool."""
         found: set[End] = set()
@@ -186,7 +209,7 @@ class Keeping:
         await store.add_outcomes([item for item in items if isinstance(item, Outcome)])
         names = [name for item in items if isinstance(item, Forgetting) for name in item.traces]
         if names:
-            await self._forget(store, [*await store.with_those_after(names)])
+            await self._forget(store, [*dict.fromkeys([*names, *await store.with_those_after(names)])])
 
     async def _forget(self, store: TraceStore, names: list[str]) -> None:
         """From the datasets first: as long as the store has a trace, it can be forgotten once more."""
@@ -196,6 +219,6 @@ class Keeping:
 
     async def _forget_in_datasets(self, names: list[str]) -> None:
         if self._orders.datasets.is_dir():
-            from distill.dataset import forget_in  # with numpy, which traces have no other use for
+            from distill.dataset import forget_in
 
             await asyncio.to_thread(forget_in, self._orders.datasets, names)

@@ -35,12 +35,12 @@ def test_without_a_change_nothing_is_told() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(GatewaySettings.__struct_fields__)))
-def test_of_the_gateway_the_address_the_server_and_the_memory_stay(name: str) -> None:
+def test_of_the_gateway_the_address_the_server_the_memory_and_the_log_stay(name: str) -> None:
     now = getattr(NOW.gateway, name)
     other = ["x"] if isinstance(now, list) else now + "x" if isinstance(now, str) else now + 1
     wanted = changed(NOW, gateway=changed(NOW.gateway, **{name: other}))
     change = possible(NOW, wanted)
-    stays = name in ("host", "port", "server", "home", "memory_bytes")
+    stays = name in ("host", "port", "server", "home", "memory_bytes", "log", "log_content")
     assert change.settings == (NOW if stays else wanted)
     assert (change.changed, change.left) == (([], [f"gateway.{name}"]) if stays else ([f"gateway.{name}"], []))
 
@@ -60,6 +60,15 @@ def test_everything_of_the_router_the_night_and_the_aliases_changes() -> None:
     change = possible(NOW, wanted)
     assert change.settings == wanted
     assert change.changed == ["aliases.claude-*", "aliases.gpt-*", "aliases.x-*", "profile", "router.confidence"]
+
+
+def test_how_traces_are_kept_and_where_spans_go_stays() -> None:
+    wanted = changed(
+        NOW, traces=changed(NOW.traces, keep_days=3.0), telemetry=changed(NOW.telemetry, otlp_endpoint="http://c:4318")
+    )
+    change = possible(NOW, wanted)
+    assert (change.settings, change.changed) == (NOW, [])
+    assert change.left == ["telemetry.otlp_endpoint", "traces.keep_days"]
 
 
 def test_an_endpoint_may_be_exchanged_a_local_model_may_not() -> None:

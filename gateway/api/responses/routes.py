@@ -124,8 +124,9 @@ def _visit(scope: Scope) -> Visit:
     """Who asks, and what the headers say. Raises Unauthorized."""
     state = scope["litestar_app"].state
     gateway: Gateway = state.gateway
-    owner = gateway.admission.client(scope).name
-    return Visit(state.responses, owner, named_conversation(scope), wants_no_trace(scope))
+    client = gateway.admission.client(scope)
+    private = wants_no_trace(scope) or not client.rights.record
+    return Visit(state.responses, client.name, named_conversation(scope), private)
 
 
 def _stored(request: Request[Any, Any, Any], response_id: str) -> Stored:

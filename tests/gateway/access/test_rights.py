@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from distill import filters
@@ -66,6 +67,15 @@ async def test_without_the_right_to_record_there_is_no_trace(gateway: Running, k
     assert "lion" in kept
     assert "zebra" not in kept
     assert "zebra" not in gateway.log.read_text()
+
+
+def test_without_the_right_to_record_no_response_is_kept(gateway: Running, keys: dict[str, str]) -> None:
+    for name, kept in (("plain", True), ("untold", False)):
+        gateway.key = keys[name]
+        _, _, body = gateway.call("/v1/responses", {"model": "nightschool", "input": "Hi"})
+        response = msgspec.json.decode(body)
+        status, _, _ = gateway.call(f"/v1/responses/{response['id']}", b"", "GET")
+        assert (response["store"], status) == (kept, 200 if kept else 404)
 
 
 def test_a_request_may_still_renounce_its_trace(gateway: Running, keys: dict[str, str]) -> None:

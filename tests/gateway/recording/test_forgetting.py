@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from distill.outcome import Outcome
+from distill.store.listing import Wanted
 from distill.store.store import TraceStore
 from distill.trace import Trace
 from gateway.backends.scripted import Act
+from gateway.forgetting import chosen
 from gateway.recording.frames import Orders
 from gateway.recording.keeping import AGAIN, Keeping
 from router.chat import AnswerMessage, Message
@@ -195,7 +197,9 @@ async def test_what_is_too_old_leaves_the_datasets_and_what_makes_room_stays(tmp
     folder = tmp_path / "datasets" / "d"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_bytes(msgspec.json.encode({"traces": ["old", "new"]}))
-    lines = {name: msgspec.json.encode({"traces": [name]}) + b"\n" for name in ("old", "new")}
+    now = time.time()
+    ages = {"old": 9.0, "new": 0.5}  # days
+    lines = {name: _line(name, now - ages[name] * 86400) for name in ages}
     (folder / "train.jsonl").write_bytes(b"".join(lines.values()))
     plain = Orders.of(tmp_path)
     keeping = Keeping(plain, lambda trace: trace)
@@ -208,9 +212,45 @@ async def test_what_is_too_old_leaves_the_datasets_and_what_makes_room_stays(tmp
     await aged.tidy()
     assert await stored(tmp_path) == ["new"]
     assert (folder / "train.jsonl").read_bytes() == lines["new"]
+    (folder / "train.jsonl").write_bytes(
+        b"".join([_line("only here", 1.0), _line("unknown age", 0.0), *lines.values()])
+    )
+    await aged.tidy()  # datasets are looked through once a day, and as soon as the process is there
+    assert len((folder / "train.jsonl").read_bytes().splitlines()) == 4
+    await aged.close()
+    aged = Keeping(msgspec.structs.replace(plain, keep_days=1.0), lambda trace: trace)
+    await aged.tidy()
+    assert (folder / "train.jsonl").read_bytes() == _line("unknown age", 0.0) + lines["new"]
     await aged.close()
     full = Keeping(msgspec.structs.replace(plain, keep_bytes=1), lambda trace: trace)
     await full.tidy()
     assert await stored(tmp_path) == []
-    assert (folder / "train.jsonl").read_bytes() == lines["new"]
+    assert (folder / "train.jsonl").read_bytes() == _line("unknown age", 0.0) + lines["new"]
+    assert await full.forget(["nowhere"]) == {}
+    assert await full.forget(["new", "nowhere"]) == {"new": ""}  # what is only there can be forgotten all the same
+    assert (folder / "train.jsonl").read_bytes() == _line("unknown age", 0.0)
     await full.close()
+
+
+async def test_what_is_only_in_datasets_is_found_by_id_client_and_conversation(tmp_path: Path) -> None:
+    folder = tmp_path / "datasets" / "d"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(msgspec.json.encode({"traces": ["a", "b"]}))
+    (folder / "train.jsonl").write_bytes(
+        _line("a", 5.0, client="laptop") + b"broken\n" + _line("b", 9.0, conversation="c")
+    )
+    async with await TraceStore.open(tmp_path / "traces.db") as store:
+
+        async def meant(names: list[str], **wanted: Any) -> list[str]:
+            return await chosen(store, tmp_path, names, Wanted(**wanted))
+
+        assert await meant(["a", "nowhere"]) == ["a"]
+        assert await meant([], client="laptop") == ["a"]
+        assert await meant([], conversation="c") == ["b"]
+        assert await meant([], until=6.0) == ["a"]
+        assert await meant([]) == []
+
+
+def _line(name: str, created: float, **more: str) -> bytes:
+    """An example, as far as it tells where it comes from."""
+    return msgspec.json.encode({"traces": [name], "created": created, **more}) + b"\n"
