@@ -26,6 +26,7 @@ _GIVES = (
 )
 _LISTS = "summaries of some files present in my git repo"
 _NAME = re.compile(r"[\w./~@+-]+", re.ASCII)
+_MOST_PLACES = 20  # where lines are found, indented in another way
 _MOST_PARTS = 10  # of a block that leaves something out
 _MOST = 200  # edits of one answer that are looked at; the time goes by their number and the length of the files
 
@@ -199,8 +200,8 @@ class _File:
         self._set(_lines(text))
 
     def change(self, edit: Edit) -> bool:
-        """Makes an edit; says whether it fits: the very lines stand there, indented in whatever way, or all parts of
-        them where both sides leave out the same ("...")."""
+        """Makes an edit; says whether it fits: the very lines stand there, perhaps all of them further to one side,
+        or all parts of them where both sides leave out the same ("...")."""
         if edit.old is None:
             self._set(_lines(edit.new))
             return True
@@ -218,18 +219,32 @@ class _File:
         return False
 
     def _replace(self, old: list[str], new: list[str]) -> bool:
-        wanted = _bare_text(old)
-        found = self._bare.find(wanted)
-        if found < 0:
-            return False
-        at = self._bare.count("\n", 0, found)
-        self.lines[at : at + len(old)] = map(str.rstrip, new)
-        self._bare = self._bare[:found] + _bare_text(new) + self._bare[found + len(wanted) :]
-        return True
+        wanted, found, at = _bare_text(old), -1, 0
+        for _ in range(_MOST_PLACES):
+            before, found = max(found, 0), self._bare.find(wanted, found + 1)
+            if found < 0:
+                return False
+            at += self._bare.count("\n", before, found)
+            if _shifted(self.lines[at : at + len(old)], old):
+                self.lines[at : at + len(old)] = map(str.rstrip, new)
+                self._bare = self._bare[:found] + _bare_text(new) + self._bare[found + len(wanted) :]
+                return True
+        return False
 
     def _set(self, lines: list[str]) -> None:
         self.lines = lines
         self._bare = _bare_text(lines)
+
+
+def _shifted(lines: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether lines that are the same but for their indentation are all further to one side by the same."""
+    by = (_indent(one) - _indent(other) for one, other in zip(lines, others, strict=True) if one)
+    first = next(by, 0)
+    return all(shift == first for shift in by)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _bare_text(lines: Sequence[str]) -> str:

@@ -102,7 +102,9 @@ def reason_of(answer: str, asked: ChatRequest | None = None) -> str:
     [
         whole(ADDED),
         whole("def halved(price):\n    return price / 2\n", "shop/halves.py"),  # a new file
-        replaced("def rounded(price):\n  return math.floor(price)", "def rounded(price):\n    return int(price)"),
+        replaced(
+            "  def rounded(price):\n      return math.floor(price)", "  def rounded(price):\n      return int(price)"
+        ),
         replaced("", "def halved(price):\n    return price / 2", "shop/halves.py"),
         "Nothing has to change: `rounded` is there.",
     ],
@@ -220,6 +222,7 @@ GAPLESS = "    return math.floor(price)\ndef doubled(price):"
     "answer",
     [
         replaced("    return 2", "    return 3"),  # a part of a line
+        replaced("def rounded(price):\n  return math.floor(price)", "x = 1"),  # indented unlike the file
         replaced(GAPLESS, f"import math\n{GAPLESS}"),
         "shop/prices.py\n```\n<<<<<<< SEARCH\nimport math\n```\n",  # no end
         "shop/prices.py\n```\n<<<<<<< SEARCH\nimport math\n=======\nimport cmath\n```\n",
