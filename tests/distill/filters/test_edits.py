@@ -50,6 +50,23 @@ def test_any_text_may_hold_edits(text: str) -> None:
         assert edit.path
 
 
+_LINES = st.lists(st.sampled_from(["a", " a", "", "...", "\x1f", "\ud800", "é\u2028", "b\r"]), max_size=5).map(
+    "\n".join
+)
+
+
+@given(_LINES, st.lists(st.tuples(_LINES, _LINES), max_size=3))
+def test_any_edit_may_be_made(file: str, edits: list[tuple[str, str]]) -> None:
+    desk = desk_of(request(shown=f"{GIVES}\nshop/prices.py\n```\n{file}\n```\n"))
+    answer = "".join(replaced(old, new) for old, new in edits)
+    assert not changed_lines(answer, desk) or edits
+    assert reason_of(answer, request(shown=f"{GIVES}\nshop/prices.py\n```\n{file}\n```\n")) in (
+        "",
+        "edit_elsewhere",
+        "edit_of_nothing",
+    )
+
+
 def test_what_a_whole_file_says_again_is_no_change() -> None:
     shown = desk_of(request(answered_by="whole"))
     assert shown.files == {"shop/prices.py": SHOP}
