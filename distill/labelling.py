@@ -108,7 +108,7 @@ class _Labeller:
             if step.trace is None or step.trace.id in self._known:
                 continue
             samples = [] if self.given_up else await self._samples(step.trace)
-            share = agreement(step.message, samples, run.question, step.trace.request.messages)
+            share = agreement(step.message, samples, run.question, step.trace.request)
             left = left or share is None
             if step is run.final and share is not None and share < self.agreement:
                 self.labelled.disagreed += 1

@@ -11,10 +11,10 @@ from collections.abc import Sequence, Set
 from itertools import islice
 from typing import Any
 
-from distill.filters.edits import Files, changed_lines, shown_in
+from distill.filters.editing import Desk, changed_lines, desk_of
 from distill.filters.names import names_in, stands_in
 from distill.trajectory import call_key
-from router.chat import AnswerMessage, Message
+from router.chat import AnswerMessage, ChatRequest, Message
 
 _ALIKE = 0.6  # F1 of what two answers name, for them to say the same
 _FEWEST = 2  # samples that make an agreement
@@ -26,28 +26,27 @@ _WORD = re.compile(r"[^\W\d_]+")
 _MOST = 300  # names of one answer that are compared
 _SHORT = 3  # letters of words that say little
 _VERDICTS = ("yes", "no")
-_NO_FILES: Files = {}
 
 
 def agreement(
-    said: Message, samples: Sequence[AnswerMessage], asked: str = "", before: Sequence[Message] = ()
+    said: Message, samples: Sequence[AnswerMessage], asked: str = "", request: ChatRequest | None = None
 ) -> float | None:
     """The share of the teacher's other samples that agree with what it said; None where there are too few. What stands
-    in `asked`, the question, is in every answer and counts for nothing; the messages `before` show files to edit."""
+    in `asked`, the question, is in every answer and counts for nothing; the `request` tells of files to edit."""
     if len(samples) < _FEWEST:
         return None
-    shown = shown_in(before)
-    return sum(agree(said, sample, asked, shown) for sample in samples) / len(samples)
+    desk = desk_of(request)
+    return sum(agree(said, sample, asked, desk) for sample in samples) / len(samples)
 
 
-def agree(one: Message | AnswerMessage, other: AnswerMessage, asked: str = "", shown: Files = _NO_FILES) -> bool:
+def agree(one: Message | AnswerMessage, other: AnswerMessage, asked: str = "", desk: Desk | None = None) -> bool:
     """Whether two answers do the same: the same calls, edits that change the same lines, or words that name and count
     the same things."""
     calls = [{call_key(call) for call in said.tool_calls or ()} for said in (one, other)]
     if any(calls):
         return calls[0] == calls[1]
     texts = one.text if isinstance(one, Message) else one.content or "", other.content or ""
-    changes = [changed_lines(text, shown) for text in texts]
+    changes = [changed_lines(text, desk or Desk()) for text in texts]
     if any(changes):
         return all(changes) and _alike(*changes)
     return _say_the_same(*texts, asked)

@@ -73,7 +73,7 @@ def share_of(step: Step, run: Run, told: Told) -> float | None:
     """The share of the teacher's other samples that agree with a step; None where there are too few."""
     if step.trace is None:
         return None
-    return agreement(step.message, told.samples(step.trace.id), run.question, step.trace.request.messages)
+    return agreement(step.message, told.samples(step.trace.id), run.question, step.trace.request)
 
 
 def _failed(run: Run, told: Told) -> bool:

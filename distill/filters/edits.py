@@ -1,118 +1,118 @@
 """Edits: what an answer in words writes into files, for agents that take edits from the text, as aider does.
 
-Owns the form: under a line that is a file's path a fenced block with the file's new text, or with blocks that search
-and replace. Files are shown to the assistant in the same form. Knows nothing of whether an edit is any good.
+Owns the two forms: a fenced block with a file's new text under a line that is its path, and blocks that search and
+replace, wherever they stand. Files are shown to the assistant in the first form. Knows nothing of whether an edit is
+any good, nor of which form an agent takes.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
-from distill.filters.names import fenced
-from distill.filters.reasons import Finding
-from distill.filters.told import Told
-from distill.trajectory import Run, Trajectory
-from router.chat import Message
-
-_PATH = re.compile(r"[\w.~@+-]+(?:/[\w.~@+-]+)*\.\w{1,10}|[\w.~@+-]+(?:/[\w.~@+-]+)+|Makefile|Dockerfile")
+_PATH = re.compile(
+    r"(?:[\w.~@+()\[\]-]+/)*(?:[\w.~@+()\[\]-]*\.\w{1,15}|Makefile|Dockerfile)|[\w.~@+-]+(?:/[\w.~@+-]+)+"
+)
+_LONGEST_PATH = 250  # what is longer, aider does not take for one either
 _AROUND = "*#`:\"' \t"  # what models put around a path
-_SEARCH, _MIDDLE, _REPLACE = "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE"
-
-Files = Mapping[str, str]
+_OPENING = re.compile(r"( {0,3})(`{3,}|~{3,})[^`]*|()<(source|code|pre|codeblock|sourcecode)>\s*")
+_SEARCH = re.compile(r"<{5,9} SEARCH>?")
+_MIDDLE = re.compile(r"={5,9}")
+_REPLACE = re.compile(r">{5,9} REPLACE|={5,9}")
 
 
 class Edit(NamedTuple):
-    """`old` is the text to be replaced; None where the whole file is written."""
+    """`old` is the text to be replaced; None where the whole file is written. `path` is empty where none is told."""
 
     path: str
     old: str | None
     new: str
 
 
-def edits_in(text: str) -> Iterator[Edit]:
-    """The edits of an answer, in their order."""
-    for above, held in fenced(text):
-        path = above.strip(_AROUND).removeprefix("./")
-        if not _PATH.fullmatch(path):
-            continue
-        parts = [Edit(path, old, new) for old, new in _replacements(held)]
-        yield from parts or [Edit(path, None, held)]
+class _Fence(NamedTuple):
+    """A fence that was opened. `path` is that of the line above it, `start` the place of the first line in it."""
+
+    path: str
+    start: int
+    indent: int
+    mark: str
 
 
-def shown_in(messages: Sequence[Message]) -> dict[str, str]:
-    """The files that the user showed, by path; the last text of each."""
-    said = (message.text for message in messages if message.role == "user")
-    return {edit.path: edit.new for text in said for edit in edits_in(text) if edit.old is None}
+def edits_in(text: str, known: Container[str] = (), blocks: bool = True) -> Iterator[Edit]:
+    """The edits of a text, in their order. What is no path by its looks is one where it is `known`. Without `blocks`
+    those that search and replace are text like any other: files that are shown may hold some.
+
+    A block that does not come to its end searches for its own first line, which stands in no file: nothing of it can
+    be told, and aider takes no edit of an answer with one."""
+    lines = text.splitlines()
+    above = told = ""  # the last line with anything in it; the path of the block before
+    fence: _Fence | None = None
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        if blocks and _SEARCH.fullmatch(line.strip()):
+            told = _path_before(lines, at, known) or told
+            middle = _next(_MIDDLE, lines, at + 1)
+            end = _next(_REPLACE, lines, middle + 1)
+            if end == len(lines):
+                yield Edit(told, "\n".join(lines[at:]), "")
+                return
+            yield Edit(told, "\n".join(lines[at + 1 : middle]), "\n".join(lines[middle + 1 : end]))
+            fence = fence and fence._replace(path="")  # it held a block, and no file
+            at, line = end, ""
+        elif fence is None and (opening := _OPENING.fullmatch(line)):
+            mark = opening[2] or f"</{opening[4]}>"
+            fence, above = _Fence(_path(above, known), at + 1, len(opening[1] or ""), mark), ""
+        elif fence is not None and (held := _last_line(lines, at, fence)) is not None:
+            if fence.path:
+                yield Edit(fence.path, None, _text([*lines[fence.start : at], *held]))
+            fence, line, above = None, "", ""
+        above = line if line.strip() and fence is None else above
+        at += 1
+    if fence is not None and fence.path:
+        yield Edit(fence.path, None, _text(lines[fence.start :]))
 
 
-def changed_lines(text: str, shown: Files) -> set[tuple[str, ...]]:
-    """What the edits of an answer do to the files that were shown: (path, sign, line) of each line that goes or comes.
-
-    Where it stands, how far it is indented and how often it comes do not count."""
-    found: set[tuple[str, ...]] = set()
-    for edit in edits_in(text):
-        path, before, after = _sides(edit, shown)
-        found |= {(path, "-", line) for line in before - after} | {(path, "+", line) for line in after - before}
-    return found
+def _text(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
-def edits_fit(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
-    """An edit changes something, and stands in a file that the user showed or in a new one: those of an agent's own
-    example are not there."""
-    for run in runs if not trajectory.tools else ():
-        if run.final is None or not (edits := [*edits_in(run.final.message.text)]):
-            continue
-        before = trajectory.messages[: run.final.at]
-        shown, example = shown_in(before), _examples(trajectory, run.final.at)
-        if wrong := next((edit.path for edit in edits if not _has_place(edit, shown, example)), ""):
-            yield Finding("edits fit", "masked", "edit_elsewhere", run.final.at, wrong)
-        elif all(before == after for _, before, after in (_sides(edit, shown) for edit in edits)):
-            yield Finding("edits fit", "masked", "edit_of_nothing", run.final.at, edits[0].path)
+def _next(form: re.Pattern[str], lines: Sequence[str], at: int) -> int:
+    while at < len(lines) and not form.fullmatch(lines[at].strip()):
+        at += 1
+    return min(at, len(lines))
 
 
-def _examples(trajectory: Trajectory, at: int) -> set[str]:
-    """The files of what the agent put into the assistant's mouth."""
-    earlier = zip(trajectory.messages[:at], trajectory.authors[:at], strict=True)
-    said = (message.text for message, author in earlier if message.role == "assistant" and author is None)
-    return {edit.path for text in said for edit in edits_in(text)}
+def _last_line(lines: Sequence[str], at: int, fence: _Fence) -> list[str] | None:
+    """What else stands in the line that closes a fence; None where the line does not close it.
+
+    A fence further to the right is the file's own, in a comment for instance. A file whose last line has no end has
+    the closing fence right behind it; then nothing follows, or the next file does."""
+    line, mark = lines[at].rstrip(), fence.mark
+    bare = line.lstrip(" ")
+    if bare.startswith(mark) and not bare.strip(mark[0] if mark[0] in "`~" else mark):
+        return [] if len(line) - len(bare) <= fence.indent else None
+    if not line.endswith(mark):
+        return None
+    ends = at + 1 == len(lines)
+    goes_on = at + 3 < len(lines) and not lines[at + 1].strip() and _OPENING.fullmatch(lines[at + 3]) is not None
+    return [line.removesuffix(mark)] if ends or goes_on else None
 
 
-def _has_place(edit: Edit, shown: Files, example: Set[str]) -> bool:
-    path = _known(edit.path, shown)
-    if path not in shown:
-        return path not in example and not (edit.old or "").strip()
-    return "\n".join(_lines(edit.old or "")) in "\n".join(_lines(shown[path]))
+def _path(line: str, known: Container[str]) -> str:
+    """The path that a line is; empty where it is something else."""
+    path = line.strip(_AROUND).removeprefix("./") if len(line) <= _LONGEST_PATH else ""
+    return path if path in known or _PATH.fullmatch(path) else ""
 
 
-def _sides(edit: Edit, shown: Files) -> tuple[str, Counter[str], Counter[str]]:
-    """The path, and the lines before and after."""
-    path = _known(edit.path, shown)
-    return path, Counter(_lines(shown.get(path, "") if edit.old is None else edit.old)), Counter(_lines(edit.new))
-
-
-def _known(path: str, shown: Files) -> str:
-    """The path as the file was shown: models leave out folders."""
-    longer = [known for known in shown if known.endswith(f"/{path}")]
-    return longer[0] if path not in shown and len(longer) == 1 else path
-
-
-def _replacements(held: str) -> Iterator[tuple[str, str]]:
-    """What is searched for and what comes in its place, block by block."""
-    sides: list[list[str]] = []  # of the block that is open
-    for line in held.splitlines():
-        if line.startswith(_SEARCH):
-            sides = [[]]
-        elif len(sides) == 1 and line.rstrip() == _MIDDLE:
-            sides.append([])
-        elif len(sides) == 2 and line.startswith(_REPLACE):
-            yield "\n".join(sides[0]), "\n".join(sides[1])
-            sides = []
-        elif sides:
-            sides[-1].append(line)
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def _path_before(lines: Sequence[str], at: int, known: Container[str]) -> str:
+    """The path in the lines before a block, over one or two fences: right above it, in the fence's own line, or above
+    the fence. Empty where no path is there."""
+    for line in reversed(lines[max(0, at - 3) : at]):
+        fence = _OPENING.fullmatch(line)
+        if path := _path(line, known):
+            return path
+        if fence is None:
+            return ""
+    return ""

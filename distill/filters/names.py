@@ -28,7 +28,9 @@ _NUMBERED = re.compile(
     r"(?:^\s{0,10}|[:\-+L]|,\s?|\blines?\s|@@\s)(\d{1,7})(?=[:→\t|,\-\s).;?!]|$)", re.MULTILINE | re.IGNORECASE
 )
 _ESCAPE = re.compile(r"\\[A-Za-z]")  # \b and \s of a pattern
-_FENCE = re.compile(r"^ {0,3}(?:```|~~~)[^\n]*\n(.*?)(?:^ {0,3}(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(  # closed by one that is as long, for what is in it may have fences
+    r"^ {0,3}(`{3,}|~{3,})[^`\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
 _LONGEST_PATH = 4096
 _ENDINGS = frozenset(  # of files; any other dotted word may be an attribute
     {
@@ -78,7 +80,7 @@ def fenced(text: str) -> Iterator[tuple[str, str]]:
     """What stands in each fenced block of a text, after the line above it, which may say what file it is for."""
     for block in _FENCE.finditer(text):
         above = text[max(0, block.start() - _LONGEST_PATH) : block.start()].rstrip("\n").rpartition("\n")[2]
-        yield above, block[1]
+        yield above, block[2]
 
 
 def names_in(text: str) -> Iterator[str]:

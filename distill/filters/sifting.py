@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 import msgspec
 
 from distill.dataset import Example
-from distill.filters import confirmation, edits, form, grounding, reexecution, rights
+from distill.filters import confirmation, editing, form, grounding, reexecution, rights
 from distill.filters.reasons import Finding
 from distill.filters.told import Check, Told
 from distill.outcome import Outcome
@@ -34,7 +34,7 @@ CHECKS: dict[str, Check] = {
     "calls valid": form.calls_valid,
     "text plain": form.text_plain,
     "calls differ": form.calls_differ,
-    "edits fit": edits.edits_fit,
+    "edits fit": editing.edits_fit,
     "secrets": rights.no_secrets,
     "outcomes": confirmation.outcomes,
     "rerun": reexecution.rerun,
