@@ -20,20 +20,24 @@ _WORD = re.compile(r"\w+")
 _MARKS = re.compile(r"[`*]")
 _ABOVE = ("@", "#", "/*", "//", "*", "--")  # decorators and comments belong to what follows them
 _CLAIM = re.compile(
-    r"(?:^\W{0,5}|[.;:,(]\W{0,3}|\b(?:function|class|method|constant|variable|type|the|and|that|where|but)\s)"
+    r"(?:^\W{0,5}|[.;:,(]\W{0,3}|\b(?i:function|class|method|constant|variable|type|the|and|that|where|but)\s)"
     r"(?P<name>[A-Za-z_]\w{2,80})(?:\(\))?,?\s"
-    r"(?:(?:is|was|lives|stands|starts|begins|defined|declared|implemented|located|found|in|at|on|e\.g\.|file),?\s){1,6}"
+    r"(?P<how>(?:(?:is|was|also|lives|stands|starts|begins|defined|declared|implemented|located|found|in|at|on|e\.g\.|file)"
+    r",?\s){1,7})"
     r"(?:(?P<path>[\w./-]{1,200}\.\w{1,6})(?::|,?\s\(?(?:(?:at|on)\s)?line\s)|line\s)"
     r"(?P<line>\d{1,7})(?!\d|\.\d|\s?[-–]|\s(?:to|and)\s)(?:\s(?:of|in)\s(?P<file>[\w./-]{1,200}))?"
 )
+_MADE = re.compile(r"defined|declared|implemented")
 
 
 class Claim(NamedTuple):
-    """That a name is at a line; `path` is empty where it is not said of which file."""
+    """That a name is at a line; `path` is empty where it is not said of which file. `defined`: it is made there, not only
+    used."""
 
     name: str
     path: str
     line: int
+    defined: bool = False
 
 
 class _Shown(NamedTuple):
@@ -62,7 +66,8 @@ class Places:
         self._shown = None
 
     def mistaken(self, claims: Sequence[Claim]) -> Claim | None:
-        """The first claim of a name at a line that was shown without it, while another line was shown with it."""
+        """The first claim of a name at a line that was shown without it, while another line was shown with it: one of
+        the same file, or any where the claim is that the name is made there."""
         return next((claim for claim in claims if self._is_mistaken(claim)), None)
 
     def is_elsewhere(self, path: str, line: int) -> bool:
@@ -78,14 +83,19 @@ class Places:
         texts = [text for file, text in shown.at.get(claim.line, ()) if _same(file, claim.path)]
         if not texts or any(text.strip().startswith(_ABOVE) or claim.name in _WORD.findall(text) for text in texts):
             return False
-        return any(_same(file, claim.path) for file in shown.files.get(claim.name, ()))
+        return any(claim.defined or _same(file, claim.path) for file in shown.files.get(claim.name, ()))
 
 
 def claims_in(sentence: str) -> list[Claim]:
     """What a sentence says of where names are: "`parse` is defined in cli.py, line 12", "parse() is at cli.py:12"."""
     names = {*names_in(sentence)}
     return [
-        Claim(found["name"], (found["path"] or found["file"] or "").removeprefix("./").rstrip("."), int(found["line"]))
+        Claim(
+            found["name"],
+            (found["path"] or found["file"] or "").removeprefix("./").rstrip("."),
+            int(found["line"]),
+            _MADE.search(found["how"]) is not None,
+        )
         for found in _CLAIM.finditer(_MARKS.sub("", sentence))
         if found["name"] in names
     ]

@@ -24,6 +24,7 @@ RIGHT = [
     "`count_lines` splits the text at line 11.",
     "The bug in count_lines is at line 11.",
     "The call of `count_lines` is in src/shop.py, line 14.",
+    "The LineCounter is in src/shop.py at line 3.",  # used there perhaps
     "`count_lines` is called in src/shop.py, line 3 or so, and in line 14.",
     "`SEPARATOR` is in src/basket.py, line 11, and `LineCounter` is at line 13.",
 ]
@@ -34,6 +35,7 @@ WRONG = [
     "It is simple: count_lines is declared on line 12 of src/basket.py.",
     "`count_lines` starts on line 3.",
     "`LineCounter` is in src/basket.py (line 10).",
+    "The LineCounter is also defined in src/shop.py at line 3.",
 ]
 
 
@@ -73,7 +75,9 @@ def test_a_decorator_or_a_comment_belongs_to_what_follows() -> None:
 
 
 def test_the_forms_of_a_claim() -> None:
-    assert claims_in("`parse_args` is defined in ./src/cli.py, line 12.") == [Claim("parse_args", "src/cli.py", 12)]
+    assert claims_in("`parse_args` is defined in ./src/cli.py, line 12.") == [
+        Claim("parse_args", "src/cli.py", 12, True)
+    ]
     assert claims_in("parse_args is at cli.py:12, and parse_all at line 3 of x.py") == [
         Claim("parse_args", "cli.py", 12),
         Claim("parse_all", "x.py", 3),
