@@ -31,8 +31,7 @@ _MADE = re.compile(r"defined|declared|implemented")
 
 
 class Claim(NamedTuple):
-    """That a name is at a line; `path` is empty where it is not said of which file. `defined`: it is made there, not only
-    used."""
+    """That a name is at a line; `path` is empty where it is not said of which file. `defined`: it is made there."""
 
     name: str
     path: str
