@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 _NUMBERED = re.compile(r"\s{0,10}(\d{1,7})(?:→|\t|: |\| )(.*)")
+_FOUND = re.compile(r"(?:\./)?([\w./+@-]{1,300}):(\d{1,7})[:-](.*)")  # a line of grep's
+_WHOLE = 500  # characters of a found line that nobody cut
 _EDGE = 6  # lines at either end of a result in which a status may stand
 _LINE = 300  # characters of a line that are looked at
 _JSON = 1 << 20  # characters of a result that is read as JSON
@@ -88,6 +90,12 @@ def numbered_lines(text: str) -> list[tuple[int, str]]:
     """The lines of a file that a result shows with their numbers."""
     found = (_NUMBERED.fullmatch(line.rstrip("\r")) for line in text.split("\n"))
     return [(int(line[1]), line[2].removeprefix("\ufeff")) for line in found if line]
+
+
+def found_lines(text: str) -> list[tuple[str, int, str]]:
+    """The lines of files that a search shows: path, number, text."""
+    found = (_FOUND.fullmatch(line.rstrip("\r")) for line in text.split("\n") if len(line) <= _WHOLE)
+    return [(line[1], int(line[2]), line[3]) for line in found if line]
 
 
 def _status(text: str) -> int | None:

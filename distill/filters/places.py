@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from distill.filters.names import names_in
-from distill.results import numbered_lines
+from distill.results import found_lines, numbered_lines
 
-_FOUND = re.compile(r"(?:\./)?([\w./+@-]{1,300}):(\d{1,7})[:-](.*)")  # a line of grep's
 _LONGEST = 1 << 18  # characters of a result that is looked at
 _LINE = 500  # characters of a line that nobody cut
 _WORD = re.compile(r"\w+")
@@ -113,9 +112,7 @@ def _read(results: Sequence[tuple[str, str]]) -> _Shown:
 
 def _lines(result: str, named: str) -> Iterator[tuple[str, int, str]]:
     """The lines of a result that have a number, with their file; that of the call where the line names none."""
-    for raw in result.split("\n"):
-        if len(raw) <= _LINE and (found := _FOUND.fullmatch(raw)):
-            yield found[1], int(found[2]), found[3]
+    yield from found_lines(result)
     if named:
         yield from ((named, number, text) for number, text in numbered_lines(result) if len(text) <= _LINE)
 

@@ -1,10 +1,10 @@
 """Re-execution: the results of read-only calls against what a snapshot of the files gives.
 
 Owns which calls are read again: those of our own tools by their own implementation, and of other agents' tools those
-that read a file, by the numbered lines in their results; plain commands, which `distill.reading` does without program;
-and other lines of a shell, as `distill.filters.shells` runs them. A call that cannot be read again is noted and proves
-nothing either way. So does a result that differs, unless it is sure that the agent had the snapshot's files before it,
-and no others that count.
+that read a file or search, by the numbered lines in their results; plain commands, which `distill.reading` does without
+program; and other lines of a shell, as `distill.filters.shells` runs them. A call that cannot be read again is noted
+and proves nothing either way. So does a result that differs, unless it is sure that the agent had the snapshot's files
+before it, and no others that count.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 from distill.commands import Command, check, confine, is_binary
 from distill.errors import RepositoryError, ToolError
-from distill.filters.calls import READS, SHELLS, is_ours, may_change_files, path_of, plain_words
+from distill.filters.calls import READS, SEARCHES, SHELLS, arguments_of, is_ours, may_change_files, path_of, plain_words
 from distill.filters.reasons import Finding
 from distill.filters.shells import Again, Place, command_again, folder_below, line_again
 from distill.filters.told import Snapshot, Told
 from distill.reading import NOTHING, Reader, command_of
-from distill.results import failed, found_nothing, numbered_lines, output_of, says_cut
+from distill.results import failed, found_lines, found_nothing, numbered_lines, output_of, says_cut
 from distill.trajectory import Run, Step, Trajectory
 from distill.workspace import Workspace, after_home, workspace_of
 from router.chat import ToolCall
@@ -31,6 +31,9 @@ from router.chat import ToolCall
 _EDGE = 400  # characters at either end of a result where an agent says that it cut it
 _LARGEST = 4 << 20  # bytes of a file that is read again
 _SHOWN = 1000  # characters of a line that agents show in any case
+_CUT = 60  # characters of a found line that an agent may have cut
+_FOLDERS = ("folder", "directory", "dir")
+_MOST_FILES = 200  # that one search found something in
 _HOME = re.compile(r"((?:/home/|[/\\]{1,4}Users[/\\]{1,4}))[^\W_][\w.@-]{0,63}")
 _UNREADABLE = "\ufffd"
 
@@ -50,15 +53,19 @@ class _Files(NamedTuple):
             return word
         return word.removeprefix(folder).strip("/") or "."
 
-    def target(self, call: ToolCall) -> Path | None:
-        """The file that a call means."""
+    def target(self, name: str, below: str = ".") -> Path | None:
+        """The file that a path means, from the folder or one in it."""
         try:
-            path = PurePosixPath(path_of(call))
+            path = PurePosixPath(below, name)
             inside = path.relative_to(self.workspace.folder) if path.is_absolute() else path
             target = confine(self.reader.root, str(inside))
-            return None if target.is_dir() or is_binary(target) or target.stat().st_size > _LARGEST else target
+            return target if target.is_file() and not is_binary(target) and target.stat().st_size <= _LARGEST else None
         except (ValueError, OSError, ToolError):
             return None
+
+    def lines(self, target: Path) -> list[str]:
+        """Raises OSError."""
+        return target.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff").split("\n")
 
 
 def first_change(ways: Iterable[Trajectory]) -> float:
@@ -115,6 +122,8 @@ def _again(step: Step, call: ToolCall, result: str, files: _Files) -> Again | No
         return None
     if tool in SHELLS:
         return _printed_again(call, result, files) or line_again(call, result, files.place)
+    if tool in SEARCHES:
+        return _found_again(call, result, files)
     return _read_again(call, result, files) if tool in READS else None
 
 
@@ -125,24 +134,52 @@ def _ours_again(call: ToolCall, result: str, files: _Files) -> Again | None:
     if given is None:
         return None
     same = _homeless(given) == _homeless(result)
-    surely = files.snapshot.whole or (call.function.name == "read_file" and files.target(call) is not None)
+    surely = files.snapshot.whole or (call.function.name == "read_file" and files.target(path_of(call)) is not None)
     return Again(_homeless(given), same) if same or surely else None
 
 
 def _read_again(call: ToolCall, result: str, files: _Files) -> Again | None:
     """Whether a file still has the numbered lines that were shown of it."""
-    target = files.target(call)
+    target = files.target(path_of(call))
     shown = numbered_lines(result)
     if target is None or not shown:
         return None
     try:
-        lines = target.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff").split("\n")
+        held = dict(enumerate(files.lines(target), 1))
     except OSError:
         return None
-    held = dict(enumerate(lines, 1))
     differing = [number for number, text in shown if number not in held or _compared(held[number]) != _compared(text)]
     read = "\n".join(_homeless(held.get(number, "")) for number in differing)
     return None if _UNREADABLE in read else Again(read, not differing)
+
+
+def _found_again(call: ToolCall, result: str, files: _Files) -> Again | None:
+    """Whether files still have the lines that a search showed of them, cut at their ends perhaps. That it showed all of
+    them is not looked at: what a pattern means, every tool says for itself."""
+    held: dict[str, dict[int, str]] = {}
+    differing = []
+    shown = found_lines(result)
+    try:
+        for path, number, text in shown:
+            if path not in held:
+                target = files.target(path) or files.target(path, path_of(call) or _folder_of(call))
+                if target is None or len(held) >= _MOST_FILES:
+                    return None
+                held[path] = dict(enumerate(files.lines(target), 1))
+            line, said = (_homeless(words).strip() for words in (held[path].get(number, ""), text))
+            if line != said and not (len(said) >= _CUT and line.startswith(said)):
+                differing.append((said, line))
+    except OSError:
+        return None
+    if not shown or any(len(said) >= _CUT or _UNREADABLE in line for said, line in differing):
+        return None  # an agent may leave something out in the middle of a long line
+    return Again("\n".join(line for _, line in differing), not differing)
+
+
+def _folder_of(call: ToolCall) -> str:
+    """The folder that a search was done in."""
+    arguments = arguments_of(call)
+    return next((arguments[key] for key in _FOLDERS if isinstance(arguments.get(key), str)), ".")
 
 
 def _printed_again(call: ToolCall, result: str, files: _Files) -> Again | None:

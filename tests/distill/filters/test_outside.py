@@ -50,7 +50,7 @@ def test_a_snapshot_proves_results_and_says_what_it_cannot(root: Path) -> None:
     (ours,) = explain(scene(root, True).traces("c"), told).trajectories
     assert (ours.reason, notes(ours, "noted")) == ("", [])
     (other,) = explain(scene(root, False).traces("c"), told).trajectories
-    assert (other.reason, notes(other, "noted")) == ("", ["not_rerun", "unconfirmed"])
+    assert (other.reason, notes(other, "noted")) == ("", ["unconfirmed"])
     (none,) = explain(scene(root, True).traces("c"), Told(LENIENT)).trajectories
     assert (none.reason, notes(none, "noted")) == ("", ["not_rerun", "not_rerun"])
     assert Finding("rerun", "noted", "not_rerun", 2, "run_command: no snapshot") in none.findings
@@ -108,6 +108,31 @@ def test_plain_commands_of_a_shell_are_read_again(root: Path) -> None:
     left.call("Bash", {"command": "ls . "}, "Exit code: 0\nOutput:\nother\n[3 lines truncated]")
     (one,) = explain(left.say().traces("c"), told).trajectories
     assert {finding.reason for finding in one.findings if finding.check == "rerun"} == {"not_rerun"}
+
+
+def test_what_a_search_found_stands_there_still(root: Path) -> None:
+    told = Told(LENIENT, snapshot=whole(root))
+    made = Scene(root, *definitions(root)[:2], ours=False).ask()
+    long = root / "long.py"
+    long.write_text("\n" + "x = 1  # " + "far " * 40 + "\n")
+    place, (name, _, below) = f"{made.wanted.path}:{made.wanted.line}", made.wanted.path.rpartition("/")
+    text = (root / made.wanted.path).read_text().splitlines()[made.wanted.line - 1]
+    shown = f"{place}: {text}\n./{place}:{text}\nlong.py:2: x = 1  # {'far ' * 20}\n... and more"
+
+    def found(result: str, **where: str) -> str:
+        scene = Scene(root, made.wanted, made.other, ours=False).ask()
+        scene.call("Grep", {"pattern": made.wanted.pattern, **where}, result)
+        (one,) = explain(scene.say().traces("c"), told).trajectories
+        return next(finding.reason or finding.effect for finding in one.findings if finding.check == "rerun")
+
+    assert found(shown) == "passed"
+    assert found(f"{below}:{made.wanted.line}: {text}", path=name) == "passed"
+    assert found(f"{below}:{made.wanted.line}: {text}", folder=f"{made.folder}/{name}") == "passed"
+    assert found(f"{place}: {text}, and so on") == "stale_result"
+    assert found(f"{made.wanted.path}:9999: {text}") == "stale_result"
+    unsure = f"long.py:2: x = 1  # {'far ' * 12}[...] far far"
+    for result in (unsure, f"nowhere.py:1: {text}", f"../{place}: {text}", "No matches.", "2: nothing"):
+        assert found(result) == "not_rerun", result
 
 
 def test_a_snapshot_is_never_left(root: Path) -> None:
