@@ -23,6 +23,7 @@ _COUNTS |= {word: str(number) for number, word in enumerate(("seven", "eight", "
 _BULLET = re.compile(r"^\s{0,10}\d{1,3}[.)]\s", re.MULTILINE)  # numbers a list, and counts nothing
 _NUMBER = re.compile(r"(?<![\w./:#-])\d{1,9}(?![\w/]|[.:-]\w)")
 _WORD = re.compile(r"[^\W\d_]+")
+_NAME = re.compile(r"\w+")  # perhaps without the marks that an answer puts around it
 _MOST = 300  # names of one answer that are compared
 _SHORT = 3  # letters of words that say little
 _VERDICTS = ("yes", "no")
@@ -53,18 +54,18 @@ def agree(one: Message | AnswerMessage, other: AnswerMessage, asked: str = "", d
 
 
 def _say_the_same(one: str, other: str, asked: str) -> bool:
-    """Not yes and no, not other numbers, and the same names; words decide where nothing is named."""
+    """Not yes and no, not other numbers, and the same names; words decide where one of the two names nothing."""
     if {_verdict(one), _verdict(other)} == {*_VERDICTS}:
         return False
     numbers = _numbers(one), _numbers(other)
     if all(numbers) and not _alike(*numbers):
         return False
-    known = {*islice(names_in(asked), _MOST)}
+    known = {*islice(names_in(asked), _MOST), *_NAME.findall(asked)}
     mine, theirs = ({*islice(names_in(text), _MOST)} - known for text in (one, other))
-    if mine or theirs:
+    if mine and theirs:
         return _met(mine, theirs, other) + _met(theirs, mine, one) >= _ALIKE * (len(mine) + len(theirs))
     words = _words(asked)
-    return _alike(_words(one) - words, _words(other) - words)
+    return _alike((_words(one) | mine) - words, (_words(other) | theirs) - words)
 
 
 def _met(names: Set[str], others: Set[str], text: str) -> int:

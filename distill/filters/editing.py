@@ -88,7 +88,7 @@ class Desk:
         lines = [line.strip() for line in text.splitlines()]
         gives = any(words in text for words in _GIVES)
         known = {*lines} if gives else ()  # whatever stands above a file's text there is its path
-        shown = [edit for edit in edits_in(text, known, blocks=False) if edit not in self._prompt]
+        shown = [edit for edit in edits_in(text, known, blocks=False) if gives or edit not in self._prompt]
         self._earlier += shown
         files = {edit.path: edit.new for edit in shown}
         if gives and self.given is None:
@@ -165,7 +165,7 @@ class _Done:
         self.wrong: str | None = edits[_MOST].path if len(edits) > _MOST else None
         self._desk = desk
         for edit in edits[:_MOST]:
-            path = _known(edit.path, desk.files)
+            path = _known(edit, desk.files)
             if path not in self.files:
                 self.files[path] = _File(desk.files.get(path, ""))
             if not (self._may(edit, path) & self.files[path].change(edit)) and self.wrong is None:
@@ -186,6 +186,8 @@ class _Done:
             return False
         if path in self._desk.files:
             return True
+        if any(known.endswith(f"/{path}") for known in self._desk.files):  # a second one, and not where it belongs
+            return False
         return path not in self._desk.listed and (path in self._desk.named or path not in self._desk.example)
 
 
@@ -269,10 +271,11 @@ def _parts(lines: Sequence[str]) -> list[list[str]]:
     return parts
 
 
-def _known(path: str, files: Mapping[str, str]) -> str:
-    """The path as the file was shown: models leave out folders, or put some before it."""
+def _known(edit: Edit, files: Mapping[str, str]) -> str:
+    """The path as the file was shown: models put folders before it, or leave some out. That is mended only for a block
+    that searches: a whole file lands where its path says."""
+    path, name = edit.path, edit.path.rpartition("/")[2]
     if path in files or not path:
         return path
-    name = path.rpartition("/")[2]
-    longer = [known for known in files if known.endswith(f"/{path}")]
+    longer = [known for known in files if known.endswith(f"/{path}")] if edit.old is not None else []
     return longer[0] if len(longer) == 1 else name if name in files else path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from distill.filters.names import names_in
@@ -23,10 +24,13 @@ _CLAIM = re.compile(
     r"(?P<name>[A-Za-z_]\w{2,80})(?:\(\))?,?\s"
     r"(?P<how>(?:(?:is|was|also|lives|stands|starts|begins|defined|declared|implemented|located|found|in|at|on|e\.g\.|file)"
     r",?\s){1,7})"
-    r"(?:(?P<path>[\w./-]{1,200}\.\w{1,6})(?::|,?\s\(?(?:(?:at|on)\s)?line\s)|line\s)"
-    r"(?P<line>\d{1,7})(?!\d|\.\d|\s?[-–]|\s(?:to|and)\s)(?:\s(?:of|in)\s(?P<file>[\w./-]{1,200}))?"
+    r"(?:(?P<path>[\w./-]{1,200}\.\w{1,6})(?::|,?\s\(?(?:(?:at|on)\s)?(?=lines?\s))|(?=lines?\s))"
+    r"(?:(?:line\s)?(?P<line>\d{1,7})|lines\s(?P<lines>\d{1,7}(?:,\s(?:and\s)?\d{1,7}|\sand\s\d{1,7}){1,20}))"
+    r"(?!\d|\.\d|\s?[-–]|\s(?:to|and)\s)(?:\s(?:of|in)\s(?P<file>[\w./-]{1,200}))?"
 )
 _MADE = re.compile(r"defined|declared|implemented")
+_MAKES = re.compile(r"\b(?:class|def|function|func|fn|interface|struct|enum|type|trait)\s+([A-Za-z_]\w*)")
+_NUMBER = re.compile(r"\d+")
 
 
 class Claim(NamedTuple):
@@ -39,11 +43,12 @@ class Claim(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """Texts with their files by line number, the files by the words in them, and all files."""
+    """Texts with their files by line number, the files by the words in them, all files, and what is made in them."""
 
     at: dict[int, list[tuple[str, str]]]
     files: dict[str, set[str]]
     all: set[str]
+    made: set[str]
 
 
 class Places:
@@ -65,7 +70,8 @@ class Places:
 
     def mistaken(self, claims: Sequence[Claim]) -> Claim | None:
         """The first claim of a name at a line that was shown without it, while another line was shown with it: one of
-        the same file, or any where the claim is that the name is made there."""
+        the same file, or any where the claim is that the name is made there. So is one that it is made where it is only
+        used, while a line was shown that makes it."""
         return next((claim for claim in claims if self._is_mistaken(claim)), None)
 
     def is_elsewhere(self, path: str, line: int) -> bool:
@@ -79,8 +85,11 @@ class Places:
     def _is_mistaken(self, claim: Claim) -> bool:
         shown = self._shown = self._shown or _read(self._results)
         texts = [text for file, text in shown.at.get(claim.line, ()) if _same(file, claim.path)]
-        if not texts or any(text.strip().startswith(_ABOVE) or claim.name in _WORD.findall(text) for text in texts):
+        if not texts or any(text.strip().startswith(_ABOVE) for text in texts):
             return False
+        if any(claim.name in _WORD.findall(text) for text in texts):
+            makes = any(claim.name in _MAKES.findall(text) for text in texts)
+            return claim.defined and claim.name in shown.made and not makes
         return any(claim.defined or _same(file, claim.path) for file in shown.files.get(claim.name, ()))
 
 
@@ -91,20 +100,28 @@ def claims_in(sentence: str) -> list[Claim]:
         Claim(
             found["name"],
             (found["path"] or found["file"] or "").removeprefix("./").rstrip("."),
-            int(found["line"]),
+            line,
             _MADE.search(found["how"]) is not None,
         )
         for found in _CLAIM.finditer(_MARKS.sub("", sentence))
+        for line in _numbers(found["line"] or found["lines"])
         if found["name"] in names
     ]
 
 
+def _numbers(said: str) -> list[int]:
+    """The lines that are listed; none where two that follow each other may be a range."""
+    lines = [int(number) for number in _NUMBER.findall(said)]
+    return [] if any(after - before == 1 for before, after in pairwise(lines)) else lines
+
+
 def _read(results: Sequence[tuple[str, str]]) -> _Shown:
-    shown = _Shown({}, {}, set())
+    shown = _Shown({}, {}, set(), set())
     for result, named in results:
         for file, line, text in _lines(result, named):
             shown.at.setdefault(line, []).append((file, text))
             shown.all.add(file)
+            shown.made.update(_MAKES.findall(text))
             for word in _WORD.findall(text):
                 shown.files.setdefault(word, set()).add(file)
     return shown

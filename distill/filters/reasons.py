@@ -43,6 +43,7 @@ REASONS: dict[str, Effect] = {
     "bad_feedback": "dropped",
     "asked_again": "dropped",
     # grounding
+    "not_looked_at": "dropped",
     "ungrounded_argument": "masked",
     "ungrounded": "dropped",
     "unproven_absence": "dropped",

@@ -49,6 +49,14 @@ def test_what_the_question_says_is_no_agreement() -> None:
     for other in ("The class EndOfMessage inherits from the `Connection` class.", "What is EndOfMessage for?"):
         assert not agree(said, AnswerMessage(other), asked)
     assert agree(said, AnswerMessage("EndOfMessage inherits from h11."), asked)
+    said = Message("assistant", "`confirm` is called by the `termui` module.")
+    assert not agree(said, AnswerMessage("`confirm` is called by `prompt_for_value`."), "Who calls confirm?")
+
+
+def test_where_one_names_nothing_words_decide() -> None:
+    said = Message("assistant", "Yes, it raises a `ParseError` when the given line cannot be parsed.")
+    assert agree(said, AnswerMessage("Yes, it raises an error when the given line cannot be parsed."))
+    assert not agree(said, AnswerMessage("Yes, whenever somebody calls it."))
 
 
 def test_calls_are_the_same_in_any_spelling_and_nothing_is_the_same_as_a_call() -> None:

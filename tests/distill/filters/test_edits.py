@@ -72,7 +72,7 @@ def test_what_a_whole_file_says_again_is_no_change() -> None:
     assert shown.files == {"shop/prices.py": SHOP}
     new = {("shop/prices.py", "+", "def halved(price):"), ("shop/prices.py", "+", "return price / 2")}
     assert changed_lines(whole(ADDED), shown) == new
-    assert changed_lines(whole(ADDED, "prices.py"), shown) == new  # models leave out folders
+    assert len(changed_lines(whole(ADDED, "prices.py"), shown)) > len(new)  # lands where it says: a second file
     assert changed_lines(replaced("def rounded(price):", "def floored(price):"), shown) == {
         ("shop/prices.py", "-", "def rounded(price):"),
         ("shop/prices.py", "+", "def floored(price):"),
@@ -321,6 +321,14 @@ def test_paths_that_models_change() -> None:
     assert reason_of(whole("a\n", "my notes.txt"), asked) == "edit_of_nothing"
     assert not reason_of(replaced("a", "b", "app/[id]/(one)/page.tsx"), asked)
     assert [*edits_in(whole("a\n", ".gitignore"))] == [Edit(".gitignore", None, "a\n")]
+    assert reason_of(whole(ADDED, "prices.py")) == "edit_elsewhere"  # a second one, beside its folder
+    assert not reason_of(replaced("    return 2 * price", "    return price * 2", "prices.py"))
+
+
+def test_an_examples_file_that_is_in_the_chat() -> None:
+    """Its text may be that of the example."""
+    shown = f"{GIVES}\nshow_greeting.py\n```\nprint('Hey')\n```\n"
+    assert not reason_of(whole("print('Hi')\n", "show_greeting.py"), request(shown=shown))
 
 
 _PIECES = [

@@ -37,10 +37,10 @@ LIST: Made = ("Glob", {"pattern": "**/*.toml"}, "/home/user/shop/pyproject.toml\
 NONE: Made = ("Grep", {"pattern": "def is_blank"}, "No matches found")
 
 
-def conversation(answer: str, *made: Made) -> list[Trace]:
-    names = {name for name, _, _ in made}
+def conversation(answer: str, *made: Made, question: str = QUESTION, offered: str = "") -> list[Trace]:
+    names = {*(name for name, _, _ in made), *offered.split()}
     tools = [Tool(FunctionSpec(name, "A tool.", {"type": "object"})) for name in sorted(names)]
-    messages = [Message("system", SYSTEM), Message("user", QUESTION)]
+    messages = [Message("system", SYSTEM), Message("user", question)]
     traces = []
     for number, (name, arguments, result) in enumerate(made):
         calls = [ToolCall(f"t{number}", FunctionCall(name, json.dumps(arguments)))]
@@ -63,7 +63,7 @@ WHOLE: list[tuple[str, list[Made]]] = [
         [READ, EDIT, WRITE, TEST],
     ),
     ("The file is src/lines.py and the line is 7.", [READ, ELSEWHERE]),
-    ("The settings are in conf/limits.toml, and in pyproject.toml.", [LIST]),
+    ("The settings are in conf/limits.toml, and in pyproject.toml.", [READ, LIST]),
     ("There is no `is_blank` yet.", [NONE]),
     ("I could not find anything like is_blank.", [NONE]),
     ("It gives a default for names that do not exist, and for parts which are not found.", [READ]),
@@ -106,6 +106,31 @@ def test_what_is_dropped(answer: str, made: list[Made], reason: str) -> None:
     assert explain(conversation(answer, *made), TOLD).trajectories[0].reason == reason
 
 
+NOTHING: Made = ("Grep", {"pattern": "Expr"}, "No matches found")
+UNSEEN: Made = ("Glob", {"pattern": "*"}, "jinja2/")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "made", "reason"),
+    [
+        ("How many methods has the class Expr?", "It has 2 methods.", [UNSEEN], "not_looked_at"),
+        ("How many methods has the class Expr?", "It has 2 methods.", [], "not_looked_at"),
+        ("What does src/basket.py do?", "It keeps baskets.", [], "not_looked_at"),
+        ("What does set_result do?", "It sets a result.", [UNSEEN], "not_looked_at"),
+        ("How many methods has the class Expr?", "I did not see the class.", [NOTHING], ""),
+        ("What does src/basket.py do?", "It counts the lines of a text.", [READ], ""),
+        ("What does the class LineCounter do?", "It counts lines.", [READ], ""),
+        ("What does functools.wraps do, and FastAPI?", "It keeps the name of what is wrapped.", [], ""),
+        ("Why does `set_result(3)` fail? def set_result(x): return x.y", "3 has a problem.", [UNSEEN], ""),
+        ("Add a function drop_blank to src/basket.py.", "Done.", [UNSEEN, EDIT], ""),
+        ("What type is it, and which file has it?", "A str.", [UNSEEN], ""),
+    ],
+)
+def test_what_is_asked_about_is_looked_at(question: str, answer: str, made: list[Made], reason: str) -> None:
+    traces = conversation(answer, *made, question=question, offered="Read")
+    assert explain(traces, TOLD).trajectories[0].reason == reason
+
+
 EDITED = (
     "Now `drop_blank` is in src/blank.py:\n\nsrc/blank.py\n```python\nimport unittest\n\ndef drop_blank(text):\n```\n"
 )
@@ -142,7 +167,7 @@ ORDINARY = [
 
 @pytest.mark.parametrize(("made", "masked"), [*((one, True) for one in INVENTED), *((one, False) for one in ORDINARY)])
 def test_arguments_out_of_nowhere_are_masked(made: tuple[str, dict[str, Any]], masked: bool) -> None:
-    (one,) = explain(conversation("It is an empty line.", (*made, "fine")), TOLD).trajectories
+    (one,) = explain(conversation("It is an empty line.", READ, (*made, "fine")), TOLD).trajectories
     reasons = [finding.reason for finding in one.findings if finding.effect == "masked"]
     assert reasons == (["ungrounded_argument"] if masked else [])
-    assert one.learnt == ([4] if masked else [2, 4])
+    assert one.learnt == ([2, 6] if masked else [2, 4, 6])

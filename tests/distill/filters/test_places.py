@@ -25,6 +25,7 @@ RIGHT = [
     "The bug in count_lines is at line 11.",
     "The call of `count_lines` is in src/shop.py, line 14.",
     "The LineCounter is in src/shop.py at line 3.",  # used there perhaps
+    "`count_lines` is in src/basket.py, at lines 10 and 11.",  # a range perhaps
     "`count_lines` is called in src/shop.py, line 3 or so, and in line 14.",
     "`SEPARATOR` is in src/basket.py, line 11, and `LineCounter` is at line 13.",
 ]
@@ -36,6 +37,8 @@ WRONG = [
     "`count_lines` starts on line 3.",
     "`LineCounter` is in src/basket.py (line 10).",
     "The LineCounter is also defined in src/shop.py at line 3.",
+    "`count_lines` is defined in src/shop.py, line 14.",  # used there, and made elsewhere
+    "`SEPARATOR` is in src/basket.py, at lines 13 and 11.",
 ]
 
 
