@@ -20,9 +20,10 @@ _WORD = re.compile(r"\w+")
 _MARKS = re.compile(r"[`*]")
 _ABOVE = ("@", "#", "/*", "//", "*", "--")  # decorators and comments belong to what follows them
 _CLAIM = re.compile(
-    r"(?:^\W{0,5}|[.;:,(]\W{0,3}|\b(?i:function|class|method|constant|variable|type|the|and|that|where|but)\s)"
+    r"(?:^\W{0,5}|[.;:,(]\W{0,3}|\b(?P<kind>(?i:function|class|method|constant|variable|type))\s"
+    r"|\b(?i:the|and|that|where|but)\s)"
     r"(?P<name>[A-Za-z_]\w{2,80})(?:\(\))?,?\s"
-    r"(?P<how>(?:(?:is|was|also|lives|stands|starts|begins|defined|declared|implemented|located|found|in|at|on|e\.g\.|file)"
+    r"(?P<how>(?:(?:is|was|also|lives|stands|starts|begins|defined|declared|implemented|located|found|in|at|on|the|e\.g\.|file)"
     r",?\s){1,7})"
     r"(?:(?P<path>[\w./-]{1,200}\.\w{1,6})(?::|,?\s\(?(?:(?:at|on)\s)?(?=lines?\s))|(?=lines?\s))"
     r"(?:(?:line\s)?(?P<line>\d{1,7})|lines\s(?P<lines>\d{1,7}(?:,\s(?:and\s)?\d{1,7}|\sand\s\d{1,7}){1,20}))"
@@ -105,7 +106,7 @@ def claims_in(sentence: str) -> list[Claim]:
         )
         for found in _CLAIM.finditer(_MARKS.sub("", sentence))
         for line in _numbers(found["line"] or found["lines"])
-        if found["name"] in names
+        if found["kind"] or found["name"] in names
     ]
 
 

@@ -39,6 +39,7 @@ WRONG = [
     "The LineCounter is also defined in src/shop.py at line 3.",
     "`count_lines` is defined in src/shop.py, line 14.",  # used there, and made elsewhere
     "`SEPARATOR` is in src/basket.py, at lines 13 and 11.",
+    "The function count_lines is defined in the file src/shop.py at lines 14 and 90.",
 ]
 
 
