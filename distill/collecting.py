@@ -1,16 +1,19 @@
 """From the store to what may be learnt: each conversation through the filters, with what is known of it.
 
 Owns what the filters are told: outcomes, the teacher's samples and a judge's opinions out of the store, what is a
-secret, and what results are read again on. Holds one conversation at a time. Knows nothing of datasets or training.
+secret, what results are read again on, and what is right. Holds one conversation at a time. Knows nothing of datasets
+or training.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 
 from distill.confinement import Confined, confinement
 from distill.filters import Rules, Sifted, Told, sift
+from distill.generate.answers import Answers
 from distill.outcome import Outcome
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
@@ -18,12 +21,14 @@ from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 from distill.trace import Trace
 from distill.trajectory import Run
+from distill.workspace import workspace_of
 
 
 class Collector:
     """The filters over a data folder's store. Nothing about `reserved` repositories is ever learnt; results are read
-    again on `snapshots`, in the machine's confinement where a program is needed. Opinions of the model `judge` count;
-    those of one that was named before do not."""
+    again on `snapshots`, in the machine's confinement where a program is needed; there `answers` know what is right of
+    what the exploring agent was asked. Opinions of the model `judge` count; those of one that was named before do
+    not."""
 
     def __init__(
         self,
@@ -33,6 +38,7 @@ class Collector:
         reserved: Set[str] = frozenset(),
         snapshots: Snapshots | None = None,
         judge: str = "",
+        answers: Answers | None = None,
     ) -> None:
         self._store = store
         self.redactor = Redactor(key_at(data / "redact.key"))
@@ -40,6 +46,7 @@ class Collector:
         self._reserved = reserved
         self._snapshots = snapshots
         self.judge = judge
+        self._answers = answers
         way = confinement() if snapshots is not None else None
         self._confined = Confined(way) if way is not None else None
 
@@ -63,7 +70,15 @@ class Collector:
             finds_secret=lambda text: self.redactor.text(text) is not text,
             snapshot=self._snapshots.of if self._snapshots is not None else None,
             confined=self._confined,
+            oracle=self._oracle(traces),
         )
+
+    def _oracle(self, traces: Sequence[Trace]) -> Callable[[str, str], bool | None] | None:
+        """What says whether an answer is right: only on files that are surely all that there were."""
+        if self._answers is None or self._snapshots is None or not traces:
+            return None
+        files = self._snapshots.of(workspace_of(traces[-1].request))
+        return partial(self._answers.judge, files.root) if files is not None and files.whole else None
 
 
 def _judged(run: Run, known: Mapping[str, Sequence[Outcome]], judge: str) -> bool | None:

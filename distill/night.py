@@ -45,6 +45,7 @@ from distill.errors import DatasetError, DistillError
 from distill.evaluate import Examination, Item, examine, passages, set_questions
 from distill.filters import VERSION, Rules
 from distill.gate import Mark, Score, Verdict, judge, score
+from distill.generate.answers import Answers
 from distill.judging import judge as judge_runs
 from distill.labelling import Limits, label
 from distill.snapshots import Snapshots
@@ -136,7 +137,15 @@ async def learnable(settings: NightSettings, items: Sequence[Item], day: Day, pr
         kept = Path(work, "kept.jsonl")
         async with await TraceStore.open(settings.data / "traces.db", _BUSY_SECONDS) as store:
             until = await store.watermark()
-            collector = Collector(store, settings.data, settings.rules, reserved, settings.snapshots, settings.judge)
+            collector = Collector(
+                store,
+                settings.data,
+                settings.rules,
+                reserved,
+                settings.snapshots,
+                settings.judge,
+                Answers.from_folder(settings.templates),
+            )
             await _label(store, collector, until, day, settings.labels, progress)
             if settings.judge:
                 await _judge(store, collector, until, day, progress)

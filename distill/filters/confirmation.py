@@ -1,7 +1,7 @@
-"""Outside checks of natural conversations: outcomes, the teacher's other samples, feedback; oracle and judge for all.
+"""Outside checks: outcomes, the oracle, the teacher's other samples, feedback, the judge.
 
-A conversation is natural when its tools are not the exploring agent's: nobody made its questions, so nobody knows their
-answers. Owns what counts as negative. How an outcome is found is `distill.outcomes`', when samples agree `agreeing`'s.
+A run is natural when nobody knows the right answer: then somebody has to confirm it. Owns what counts as negative. How
+an outcome is found is `distill.outcomes`', when samples agree `agreeing`'s.
 """
 
 from __future__ import annotations
@@ -22,31 +22,30 @@ def outcomes(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
     The exploring agent's tools say "error:" of what is not there, which may be the very answer: of its calls only
     those are bad that had to be made again.
     """
-    natural = not all_ours(trajectory.tools)
+    others = not all_ours(trajectory.tools)
     for run in runs:
         for step in run.steps:
             for outcome in told.outcomes(step.trace.id) if step.trace is not None else ():
-                yield from _of_outcome(outcome, step, run, natural)
+                yield from _of_outcome(outcome, step, run, others)
 
 
 def oracle(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
     """Where the right answer is known, the answer is right."""
-    for run in runs if told.oracle is not None else ():
-        answer = run.final.message.text if run.final is not None else ""
-        if told.oracle is not None and told.oracle(run.question, answer) is False:
+    for run in runs:
+        if _right(run, told) is False:
             yield Finding("oracle", "dropped", "wrong_answer", run.end - 1)
 
 
 def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
-    """A natural conversation has the agreement of the teacher's other samples, or praise; in one that has it for the
-    answer, so has each call that is learnt."""
-    natural = not all_ours(trajectory.tools)
+    """A natural run has the agreement of the teacher's other samples, or praise; in one that has it for the answer, so
+    has each call that is learnt."""
     doubted = False  # an answer before: samples of what follows heard it, too, and so confirm nothing
     alive = {run.start for run in runs}
     for run in trajectory.runs:
         if run.start not in alive:
             doubted = doubted or _failed(run, told)
         elif not any(_praised(step, told) for step in run.steps):
+            natural = _right(run, told) is None
             final = share_of(run.final, run, told) if run.final is not None else None
             yield from _agreed(run, told, natural)
             if natural and final is not None and doubted:
@@ -76,6 +75,13 @@ def share_of(step: Step, run: Run, told: Told) -> float | None:
     return agreement(step.message, told.samples(step.trace.id), run.question, step.trace.request)
 
 
+def _right(run: Run, told: Told) -> bool | None:
+    """Whether the answer is right; None where nobody knows."""
+    if told.oracle is None or run.final is None:
+        return None
+    return told.oracle(run.question, run.final.message.text)
+
+
 def _failed(run: Run, told: Told) -> bool:
     """Whether the teacher gave an answer that was dropped, and nobody set it right."""
     trace = run.final.trace if run.final is not None else None
@@ -91,8 +97,8 @@ def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
             yield Finding("judge", "dropped", "judged_bad", run.end - 1)
 
 
-def _of_outcome(outcome: Outcome, step: Step, run: Run, natural: bool) -> Iterator[Finding]:
-    if outcome.kind == "repaired" or (outcome.kind == "tool_error" and natural):
+def _of_outcome(outcome: Outcome, step: Step, run: Run, others: bool) -> Iterator[Finding]:
+    if outcome.kind == "repaired" or (outcome.kind == "tool_error" and others):
         yield Finding("outcomes", "masked", outcome.kind, step.at, outcome.comment)
     elif outcome.kind == "feedback" and ((outcome.score or 0) < 0 or outcome.corrected is not None):
         yield Finding("outcomes", "dropped", "bad_feedback", run.end - 1, outcome.comment)

@@ -124,19 +124,22 @@ def explain(
     from distill.collecting import Collector
     from distill.filters import Rules
     from distill.filters import explain as explained
+    from distill.generate.answers import Answers
     from gateway import nightly, settings
 
     chosen = settings.load(config)
     home = settings.home(chosen)
     rules = Rules(confirm=chosen.night.confirm)
     reserved = frozenset(nightly.examination_named(chosen.night.examination).repositories)
+    answers = Answers.from_folder(settings.shared("data", "questions"))
 
     async def look(store: TraceStore) -> Explanation:
         trace = await store.get(trace_id)
         if trace is None:
             raise SettingsError(f"there is no trace '{trace_id}'; nightschool traces list shows the newest")
         found = await store.conversation(trace.conversation, trace.client)
-        collector = Collector(store, home.data, rules, reserved, nightly.snapshots(chosen, home), chosen.night.judge)
+        files = nightly.snapshots(chosen, home)
+        collector = Collector(store, home.data, rules, reserved, files, chosen.night.judge, answers)
         told = await collector.told(found)
         return explained(found, told)
 

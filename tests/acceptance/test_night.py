@@ -16,10 +16,11 @@ from openai import AsyncOpenAI
 from distill.collecting import Collector
 from distill.evaluate import Examination, examine, set_questions
 from distill.filters import Explanation, Rules, explain
+from distill.generate.answers import Answers
 from distill.store.store import TraceStore
 from gateway.nightly import snapshots
 from gateway.sections import Settings
-from gateway.settings import Home
+from gateway.settings import Home, shared
 from tests.gateway.running import ROOT, Running, environment
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(400)]
@@ -74,9 +75,10 @@ def _night(gateway: Running, examination: Path) -> subprocess.CompletedProcess[s
 def test_the_results_of_the_day_are_read_again(evening: Running) -> None:
     async def explained() -> list[Explanation]:
         data = evening.home / "data"
+        answers = Answers.from_folder(shared("data", "questions"))
         found = snapshots(Settings(), Home(data, evening.home / "models"))
         async with await TraceStore.open_to_read(data / "traces.db") as store:
-            collector = Collector(store, data, Rules(), snapshots=found)
+            collector = Collector(store, data, Rules(), snapshots=found, answers=answers)
             return [explain(traces, await collector.told(traces)) async for traces in store.conversations()]
 
     ways = [way for found in asyncio.run(explained()) for way in found.trajectories]

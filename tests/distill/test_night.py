@@ -23,6 +23,7 @@ from distill.trace import Trace
 from router.chat import AnswerMessage
 from tests.distill.test_labelling import filled, scenes
 
+QUESTIONS = Path(__file__).resolve().parents[2] / "data" / "questions"
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -48,7 +49,7 @@ class Steady(Day):
 
 async def learnt(data: Path, stages: Stages, minimum: int = 1, confirm: bool = False) -> Dataset:
     nobody = Examination("none", 1, [], 0, 0)
-    chosen = NightSettings(data, data, data, data, nobody, {}, 0, minimum=minimum, rules=Rules(confirm=confirm))
+    chosen = NightSettings(data, data, data, QUESTIONS, nobody, {}, 0, minimum=minimum, rules=Rules(confirm=confirm))
     with alone(data / "datasets"):
         async with Steady("http://127.0.0.1:9", "nobody") as day:
             return await learnable(chosen, [], day, stages)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from distill.agent import SYSTEM
 from distill.evaluate import Examination, Item, set_questions
 from distill.filters import Explained, Told, explain
+from distill.generate.answers import Answers
 from distill.generate.expert import Expert
 from distill.snapshots import Snapshots
 from distill.trace import Trace
@@ -34,9 +36,11 @@ async def _conversation(expert: Expert, item: Item) -> list[Trace]:
 
 async def _explained(items: list[Item], folder: Path) -> list[tuple[str, Explained]]:
     expert = Expert.from_folder(QUESTIONS)
-    told = Told(snapshot=Snapshots(folder / "snapshots", [], folder, folder / "repositories").of)
+    answers = Answers.from_folder(QUESTIONS)
+    snapshots = Snapshots(folder / "snapshots", [], folder, folder / "repositories")
     found = []
     for item in items:
+        told = Told(snapshot=snapshots.of, oracle=partial(answers.judge, item.toolbox.root))
         (one,) = explain(await _conversation(expert, item), told).trajectories
         found.append((item.question.text, one))
     return found

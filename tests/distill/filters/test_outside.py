@@ -37,6 +37,11 @@ def whole(root: Path, clean: bool = True, whole: bool = True) -> Callable[[Works
     return lambda workspace: Snapshot(root, clean, whole)
 
 
+def right(question: str, answer: str) -> bool:
+    """An oracle that finds everything right."""
+    return True
+
+
 def reason(traces: Sequence[Trace], told: Told) -> str:
     return explain(traces, told).trajectories[0].reason
 
@@ -47,11 +52,12 @@ def notes(one: Explained, effect: str) -> list[str]:
 
 def test_a_snapshot_proves_results_and_says_what_it_cannot(root: Path) -> None:
     told = Told(LENIENT, snapshot=whole(root))
-    (ours,) = explain(scene(root, True).traces("c"), told).trajectories
+    known = dataclasses.replace(told, oracle=right)
+    (ours,) = explain(scene(root, True).traces("c"), known).trajectories
     assert (ours.reason, notes(ours, "noted")) == ("", [])
     (other,) = explain(scene(root, False).traces("c"), told).trajectories
     assert (other.reason, notes(other, "noted")) == ("", ["unconfirmed"])
-    (none,) = explain(scene(root, True).traces("c"), Told(LENIENT)).trajectories
+    (none,) = explain(scene(root, True).traces("c"), Told(oracle=right)).trajectories
     assert (none.reason, notes(none, "noted")) == ("", ["not_rerun", "not_rerun"])
     assert Finding("rerun", "noted", "not_rerun", 2, "run_command: no snapshot") in none.findings
 
@@ -165,7 +171,8 @@ def test_feedback_on_a_natural_conversation(root: Path, said: dict[str, Any], ex
 def test_without_feedback_or_samples_it_hangs_on_the_rule(root: Path) -> None:
     assert reason(scene(root, False).traces("c"), Told()) == "unconfirmed"
     assert reason(scene(root, False).traces("c"), Told(LENIENT)) == ""
-    assert reason(scene(root, True).traces("c"), Told()) == ""
+    assert reason(scene(root, True).traces("c"), Told()) == "unconfirmed"
+    assert reason(scene(root, True).traces("c"), Told(oracle=right)) == ""  # somebody knows
 
 
 def test_samples_of_the_teacher_agree_or_not(root: Path) -> None:
@@ -210,15 +217,15 @@ def test_what_follows_an_answer_that_was_not_agreed_on_is_not_confirmed_by_sampl
 @pytest.mark.parametrize(("verdict", "dropped"), [(True, False), (None, False), (False, True)])
 def test_oracle_and_judge(root: Path, verdict: bool | None, dropped: bool) -> None:
     made = scene(root, True)
-    asked = []
+    asked = set()
 
     def oracle(question: str, answer: str) -> bool | None:
-        asked.append((question, answer))
+        asked.add((question, answer))
         return verdict
 
-    assert reason(made.traces("c"), Told(oracle=oracle)) == ("wrong_answer" if dropped else "")
-    assert asked == [(made.messages[1].text, made.messages[-1].text)]
-    judge = Told(judge=lambda trajectory, run: verdict)
+    assert reason(made.traces("c"), Told(LENIENT, oracle=oracle)) == ("wrong_answer" if dropped else "")
+    assert asked == {(made.messages[1].text, made.messages[-1].text)}
+    judge = Told(oracle=right, judge=lambda trajectory, run: verdict)
     assert reason(made.traces("c"), judge) == ("judged_bad" if dropped else "")
 
 
@@ -261,7 +268,7 @@ def test_a_correction_is_learnt_once_and_outcomes_are_asked_for_once(root: Path)
 
 def test_explain_tells_every_check_in_order(root: Path) -> None:
     traces = scene(root, True).traces("c")
-    (one,) = explain(traces, Told(snapshot=whole(root))).trajectories
+    (one,) = explain(traces, Told(snapshot=whole(root), oracle=right)).trajectories
     assert [finding.check for finding in one.findings] == list(CHECKS)
     assert {finding.effect for finding in one.findings} == {"passed"}
     cut = [*traces[:2], msgspec.structs.replace(traces[2], finish_reason="length")]
@@ -283,7 +290,7 @@ def test_what_is_learnt_once_is_context_in_the_next_branch(root: Path) -> None:
     del made.messages[answered:]
     made.ask(f"Is {made.other.name} there too?").search(made.other.pattern.split()[1]).say(f"In {made.other.path}.")
     third = [msgspec.structs.replace(trace, id=f"{trace.id}'") for trace in made.traces("c")[len(first) :]]
-    (sifted,) = sift([[*second, *third]], Told())
+    (sifted,) = sift([[*second, *third]], Told(oracle=right))
     assert [example.learnt for example in sifted.examples] == [[2, 4, 6, 8, 10], [8, 10]]
     assert [len(example.messages) for example in sifted.examples] == [11, 11]
 
@@ -291,11 +298,11 @@ def test_what_is_learnt_once_is_context_in_the_next_branch(root: Path) -> None:
 def test_what_follows_the_last_good_answer_is_cut_off(root: Path) -> None:
     made = scene(root, True)
     made.ask(f"And {made.other.name}?").search(made.other.pattern).say("In nowhere_at_all.py.")
-    (sifted,) = sift([made.traces("c")], Told())
+    (sifted,) = sift([made.traces("c")], Told(oracle=right))
     (example,) = sifted.examples
     assert (len(example.messages), example.learnt) == (7, [2, 4, 6])
     assert example.traces == ["c.0", "c.1", "c.2"]
     made.ask(f"Really? Where is {made.other.name}, then?").say(f"In {made.other.path}.")
-    (sifted,) = sift([made.traces("c")], Told())
+    (sifted,) = sift([made.traces("c")], Told(oracle=right))
     (example,) = sifted.examples
     assert (len(example.messages), example.learnt) == (13, [2, 4, 6, 12])

@@ -1,0 +1,60 @@
+"""Known answers: what is right, where a question is one of the templates' and the files that it is about are at hand.
+
+Owns the way from a question's words to the facts that answer it. Knows nothing of traces, and of no other questions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from distill.errors import QuestionError
+from distill.generate.facts import Facts, collect
+from distill.generate.fills import FILLS
+from distill.generate.oracle import right
+from distill.generate.question import Oracle, Question
+from distill.generate.templates import Phrasebook, Template, load_templates
+
+_REPOSITORIES = 16  # whose facts are held
+
+_Slots = frozenset[tuple[str, str]]
+
+
+class Answers:
+    """By one set of templates. Facts are read when somebody asks: files of a folder must not change meanwhile."""
+
+    def __init__(self, templates: Iterable[Template]) -> None:
+        self._templates: dict[str, list[Template]] = defaultdict(list)  # by whose phrasings they have
+        for template in templates:
+            if template.fill not in FILLS:
+                raise QuestionError(f"template {template.name}: there is no fill {template.fill!r}")
+            self._templates[template.of or template.name].append(template)
+        self._book = Phrasebook(template for alike in self._templates.values() for template in alike)
+        self._facts = lru_cache(_REPOSITORIES)(collect)
+        self._known = lru_cache(_REPOSITORIES * len(self._templates))(self._oracles)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Answers:
+        """Raises QuestionError where the folder's templates are damaged."""
+        return cls(load_templates(folder))
+
+    def judge(self, root: Path, question: str, answer: str) -> bool | None:
+        """Whether an answer to a question about the files below `root` is right; None: the templates cannot say."""
+        recognised = self._book.recognise(question)
+        if recognised is None:
+            return None
+        name = recognised.template.name
+        oracles = self._known(root, name).get(frozenset(recognised.slots.items()), ())
+        asked = (Question("", root.name, "", name, question, [], oracle) for oracle in oracles)
+        return any(right(one, answer) for one in asked) if oracles else None
+
+    def _oracles(self, root: Path, name: str) -> dict[_Slots, list[Oracle]]:
+        """What is right for each way to fill the slots of a question."""
+        facts: Facts = self._facts(root)
+        found: dict[_Slots, list[Oracle]] = defaultdict(list)
+        for template in self._templates[name]:
+            for slots, oracle in FILLS[template.fill](facts, template):
+                found[frozenset(slots.items())].append(oracle)
+        return found
