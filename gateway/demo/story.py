@@ -41,7 +41,7 @@ RECIPE: dict[str, Any] = {
     "rank": 16,
     "scale": 2.0,
     "layers": 30,
-    "learning_rate": 3e-3,
+    "learning_rate": 2e-3,
     "epochs": 1.0,
     "batch": 8,
     "max_tokens": 500,
