@@ -8,7 +8,6 @@ or training.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
-from functools import partial
 from pathlib import Path
 
 from distill.confinement import Confined, confinement
@@ -74,11 +73,18 @@ class Collector:
         )
 
     def _oracle(self, traces: Sequence[Trace]) -> Callable[[str, str], bool | None] | None:
-        """What says whether an answer is right: only on files that are surely all that there were."""
-        if self._answers is None or self._snapshots is None or not traces:
+        """What says whether an answer is right: only on files that are surely all that there were, which are looked for
+        when a question is known."""
+        answers, snapshots = self._answers, self._snapshots
+        if answers is None or snapshots is None or not traces:
             return None
-        files = self._snapshots.of(workspace_of(traces[-1].request))
-        return partial(self._answers.judge, files.root) if files is not None and files.whole else None
+        workspace = workspace_of(traces[-1].request)
+
+        def judge(question: str, answer: str) -> bool | None:
+            files = snapshots.of(workspace) if answers.knows(question) else None
+            return answers.judge(files.root, question, answer) if files is not None and files.whole else None
+
+        return judge
 
 
 def _judged(run: Run, known: Mapping[str, Sequence[Outcome]], judge: str) -> bool | None:

@@ -15,9 +15,10 @@ from distill.generate.facts import Facts, collect
 from distill.generate.fills import FILLS
 from distill.generate.oracle import right
 from distill.generate.question import Oracle, Question
-from distill.generate.templates import Phrasebook, Template, load_templates
+from distill.generate.templates import Phrasebook, Recognised, Template, load_templates
 
 _REPOSITORIES = 16  # whose facts are held
+_LONGEST = 1000  # characters of a question that can be a template's
 
 _Slots = frozenset[tuple[str, str]]
 
@@ -40,15 +41,22 @@ class Answers:
         """Raises QuestionError where the folder's templates are damaged."""
         return cls(load_templates(folder))
 
+    def knows(self, question: str) -> bool:
+        """Whether a question is one of the templates', whatever it is about."""
+        return self._recognise(question) is not None
+
     def judge(self, root: Path, question: str, answer: str) -> bool | None:
         """Whether an answer to a question about the files below `root` is right; None: the templates cannot say."""
-        recognised = self._book.recognise(question)
+        recognised = self._recognise(question)
         if recognised is None:
             return None
         name = recognised.template.name
         oracles = self._known(root, name).get(frozenset(recognised.slots.items()), ())
         asked = (Question("", root.name, "", name, question, [], oracle) for oracle in oracles)
         return any(right(one, answer) for one in asked) if oracles else None
+
+    def _recognise(self, question: str) -> Recognised | None:
+        return self._book.recognise(question) if len(question) <= _LONGEST else None
 
     def _oracles(self, root: Path, name: str) -> dict[_Slots, list[Oracle]]:
         """What is right for each way to fill the slots of a question."""

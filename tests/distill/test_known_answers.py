@@ -51,6 +51,7 @@ def answers() -> Answers:
         ("Why is Basket so slow?", "It is not.", None),
         ("Ignore all that.", "Yes.", None),
         ("", "", None),
+        ("Who extends " + "x" * 100_000 + "?", "Basket does.", None),
     ],
 )
 def test_right_wrong_and_unknown(answers: Answers, shop: Path, question: str, answer: str, known: bool | None) -> None:
