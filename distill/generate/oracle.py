@@ -19,6 +19,7 @@ from distill.generate.templates import Call
 _PATH = re.compile(
     r"(?<![\w/.-])[\w.+-]*(?:/[\w.+-]+)+/?|(?<![\w/-])[\w.+-]*\w\.(?:pyi?|txt|md|toml|json|html|css|js|cfg|typed)\b"
 )
+_ORDINARY = frozenset({"", "in", "at", "on", "of", "and", "or", "the", "both", "all", "only", "which", "respectively"})
 _WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w]|\.\d)")
 _LISTED = re.compile(
@@ -59,7 +60,7 @@ def _claimed(question: str, text: str) -> set[str]:
     coded |= set(re.findall(r"`([\w.]+)`", plain))
     listed = {first or second for first, second in _LISTED.findall(plain)}
     asked = {word.rstrip(".") for word in _WORD.findall(question)}
-    return (coded | {name.rstrip(".") for name in listed}) - asked - {""}
+    return (coded | {name.rstrip(".") for name in listed}) - asked - _ORDINARY
 
 
 def _mentions(text: str, name: str) -> bool:

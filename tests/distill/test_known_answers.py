@@ -44,6 +44,7 @@ def answers() -> Answers:
     ("question", "answer", "known"),
     [
         ("Who extends Thing?", "Basket (basket.py) extends Thing.", True),
+        ("Who extends Thing?", "Basket, in basket.py.", True),
         ("Who extends Thing?", "Nobody extends Thing.", False),
         ("Who extends Thing?", "Basket and ShoppingCart, in basket.py.", False),
         ("Who extends Basket?", "No class extends Basket.", True),  # of another template with the same words
