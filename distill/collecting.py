@@ -80,11 +80,11 @@ class Collector:
             return None
         workspace = workspace_of(traces[-1].request)
 
-        def judge(question: str, answer: str) -> bool | None:
+        def oracle(question: str, answer: str) -> bool | None:
             files = snapshots.of(workspace) if answers.knows(question) else None
-            return answers.judge(files.root, question, answer) if files is not None and files.whole else None
+            return answers.right(files.root, question, answer) if files is not None and files.whole else None
 
-        return judge
+        return oracle
 
 
 def _judged(run: Run, known: Mapping[str, Sequence[Outcome]], judge: str) -> bool | None:

@@ -43,10 +43,11 @@ async def chosen(store: TraceStore, data: Path, names: Sequence[str], wanted: Wa
         for trace in traces_in(data / "spool")
         if trace.id in names or trace.wire_id in names or (by_kind and _fits(trace, wanted))
     ]
-    learnt = traces_where(data / "datasets", lambda origin: by_kind and _fits(origin, wanted))
-    named = traces_where(data / "datasets", lambda origin: not set(names).isdisjoint(origin.traces))
-    only_there = [*learnt, *(name for name in named if name in names)]
-    return list(dict.fromkeys([*await store.with_those_after(found), *waiting, *only_there]))
+    learnt = traces_where(data / "datasets", lambda origin: _fits(origin, wanted)) if by_kind else []
+    if missing := {*names} - {*found, *waiting}:
+        named = traces_where(data / "datasets", lambda origin: not missing.isdisjoint(origin.traces))
+        learnt += [name for name in named if name in missing]
+    return list(dict.fromkeys([*await store.with_those_after(found), *waiting, *learnt]))
 
 
 async def forget_all(url: str, home: Home, names: Sequence[str]) -> Forgotten:

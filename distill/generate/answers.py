@@ -45,7 +45,7 @@ class Answers:
         """Whether a question is one of the templates', whatever it is about."""
         return self._recognise(question) is not None
 
-    def judge(self, root: Path, question: str, answer: str) -> bool | None:
+    def right(self, root: Path, question: str, answer: str) -> bool | None:
         """Whether an answer to a question about the files below `root` is right; None: the templates cannot say."""
         recognised = self._recognise(question)
         if recognised is None:

@@ -56,7 +56,7 @@ def answers() -> Answers:
     ],
 )
 def test_right_wrong_and_unknown(answers: Answers, shop: Path, question: str, answer: str, known: bool | None) -> None:
-    assert answers.judge(shop, question, answer) is known
+    assert answers.right(shop, question, answer) is known
 
 
 async def test_the_examination_knows_the_same(answers: Answers, tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ async def test_the_examination_knows_the_same(answers: Answers, tmp_path: Path) 
     assert len(items) > 40
     for item in items:
         said = f"I do not know; perhaps {item.question.id}.py, line 4321."
-        assert answers.judge(item.toolbox.root, item.question.text, said) is False, item.question
+        assert answers.right(item.toolbox.root, item.question.text, said) is False, item.question
 
 
 def test_what_needs_no_tool_is_known_too(answers: Answers, shop: Path) -> None:
     for said, known in (("It is 22.", True), ("It is 21.", False)):
-        assert answers.judge(shop, "What is 17 plus 5?", said) is known
+        assert answers.right(shop, "What is 17 plus 5?", said) is known

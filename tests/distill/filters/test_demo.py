@@ -40,7 +40,7 @@ async def _explained(items: list[Item], folder: Path) -> list[tuple[str, Explain
     snapshots = Snapshots(folder / "snapshots", [], folder, folder / "repositories")
     found = []
     for item in items:
-        told = Told(snapshot=snapshots.of, oracle=partial(answers.judge, item.toolbox.root))
+        told = Told(snapshot=snapshots.of, oracle=partial(answers.right, item.toolbox.root))
         (one,) = explain(await _conversation(expert, item), told).trajectories
         found.append((item.question.text, one))
     return found
