@@ -1,49 +1,17 @@
-"""Verdict: may an adapter serve? Owns the statistics and the rule; knows nothing of models, files or HTTP.
+"""Verdict: may an adapter serve? Owns the rule; knows nothing of models, files or HTTP.
 
-Shares come with Wilson bounds, and the adapter is compared with its base question by question (exact McNemar), since
-both answered the same ones.
+The adapter is compared with its base question by question (exact McNemar), since both answered the same ones.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from statistics import NormalDist, median
 
 import msgspec
 
-
-class Mark(msgspec.Struct, frozen=True):
-    """How one question went: `called` any known tool, `needed` one, made `exact` calls, ended `right`."""
-
-    question: str
-    category: str
-    needed: bool
-    called: bool
-    exact: bool
-    right: bool
-    seconds: float
-
-
-class Share(msgspec.Struct, frozen=True):
-    """`hits` of `of`, with a 95 % interval."""
-
-    hits: int
-    of: int
-    share: float
-    low: float
-    high: float
-
-
-class Score(msgspec.Struct, frozen=True):
-    """What one arm did in an examination. Autonomous tool use is counted where a tool was needed."""
-
-    items: int
-    autonomous_tool_use: Share
-    exact_calls: Share
-    right_answers: Share
-    needless_calls: Share
-    median_seconds: float
+from distill.examination.marking import Mark
+from distill.examination.scores import Score, score
+from distill.statistics import mcnemar
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -56,42 +24,6 @@ class Verdict(msgspec.Struct, frozen=True):
     gained: int
     lost: int
     p_value: float
-
-
-def wilson(hits: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The two-sided score interval of a share (Wilson 1927)."""
-    if of == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share, spread = hits / of, z * z / of
-    centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / of + spread / (4 * of))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def mcnemar(gained: int, lost: int) -> float:
-    """One-sided exact p-value that gains and losses are equally likely: P(X ≥ gained), X ~ Binomial(gained+lost, ½)."""
-    changed = gained + lost
-    return sum(math.comb(changed, k) for k in range(gained, changed + 1)) / (1 << changed)
-
-
-def share(flags: Sequence[bool]) -> Share:
-    low, high = wilson(sum(flags), len(flags))
-    return Share(sum(flags), len(flags), sum(flags) / len(flags) if flags else 0.0, low, high)
-
-
-def score(marks: Sequence[Mark]) -> Score:
-    """Raises ValueError for no marks."""
-    if not marks:
-        raise ValueError("an examination without questions has no score")
-    return Score(
-        items=len(marks),
-        autonomous_tool_use=share([mark.called for mark in marks if mark.needed]),
-        exact_calls=share([mark.exact for mark in marks]),
-        right_answers=share([mark.right for mark in marks]),
-        needless_calls=share([mark.called for mark in marks if not mark.needed]),
-        median_seconds=median(mark.seconds for mark in marks),
-    )
 
 
 def judge(base: Sequence[Mark], adapter: Sequence[Mark], alpha: float = 0.05) -> Verdict:

@@ -42,9 +42,12 @@ from distill.dataset import (
 from distill.dataset.example import line_of
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
-from distill.evaluate import Examination, Item, examine, passages, set_questions
+from distill.examination.drawn import Examination, Item, passages, set_questions
+from distill.examination.marking import Mark
+from distill.examination.scores import Score, score
+from distill.examination.sitting import examine
 from distill.filters import VERSION, Rules
-from distill.gate import Mark, Score, Verdict, judge, score
+from distill.gate import Verdict, judge
 from distill.generate.answers import Answers
 from distill.judging import judge as judge_runs
 from distill.labelling import Limits, label

@@ -14,9 +14,9 @@ from rich.table import Table
 from distill.dataset import Mixture
 from distill.day import Day
 from distill.errors import QuestionError
-from distill.evaluate import Examination, read_examination
+from distill.examination.drawn import Examination, read_examination
+from distill.examination.scores import Score
 from distill.filters import Rules
-from distill.gate import Score
 from distill.labelling import Limits
 from distill.night import Night, NightSettings, night
 from distill.snapshots import Snapshots

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from distill.errors import QuestionError
-from distill.generate.facts import Facts, collect
+from distill.facts import Facts, collect
 from distill.generate.fills import FILLS
 from distill.generate.oracle import right
 from distill.generate.question import Oracle, Question

@@ -22,7 +22,11 @@ class Oracle(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A task with its right answer, which comes from facts, and the calls that are expected."""
+    """A task with its right answer, which comes from facts, and the calls that are expected.
+
+    `plan` is in the exploring agent's own tools, whatever `vocabulary` it is asked in; `withheld` are tools of
+    these that are not offered. `pair` is the id of the question that differs in nothing but that it needs a tool.
+    """
 
     id: str
     repository: str
@@ -31,3 +35,6 @@ class Question(msgspec.Struct, frozen=True):
     text: str
     plan: list[Call]
     oracle: Oracle
+    vocabulary: str = "explore"
+    withheld: tuple[str, ...] = ()
+    pair: str = ""

@@ -15,8 +15,8 @@ from itertools import islice
 import msgspec
 
 from distill.errors import QuestionError
+from distill.facts import Facts
 from distill.generate.expert import arguments_text
-from distill.generate.facts import Facts
 from distill.generate.fills import FILLS, Filling
 from distill.generate.oracle import right
 from distill.generate.question import Oracle, Question

@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from distill.generate.facts import ClassFact, Facts, FileFact, FunctionFact
+from distill.facts import ClassFact, Facts, FileFact, FunctionFact
 from distill.generate.question import Oracle
 from distill.generate.templates import SHOWN
 

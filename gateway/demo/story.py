@@ -25,10 +25,13 @@ from rich.console import Console
 
 from distill.agent import Conversation
 from distill.day import Day
-from distill.evaluate import Examination, Item, examine, read_examination, set_questions
-from distill.gate import Mark, Score, Share, score
+from distill.examination.drawn import Examination, Item, read_examination, set_questions
+from distill.examination.marking import Mark
+from distill.examination.scores import Score, score
+from distill.examination.sitting import examine
 from distill.night import Night, NightSettings, night
 from distill.snapshots import Snapshots
+from distill.statistics import Share
 from gateway.demo.report import print_table, render_html
 from gateway.processes.child import child_gateway
 from gateway.progress import Bars

@@ -14,7 +14,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from distill.collecting import Collector
-from distill.evaluate import Examination, examine, set_questions
+from distill.examination.drawn import Examination, set_questions
+from distill.examination.sitting import examine
 from distill.filters import Explanation, Rules, explain
 from distill.generate.answers import Answers
 from distill.store.store import TraceStore

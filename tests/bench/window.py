@@ -17,8 +17,10 @@ from typing import Any
 from openai import AsyncOpenAI
 
 from distill.agent import Conversation
-from distill.evaluate import Examination, Item, examine, read_examination, set_questions
-from distill.gate import Mark, score
+from distill.examination.drawn import Examination, Item, read_examination, set_questions
+from distill.examination.marking import Mark
+from distill.examination.scores import score
+from distill.examination.sitting import examine
 from tests.bench import servers, weights
 from tests.bench.options import Options
 from tests.bench.servers import Server

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from distill.gate import Mark, judge, mcnemar, score, share, wilson
+from distill.examination.marking import Mark
+from distill.examination.scores import score
+from distill.gate import judge
+from distill.statistics import mcnemar, share, wilson
 
 
 @pytest.mark.parametrize(

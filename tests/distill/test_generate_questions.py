@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from distill.errors import QuestionError
+from distill.facts import Facts, collect
 from distill.generate.expert import Expert
-from distill.generate.facts import Facts, collect
 from distill.generate.oracle import exact_calls, right
 from distill.generate.questions import RESULT_LIMIT, Question, generate
 from distill.generate.repositories import snapshot

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.evaluate import Examination, set_questions
+from distill.examination.drawn import Examination, set_questions
 from distill.generate.answers import Answers
 
 QUESTIONS = Path(__file__).resolve().parents[2] / "data" / "questions"

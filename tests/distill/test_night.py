@@ -15,7 +15,7 @@ from distill.dataset import Dataset, alone, forget_in, traces_of
 from distill.dataset.example import read_examples
 from distill.day import Day
 from distill.errors import DatasetError
-from distill.evaluate import Examination
+from distill.examination.drawn import Examination
 from distill.filters import Rules
 from distill.night import NightSettings, learnable
 from distill.store.store import TraceStore

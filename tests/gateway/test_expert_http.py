@@ -18,7 +18,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from distill.agent import explore_all
-from distill.generate.facts import collect
+from distill.facts import collect
 from distill.generate.oracle import exact_calls, right
 from distill.generate.questions import generate
 from distill.generate.repositories import snapshot

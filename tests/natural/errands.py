@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from distill.generate.facts import Facts, FunctionFact
+from distill.facts import Facts, FunctionFact
 from tests.natural.repositories import Repository
 
 _SHORTEST, _LONGEST = 8, 35  # lines of a file that a small model writes anew in a few seconds

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from distill.generate.facts import ClassFact, Facts, FunctionFact
+from distill.facts import ClassFact, Facts, FunctionFact
 from distill.generate.selection import own_name
 from tests.natural.repositories import Repository
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from distill.generate.facts import Facts, collect
+from distill.facts import Facts, collect
 
 PACKAGES = (  # pure Python, a few thousand lines each
     *("tenacity", "pluggy", "packaging", "h11", "structlog", "click", "uvicorn", "platformdirs", "httpcore", "anyio"),

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from distill.agent import SYSTEM
-from distill.evaluate import Examination, Item, set_questions
+from distill.examination.drawn import Examination, Item, set_questions
 from distill.filters import Explained, Told, explain
 from distill.generate.answers import Answers
 from distill.generate.expert import Expert

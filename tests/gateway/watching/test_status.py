@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from distill.gate import Mark, judge
+from distill.examination.marking import Mark
+from distill.gate import judge
 from distill.store.store import Answered
 from gateway.backends.scripted import Act
 from gateway.watching.status import traffic

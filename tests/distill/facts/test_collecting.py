@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from distill.errors import RepositoryError
-from distill.generate.facts import collect
+from distill.facts import collect
 from distill.generate.repositories import digest, snapshot
 
 SOURCE = '''\

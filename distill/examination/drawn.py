@@ -1,30 +1,25 @@
-"""Examination: questions with known answers, put to any endpoint by the exploring agent, and marked.
+"""Drawn examinations: their definition, and the questions that it draws from installed packages.
 
-Owns how an examination is made from its definition and how a conversation is marked. Knows nothing of adapters,
-promotion or who answers behind the endpoint.
+Owns how an examination is made. Knows nothing of adapters, promotion or who answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from openai import AsyncOpenAI
 
-from distill.agent import Conversation, explore
 from distill.dataset.contamination import Passage
 from distill.errors import QuestionError
-from distill.gate import Mark
+from distill.facts import collect
 from distill.generate.expert import Expert
-from distill.generate.facts import collect
-from distill.generate.oracle import exact_calls, right
 from distill.generate.question import Question
 from distill.generate.questions import generate
 from distill.generate.repositories import digest, snapshot
-from distill.generate.templates import Call, Template, load_templates
+from distill.generate.templates import Template, load_templates
 from distill.tools import Toolbox
 from router.chat import Message
 
@@ -119,61 +114,6 @@ def _chosen(templates: list[Template], kinds: Sequence[str]) -> list[Template]:
     if unknown := sorted(set(kinds) - known):
         raise QuestionError(f"no template is called {unknown[0]!r}")
     return [template for template in templates if not kinds or template.name in kinds]
-
-
-async def examine(
-    client: AsyncOpenAI,
-    model: str,
-    items: Sequence[Item],
-    *,
-    at_once: int,
-    max_tokens: int,
-    prefix: str = "exam",
-    done: Callable[[], None] = lambda: None,
-) -> list[tuple[Mark, Conversation]]:
-    """Every question put to `model`, `at_once` of them at a time; `done` is called after each."""
-    free = asyncio.Semaphore(at_once)
-
-    async def one(item: Item) -> tuple[Mark, Conversation]:
-        async with free:
-            identity = f"{prefix}/{model}/{item.question.id}"
-            conversation = await explore(
-                client,
-                model,
-                item.question.text,
-                item.toolbox,
-                earlier=item.earlier,
-                conversation=identity,
-                max_tokens=max_tokens,
-            )
-            done()
-            return mark(item.question, conversation, item.toolbox), conversation
-
-    return await asyncio.gather(*(one(item) for item in items))
-
-
-def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
-    """How a conversation answered its question."""
-    known = {spec.function.name for spec in toolbox.specs}
-    calls = [_call(call.name, call.arguments) for call in conversation.calls]
-    ended = conversation.end == "answered"
-    return Mark(
-        question=question.id,
-        category=question.category,
-        needed=bool(question.plan),
-        called=any(call.name in known for call in calls),
-        exact=conversation.end != "error" and exact_calls(question, calls),  # a failed endpoint chose nothing
-        right=ended and right(question, conversation.answer),
-        seconds=conversation.seconds,
-    )
-
-
-def _call(name: str, arguments: str) -> Call:
-    try:
-        decoded = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
-        decoded = None
-    return Call(name, decoded if isinstance(decoded, dict) else {"": arguments})
 
 
 def _spread(total: int, parts: int) -> list[int]:

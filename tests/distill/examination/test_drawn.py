@@ -8,7 +8,8 @@ import pytest
 
 from distill.agent import Conversation, End
 from distill.errors import QuestionError
-from distill.evaluate import Examination, mark, read_examination, set_questions
+from distill.examination.drawn import Examination, read_examination, set_questions
+from distill.examination.marking import mark
 from distill.generate.question import Oracle, Question
 from distill.generate.templates import Call
 from distill.tools import Toolbox

@@ -1,0 +1,1 @@
+"""Examinations: questions with known answers, put to any endpoint, marked and scored."""
