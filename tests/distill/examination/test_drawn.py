@@ -15,7 +15,7 @@ from distill.generate.templates import Call
 from distill.tools import Toolbox
 from router.chat import FunctionCall
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
+_CHECKOUT = Path(__file__).resolve().parents[3]
 _EXAMINATIONS = sorted((_CHECKOUT / "data" / "examinations").glob("*.toml"))
 _PLAN = [Call("read_file", {"path": "a.py"}), Call("run_command", {"command": "grep", "args": ["-n", "x", "a.py"]})]
 _CALLS = [
