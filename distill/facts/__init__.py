@@ -1,5 +1,6 @@
 """Facts: what is true of a repository's code, out of the source alone; what right answers are made from."""
 
+from distill.facts.cache import Cache
 from distill.facts.collecting import Limits, collect
 from distill.facts.records import (
     ClassFact,
@@ -15,6 +16,7 @@ from distill.facts.records import (
 from distill.facts.usages import usages
 
 __all__ = [
+    "Cache",
     "ClassFact",
     "ConstantFact",
     "Declaration",

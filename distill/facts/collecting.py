@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 
 from distill.facts.contents import MAX_FILE_BYTES, content_of, is_binary, text_of
+from distill.facts.declarations import read_declarations
+from distill.facts.grammars import GRAMMARS
 from distill.facts.languages import PYTHON, language_of
 from distill.facts.listing import folders
 from distill.facts.python import read_module
@@ -33,7 +35,7 @@ def collect(root: Path, repository: str | None = None, limits: Limits | None = N
     passed: Counter[str] = Counter()
     texts: dict[str, str] = {}
     facts = Facts(repository or root.name, [], {}, [], [], [], [], texts, 0, [])
-    for path, content in _contents(root, limits or Limits(), facts.folders, passed):
+    for path, content in contents(root, limits or Limits(), facts.folders, passed):
         binary = is_binary(content)
         text = "" if binary else text_of(content)
         first = text.split("\n", 1)[0].rstrip()
@@ -45,7 +47,7 @@ def collect(root: Path, repository: str | None = None, limits: Limits | None = N
     return msgspec.structs.replace(facts, skipped=passed.total(), passed=dict(sorted((+passed).items())))
 
 
-def _contents(
+def contents(
     root: Path, limits: Limits, listed: dict[str, list[str]], passed: Counter[str]
 ) -> Iterator[tuple[str, bytes]]:
     """What is read, in a steady order; the folders go into `listed`, and what is not read is counted."""
@@ -66,13 +68,18 @@ def _contents(
 
 
 def _add_code(facts: Facts, path: str, language: str, content: bytes, passed: Counter[str]) -> None:
-    if language != PYTHON:
-        return
-    module = read_module(path, content)
-    if isinstance(module, Passed):
-        passed[module] += 1
-        return
-    facts.classes.extend(module.classes)
-    facts.functions.extend(module.functions)
-    facts.imports.extend(module.imports)
-    facts.constants.extend(module.constants)
+    if language == PYTHON:
+        module = read_module(path, content)
+        if isinstance(module, Passed):
+            passed[module] += 1
+            return
+        facts.classes.extend(module.classes)
+        facts.functions.extend(module.functions)
+        facts.imports.extend(module.imports)
+        facts.constants.extend(module.constants)
+    elif language in GRAMMARS:
+        declared = read_declarations(path, language, content)
+        if isinstance(declared, Passed):
+            passed[declared] += 1
+            return
+        facts.declarations.extend(declared)
