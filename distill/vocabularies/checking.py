@@ -46,6 +46,8 @@ def _faults(vocabulary: Vocabulary) -> Iterator[str]:
         if _fields(form) != wanted or form.count("{") != 1:
             yield f"{name} has to hold {{{next(iter(wanted))}}} once"
     for tool in vocabulary.tools:
+        if tool.around.count("{text}") != 1:
+            yield f"tool {tool.name}: around has to hold {{text}} once"
         yield from (f"tool {tool.name}: {wrong}" for wrong in _tool_faults(tool))
         yield from (f"tool {tool.name}: {wrong}" for wrong in _result_faults(tool, vocabulary.cut))
     yield from _unlike(vocabulary)

@@ -153,10 +153,10 @@ def _canonical_lines(layout: Layout, kind: Kind, call: Call, lines: list[str], c
 def _said(kind: Kind, row: Row, path: str) -> str:
     """A row as the exploring agent's tools print it, who name no file where only one was asked for."""
     if kind == "lines":
-        return f"{row['line']}: {row['text']}"
+        return f"{int(row['line'])}: {row['text']}"
     if kind in ("paths", "entries"):
         return str(row["path"] if kind == "paths" else row["entry"])
-    said = f"{row['line']}:{row['text']}" if kind == "matches" else str(row["count"])
+    said = f"{int(row['line'])}:{row['text']}" if kind == "matches" else str(row["count"])
     return said if posixpath.normpath(row["path"]) == path else f"{row['path']}:{said}"
 
 

@@ -34,8 +34,8 @@ class Argument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Spoken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One tool of a vocabulary. `says` gives for each argument its slot in the `form`, `unsaid` what slots are where
-    nothing is said of them, `always` arguments that say nothing and have to be there, and `result` how each kind of
-    result is printed."""
+    nothing is said of them, `always` arguments that say nothing and have to be there, `result` how each kind of result
+    is printed, and `around` what stands around any that is no error."""
 
     name: str
     description: str
@@ -44,6 +44,7 @@ class Spoken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: dict[str, str | Argument] = {}
     unsaid: dict[str, Any] = {}
     always: dict[str, Any] = {}
+    around: str = "{text}"
     result: dict[Kind, Layout] = {}
 
     @property
@@ -107,7 +108,9 @@ class Vocabulary:
         if wanted.limit:
             result = "\n".join(result.split("\n")[: wanted.limit])
         kind, layout = self._layout(tool, wanted.call)
-        return result if kind is None or layout is None else printed(layout, kind, wanted.call, result, self.cut)
+        if kind is not None and layout is not None:
+            result = printed(layout, kind, wanted.call, result, self.cut)
+        return self._by_name[tool].around.replace("{text}", result)
 
     def failure(self, error: str) -> str:
         """A canonical error as these tools say it."""
@@ -115,16 +118,26 @@ class Vocabulary:
 
     def read(self, call: Call, shown: str) -> str:
         """The canonical result that a printed one shows. Raises ToolError for a call that means nothing."""
-        before, after = self.error.split("{text}")
-        if shown.startswith(before) and shown.endswith(after) and len(shown) >= len(before) + len(after):
-            return ERROR + shown[len(before) : len(shown) - len(after)]
+        failed = _inside(self.error, shown)
+        if failed is not None:
+            return ERROR + failed
         wanted = self.wanted(call.name, call.arguments)
+        told = _inside(self._by_name[call.name].around, shown)
+        text = shown if told is None else told
         kind, layout = self._layout(call.name, wanted.call)
-        return shown if kind is None or layout is None else read(layout, kind, wanted.call, shown, self.cut)
+        return text if kind is None or layout is None else read(layout, kind, wanted.call, text, self.cut)
 
     def _layout(self, tool: str, call: Call) -> tuple[Kind | None, Layout | None]:
         kind = kind_of(call)
         return kind, None if kind is None else self._by_name[tool].result.get(kind)
+
+
+def _inside(form: str, shown: str) -> str | None:
+    """What stands for {text} in what a form printed; None where something else printed it."""
+    before, after = form.split("{text}")
+    if len(shown) < len(before) + len(after) or not (shown.startswith(before) and shown.endswith(after)):
+        return None
+    return shown[len(before) : len(shown) - len(after)]
 
 
 def _said(tool: Spoken, call: Call) -> Call | None:
