@@ -18,6 +18,7 @@ from distill.opening import HEAD, open_inside
 
 MAX_ARGUMENTS = 40
 MAX_ARGUMENT_LENGTH = 1000
+MAX_PATH_LENGTH = 4096  # Linux's own limit; resolving takes the square of it
 NUMBER = re.compile(r"[+-]?\d{1,9}")
 _SHORT_COUNT = re.compile(r"-\d{1,9}")
 
@@ -108,6 +109,8 @@ def check(root: Path, program: str, args: list[str]) -> Command:
 
 def confine(root: Path, path: str) -> Path:
     """The real file or folder that `path` means. Raises ToolError where it is missing or outside of `root`."""
+    if len(path) > MAX_PATH_LENGTH:
+        raise ToolError("the path is too long")
     try:
         target = (root / path).resolve()
     except (OSError, ValueError, RuntimeError) as error:

@@ -104,7 +104,7 @@ class Reader:
         with os.fdopen(open_inside(self.root, target), encoding="utf-8", errors="replace") as file:
             if os.fstat(file.fileno()).st_size > self.limits.file:
                 raise ToolError(f"{request.path} is too large to read")
-            if b"\0" in file.buffer.read(HEAD):
+            if b"\0" in bytes(file.buffer.read(HEAD)):
                 raise ToolError(f"{request.path} is a binary file")
             file.seek(0)
             wanted = [*islice(file, request.start - 1, stop)]
@@ -127,6 +127,8 @@ class Reader:
     def run(self, command: Command) -> str | None:
         """What a checked command prints; None where only the program itself knows."""
         try:
+            if sum((self.root / path).stat().st_size for path in command.paths) > self.limits.file:
+                return None
             output = _PRINTS[command.program](self.root, command)
         except OSError:  # each program says it in words of its own
             return None
@@ -137,7 +139,7 @@ class Reader:
     def shorten(self, text: str) -> str:
         """The beginning of a text that is too long, with a line that says how much is missing; always one that can be
         sent, whatever bytes a file's name is made of."""
-        text = text.encode(errors="replace").decode()
+        text = text.encode(errors="surrogateescape").decode(errors="replace")
         excess = len(text) - self.limits.output
         if excess <= 0:
             return text

@@ -94,7 +94,8 @@ class Toolbox:
 
     async def _run(self, command: Command) -> str:
         status, output, complaint = await self._execute(_argv(command))
-        if status not in (0, 1) or (complaint and not output):
+        # 2 is grep's, and with output it says no more than that one file of many could not be read
+        if status not in (0, 1, 2) or (complaint and not output):
             first = complaint.splitlines()[0] if complaint else f"{command.program} ended with status {status}"
             raise ToolError(first)
         return steady(command, output) or NOTHING
@@ -127,7 +128,6 @@ class Toolbox:
         finally:
             await _end(process)
         return status, output.decode(errors="replace"), complaint.decode(errors="replace")
-
 
     def _shut_in(self, way: Way, argv: list[str]) -> list[str]:
         limits = self.limits
