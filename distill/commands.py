@@ -7,15 +7,18 @@ runs what is checked here.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from distill.errors import ToolError
+from distill.opening import HEAD, open_inside
 
 MAX_ARGUMENTS = 40
 MAX_ARGUMENT_LENGTH = 1000
+MAX_PATH_LENGTH = 4096  # Linux's own limit; resolving takes the square of it
 NUMBER = re.compile(r"[+-]?\d{1,9}")
 _SHORT_COUNT = re.compile(r"-\d{1,9}")
 
@@ -36,10 +39,11 @@ class Grammar:
 
 @dataclass(frozen=True)
 class Command:
-    """A checked command: `argv` may be run in the repository as it stands."""
+    """A checked command: `argv` as it was given, `run_as` as it was understood."""
 
     program: str
     argv: tuple[str, ...]
+    run_as: tuple[str, ...]
     recursive: bool = False
     context: bool = False
     paths: tuple[str, ...] = field(default=())
@@ -50,7 +54,7 @@ class Command:
         extra = ["-I"] if self.program == "grep" else []
         if extra and self.recursive:
             extra.append("--exclude-dir=.git")
-        return [self.program, *extra, *self.argv]
+        return [self.program, *extra, *self.run_as]
 
 
 GRAMMARS = {
@@ -105,6 +109,8 @@ def check(root: Path, program: str, args: list[str]) -> Command:
 
 def confine(root: Path, path: str) -> Path:
     """The real file or folder that `path` means. Raises ToolError where it is missing or outside of `root`."""
+    if len(path) > MAX_PATH_LENGTH:
+        raise ToolError("the path is too long")
     try:
         target = (root / path).resolve()
     except (OSError, ValueError, RuntimeError) as error:
@@ -139,7 +145,21 @@ def _check_options(root: Path, program: str, args: list[str]) -> Command:
     if not paths and program != "ls" and not recursive:
         raise ToolError(f"{program} wants a path")
     context = bool(given & {"A", "B", "C", "NUMBER", "after-context", "before-context", "context"})
-    return Command(program, tuple(args), recursive, context, tuple(paths))
+    return Command(program, tuple(args), _written_anew(program, options, operands), recursive, context, tuple(paths))
+
+
+def _written_anew(program: str, options: list[tuple[str, str | None]], operands: list[str]) -> tuple[str, ...]:
+    """Arguments that every platform's program takes as they were taken here: some take what follows the first operand
+    for a path, whatever it looks like, and -NUMBER in the first place only."""
+    words: list[str] = []
+    for name, value in options:
+        if name == "NUMBER":
+            words += ["-C" if program == "grep" else "-n", str(value)]
+        elif len(name) > 1:
+            words.append(f"--{name}" if value is None else f"--{name}={value}")
+        else:
+            words += [f"-{name}"] if value is None else [f"-{name}", value]
+    return (*words, "--", *operands)
 
 
 def _check_paths(root: Path, program: str, paths: list[str], directories: bool) -> None:
@@ -147,19 +167,20 @@ def _check_paths(root: Path, program: str, paths: list[str], directories: bool) 
         target = confine(root, path)
         if target.is_dir() and not directories:
             raise ToolError(f"{path} is a directory")
-        if program in ("cat", "head", "tail") and is_binary(target):
+        if program in ("cat", "head", "tail") and is_binary(root, target):
             raise ToolError(f"{path} is a binary file")
 
 
-def is_binary(path: Path) -> bool:
-    """Whether a file's first 8 kB hold a NUL byte, grep's own test. A folder is not binary."""
-    if not path.is_file():
+def is_binary(root: Path, target: Path) -> bool:
+    """Whether the head of a file that was confined to `root` holds a NUL byte, grep's own test. A folder is not
+    binary. Raises ToolError where it cannot be read."""
+    if target.is_dir():
         return False
     try:
-        with path.open("rb") as file:
-            return b"\0" in file.read(8192)
+        with os.fdopen(open_inside(root, target), "rb") as file:
+            return b"\0" in file.read(HEAD)
     except OSError as error:
-        raise ToolError(f"{path.name} cannot be read") from error
+        raise ToolError(f"{target.name} cannot be read") from error
 
 
 def split_options(program: str, grammar: Grammar, args: list[str]) -> tuple[list[tuple[str, str | None]], list[str]]:
@@ -174,7 +195,7 @@ def split_options(program: str, grammar: Grammar, args: list[str]) -> tuple[list
         elif arg.startswith("--"):
             options.append(_long(program, grammar, arg[2:], rest))
         elif grammar.counts and _SHORT_COUNT.fullmatch(arg):
-            options.append(("NUMBER", None))
+            options.append(("NUMBER", arg[1:]))
         elif arg.startswith("-") and arg != "-":
             options.extend(_short(program, grammar, arg[1:], rest))
         elif arg == "-":
@@ -226,4 +247,4 @@ def _check_find(root: Path, args: list[str]) -> Command:
     _check_paths(root, "find", paths, directories=True)
     # BSD's find insists on a path
     argv = tuple(args) if paths else (".", *args)
-    return Command("find", argv, True, False, tuple(paths) or (".",))
+    return Command("find", argv, argv, True, False, tuple(paths) or (".",))

@@ -16,8 +16,9 @@ from typing import Annotated
 
 import msgspec
 
-from distill.commands import Command, check, confine, is_binary
+from distill.commands import Command, check, confine
 from distill.errors import RepositoryError, ToolError
+from distill.opening import HEAD, open_inside
 from distill.searching import find, grep
 
 NOTHING = "(no output)"
@@ -99,12 +100,13 @@ class Reader:
         target = confine(self.root, request.path)
         if target.is_dir():
             raise ToolError(f"{request.path} is a directory")
-        if target.stat().st_size > self.limits.file:
-            raise ToolError(f"{request.path} is too large to read")
-        if is_binary(target):
-            raise ToolError(f"{request.path} is a binary file")
         stop = request.start - 1 + min(request.lines, self.limits.lines)
-        with target.open(encoding="utf-8", errors="replace") as file:
+        with os.fdopen(open_inside(self.root, target), encoding="utf-8", errors="replace") as file:
+            if os.fstat(file.fileno()).st_size > self.limits.file:
+                raise ToolError(f"{request.path} is too large to read")
+            if b"\0" in bytes(file.buffer.read(HEAD)):
+                raise ToolError(f"{request.path} is a binary file")
+            file.seek(0)
             wanted = [*islice(file, request.start - 1, stop)]
         numbered = (f"{number}: {line.rstrip()}" for number, line in enumerate(wanted, request.start))
         return "\n".join(numbered) or NOTHING
@@ -114,12 +116,19 @@ class Reader:
         target = confine(self.root, request.path)
         if not target.is_dir():
             raise ToolError(f"{request.path} is not a directory")
-        entries = (entry.name + "/" * entry.is_dir() for entry in target.iterdir() if entry.name != ".git")
-        return "\n".join(sorted(entries)) or NOTHING
+        descriptor = open_inside(self.root, target)
+        try:  # where a link leads to is not told: it may be anywhere
+            with os.scandir(descriptor) as entries:
+                names = [entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries]
+        finally:
+            os.close(descriptor)
+        return "\n".join(sorted(name for name in names if name.rstrip("/") != ".git")) or NOTHING
 
     def run(self, command: Command) -> str | None:
         """What a checked command prints; None where only the program itself knows."""
         try:
+            if sum((self.root / path).stat().st_size for path in command.paths) > self.limits.file:
+                return None
             output = _PRINTS[command.program](self.root, command)
         except OSError:  # each program says it in words of its own
             return None
@@ -128,7 +137,9 @@ class Reader:
         return steady(command, output) or NOTHING
 
     def shorten(self, text: str) -> str:
-        """The beginning of a text that is too long, with a line that says how much is missing."""
+        """The beginning of a text that is too long, with a line that says how much is missing; always one that can be
+        sent, whatever bytes a file's name is made of."""
+        text = text.encode(errors="surrogateescape").decode(errors="replace")
         excess = len(text) - self.limits.output
         if excess <= 0:
             return text

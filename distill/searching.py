@@ -92,10 +92,10 @@ def grep(root: Path, command: Command) -> str | None:
     left = _MOST
     printed = []
     for path in _files(root, paths, "r" in flags):
-        content = (root / path).read_bytes()
-        left -= len(content)
+        left -= (root / path).stat().st_size
         if left < 0:
             return None
+        content = (root / path).read_bytes()
         if b"\0" in content[_HEAD:]:
             return None
         content = b"" if b"\0" in content else content  # of binary files only the counts are told

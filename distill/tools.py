@@ -2,8 +2,9 @@
 
 Owns running what `distill.commands` allows, with limits on time, output, memory and processes; `distill.reading` does
 what needs no program. A toolbox may offer the tools of another agent's vocabulary: each of their calls is put as one of
-the three and done as such. Knows nothing of models or of HTTP. There is no shell anywhere: a command is an argv list
-from start to end.
+the three and done as such. Where `distill.confinement` has a way to shut programs in, they run in it: then no link that
+is made between check and use leads out of the repository, and there is no network. Knows nothing of models or of HTTP.
+A command is an argv list; the shell that the confinement starts is given its words quoted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from distill.commands import Command, confine
+from distill.confinement import Bounds, Way, confinement
 from distill.errors import ToolError
 from distill.reading import ERROR, FAILURES, NOTHING, Limits, Reader, command_of, steady
 from router.chat import FunctionSpec, Tool
@@ -32,6 +35,7 @@ __all__ = ["ERROR", "NOTHING", "SPECS", "Limits", "Toolbox"]
 
 _PROGRAM_FOLDERS = os.pathsep.join(["/usr/bin", "/bin", "/usr/local/bin", "/run/current-system/sw/bin"])
 _COMPLAINT_BYTES = 65536
+_PROCESSES = 256  # of all commands at once: those of root all run as one user. They start none themselves
 
 # Limits are set by a child of the child that then becomes the program: `preexec_fn` would run Python in a fork of a
 # process with threads, and a shell's `ulimit` would be a shell. Soft and hard limit are lowered alike; what the
@@ -121,23 +125,25 @@ class Toolbox:
     async def _do(self, name: str, arguments: str) -> str:
         try:
             if name == "run_command":
-                return self._reader.shorten(await self._run(command_of(self.root, arguments)))
+                command = await asyncio.to_thread(command_of, self.root, arguments)
+                return self._reader.shorten(await self._run(command))
         except FAILURES as error:
             return self._reader.failure(name, error)
         return await asyncio.to_thread(self._reader.say, name, arguments)
 
     async def _run(self, command: Command) -> str:
         status, output, complaint = await self._execute(_argv(command))
-        if status not in (0, 1) or (complaint and not output):
+        # 2 is grep's, and with output it says no more than that one file of many could not be read
+        if status not in (0, 1, 2) or (complaint and not output):
             first = complaint.splitlines()[0] if complaint else f"{command.program} ended with status {status}"
             raise ToolError(first)
         return steady(command, output) or NOTHING
 
     async def _execute(self, argv: list[str]) -> tuple[int, str, str]:
         limits = self.limits
-        bounds = f"{limits.cpu_seconds},{limits.memory},0,0,0,64"
+        way = await asyncio.to_thread(confinement)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _LAUNCHER, bounds, *argv),
+            *(self._launched(argv) if way is None else self._shut_in(way, argv)),
             cwd=self.root,
             env={},
             stdin=asyncio.subprocess.DEVNULL,
@@ -161,6 +167,16 @@ class Toolbox:
         finally:
             await _end(process)
         return status, output.decode(errors="replace"), complaint.decode(errors="replace")
+
+    def _shut_in(self, way: Way, argv: list[str]) -> list[str]:
+        limits = self.limits
+        bounds = Bounds(limits.seconds, limits.cpu_seconds, limits.memory, _PROCESSES, limits.collected)
+        place = way.place(self.root, str(self.root))
+        return way.argv(self.root, place, ".", f"exec env -i {shlex.join(argv)}", bounds)
+
+    def _launched(self, argv: list[str]) -> list[str]:
+        bounds = f"{self.limits.cpu_seconds},{self.limits.memory},0,0,0,64"
+        return [sys.executable, "-I", "-S", "-c", _LAUNCHER, bounds, *argv]
 
 
 def _argv(command: Command) -> list[str]:

@@ -59,7 +59,8 @@ class _Files(NamedTuple):
             path = PurePosixPath(below, name)
             inside = path.relative_to(self.workspace.folder) if path.is_absolute() else path
             target = confine(self.reader.root, str(inside))
-            return target if target.is_file() and not is_binary(target) and target.stat().st_size <= _LARGEST else None
+            usable = target.is_file() and not is_binary(self.reader.root, target)
+            return target if usable and target.stat().st_size <= _LARGEST else None
         except (ValueError, OSError, ToolError):
             return None
 
