@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from distill.agent import Conversation
-from distill.generate.oracle import exact_calls, right
+from distill.generate.oracle import exact_calls, repeats_of, right
 from distill.generate.question import Question
 from distill.generate.templates import Call
 from distill.tools import Toolbox
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """How one question went: `called` any known tool, `needed` one, made `exact` calls, ended `right`."""
+    """How one question went: `called` any known tool, `needed` one, made `exact` calls or `equivalent` ones (exact ones
+    are), ended `right`. It made `calls`, of which `repeats` said what an earlier one had, where `shortest` suffice."""
 
     question: str
     category: str
@@ -21,6 +22,14 @@ class Mark(msgspec.Struct, frozen=True):
     exact: bool
     right: bool
     seconds: float
+    equivalent: bool = False
+    calls: int = 0
+    shortest: int = 0
+    repeats: int = 0
+    end: str = ""
+    template: str = ""
+    vocabulary: str = "explore"
+    repository: str = ""
 
 
 def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
@@ -28,14 +37,23 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
     known = {spec.function.name for spec in toolbox.specs}
     calls = [_call(call.name, call.arguments) for call in conversation.calls]
     ended = conversation.end == "answered"
+    exact = conversation.end != "error" and exact_calls(question, calls)  # a failed endpoint chose nothing
     return Mark(
         question=question.id,
         category=question.category,
         needed=bool(question.plan),
         called=any(call.name in known for call in calls),
-        exact=conversation.end != "error" and exact_calls(question, calls),  # a failed endpoint chose nothing
+        exact=exact,
         right=ended and right(question, conversation.answer),
         seconds=conversation.seconds,
+        equivalent=exact,
+        calls=len(calls),
+        shortest=len(question.plan),
+        repeats=repeats_of(calls) + (conversation.end == "repeated"),  # the agent stops before it repeats a call
+        end=conversation.end,
+        template=question.template,
+        vocabulary=question.vocabulary,
+        repository=question.repository,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,11 @@ def right(question: Question, answer: str) -> bool:
 def exact_calls(question: Question, calls: Iterable[Call]) -> bool:
     """Whether the calls made are the expected ones, in order, but for how arguments are written."""
     return [_normal(call) for call in calls] == [_normal(call) for call in question.plan]
+
+
+def repeats_of(calls: Sequence[Call]) -> int:
+    """How many of the calls say what an earlier one said."""
+    return len(calls) - len({_normal(call) for call in calls})
 
 
 def _paths(text: str) -> set[str]:
