@@ -9,6 +9,7 @@ from distill.generate.oracle import exact_calls, repeats_of, right
 from distill.generate.question import Question
 from distill.generate.templates import Call
 from distill.tools import Toolbox
+from router.chat import FunctionCall
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -35,7 +36,7 @@ class Mark(msgspec.Struct, frozen=True):
 def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
     """How a conversation answered its question."""
     known = {spec.function.name for spec in toolbox.specs}
-    calls = [_call(call.name, call.arguments) for call in conversation.calls]
+    calls = [call_of(call) for call in conversation.calls]
     ended = conversation.end == "answered"
     exact = conversation.end != "error" and exact_calls(question, calls)  # a failed endpoint chose nothing
     return Mark(
@@ -57,9 +58,10 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
     )
 
 
-def _call(name: str, arguments: str) -> Call:
+def call_of(made: FunctionCall) -> Call:
+    """The call as the model wrote it; arguments that are no JSON object stand under ""."""
     try:
-        decoded = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+        decoded = msgspec.json.decode(made.arguments)
+    except (msgspec.DecodeError, RecursionError):
         decoded = None
-    return Call(name, decoded if isinstance(decoded, dict) else {"": arguments})
+    return Call(made.name, decoded if isinstance(decoded, dict) else {"": made.arguments})
