@@ -57,13 +57,14 @@ async def explore(
     conversation: str | None = None,
     max_tokens: int | None = None,
     seed: int | None = None,
+    system: str = SYSTEM,
 ) -> Conversation:
     """Lets the model explore until it answers, repeats a call, has made `max_calls` calls, or the endpoint fails.
 
     `earlier` stands between system prompt and question; `conversation` goes out as x-nightschool-conversation.
     Raises nothing for what the endpoint or the model does.
     """
-    done = Conversation(question, [Message("system", SYSTEM), *earlier, Message("user", question)])
+    done = Conversation(question, [Message("system", system), *earlier, Message("user", question)])
     options: dict[str, Any] = {"max_tokens": max_tokens, "seed": seed}
     options = {key: value for key, value in options.items() if value is not None}
     if conversation is not None:
@@ -74,6 +75,8 @@ async def explore(
             pass
     except OpenAIError as error:
         done.end, done.error = "error", f"{type(error).__name__}: {error}"
+    except RecursionError:
+        done.end, done.error = "error", "the endpoint's answer is nested too deeply"
     except msgspec.MsgspecError as error:
         done.end, done.error = "error", f"the endpoint's answer makes no sense: {error}"
     done.seconds = time.perf_counter() - start

@@ -7,6 +7,7 @@ DistillError
 ├── DatasetError     there is nothing to learn from, or a dataset folder is damaged
 ├── ToolError        a tool call is not allowed or makes no sense
 ├── QuestionError    the question templates are damaged
+├── ExaminationError an examination's arms, prompts or results make no sense
 ├── FormatError      a file of traces is in no format that is known
 ├── RepositoryError  there is no such package or folder to explore
 └── Refused          a model does not answer this very request, whoever asks again
@@ -38,6 +39,10 @@ class ToolError(DistillError):
 
 class QuestionError(DistillError):
     """The question templates are damaged."""
+
+
+class ExaminationError(DistillError):
+    """The examination's arms, prompts or results make no sense."""
 
 
 class RepositoryError(DistillError):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from distill.examination.marking import Mark
+from distill.examination.rows import standing, turned
 from distill.examination.scores import Score, score
 from distill.statistics import mcnemar
 
@@ -26,8 +27,14 @@ class Verdict(msgspec.Struct, frozen=True):
     p_value: float
 
 
-def judge(base: Sequence[Mark], adapter: Sequence[Mark], alpha: float = 0.05) -> Verdict:
-    """An adapter passes when it makes significantly more exact calls than its base and answers no fewer questions.
+def judge(
+    base: Sequence[Mark],
+    adapter: Sequence[Mark],
+    alpha: float = 0.05,
+    memory: tuple[int | None, int | None] = (None, None),
+) -> Verdict:
+    """An adapter passes when it makes significantly more exact calls than its base, answers no fewer questions, and turns
+    none of the plan's four rows from met to missed. `memory` is the peak of base and adapter in bytes, as far as known.
 
     Both must have answered the same questions, each once. The base counts its answers with the same tolerant parser.
     """
@@ -43,4 +50,5 @@ def judge(base: Sequence[Mark], adapter: Sequence[Mark], alpha: float = 0.05) ->
         reasons.append(f"not significantly more exact calls than the base (p = {p_value:.3g})")
     if new.right_answers.hits < old.right_answers.hits:
         reasons.append(f"fewer right answers than the base ({new.right_answers.hits} < {old.right_answers.hits})")
+    reasons += turned(standing(base, memory[0]), standing(adapter, memory[1]))
     return Verdict(not reasons, reasons, old, new, gained, lost, p_value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from distill.labelling import Limits
 from distill.night import Night, NightSettings, night
 from distill.snapshots import Snapshots
 from gateway.errors import SettingsError
-from gateway.processes.child import answers, child_gateway
+from gateway.processes.child import running_or_own
 from gateway.progress import Bars
 from gateway.sections import Settings
 from gateway.settings import Home, model_folder, shared
@@ -47,7 +45,9 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], examin
         mixture=_mixture(settings.night.mixture),
         snapshots=snapshots(settings, home),
     )
-    async with _gateway(settings, home, arguments) as url, Day.of_home(url, home.data) as day:
+    address = f"http://{settings.gateway.host}:{settings.gateway.port}"
+    log = home.data / "logs" / "night-gateway.log"
+    async with running_or_own(address, arguments, log, home.data) as url, Day.of_home(url, home.data) as day:
         with Bars(console) as bars:
             done = await night(chosen, day, bars)
     tell(done, console)
@@ -66,16 +66,6 @@ def tell(done: Night, console: Console) -> None:
     console.print(table)
     outcome = "promoted: it serves now" if done.live else f"kept, not promoted: {'; '.join(done.verdict.reasons)}"
     console.print(f"{done.adapter} {outcome} (gained {done.verdict.gained}, lost {done.verdict.lost} questions)")
-
-
-@asynccontextmanager
-async def _gateway(settings: Settings, home: Home, arguments: list[str]) -> AsyncIterator[str]:
-    url = f"http://{settings.gateway.host}:{settings.gateway.port}"
-    if await answers(url, home.data):
-        yield url
-        return
-    async with child_gateway(arguments, {}, home.data / "logs" / "night-gateway.log", home.data) as private:
-        yield private
 
 
 def _mixture(chosen: dict[str, Any]) -> Mixture:

@@ -7,9 +7,14 @@ from collections.abc import Callable, Sequence
 
 from openai import AsyncOpenAI
 
-from distill.agent import Conversation, explore
+from distill.agent import SYSTEM, Conversation, explore
+from distill.examination.answers import Answered, answered
+from distill.examination.arms import Arm
 from distill.examination.drawn import Item
 from distill.examination.marking import Mark, mark
+
+FAILURES = 0.1  # the share of questions that an endpoint may fail to answer before its arm has no scores
+_FEW = 4  # failures that stop no arm, however short the examination is
 
 
 async def examine(
@@ -41,3 +46,49 @@ async def examine(
             return mark(item.question, conversation, item.toolbox), conversation
 
     return await asyncio.gather(*(one(item) for item in items))
+
+
+async def sit(
+    client: AsyncOpenAI,
+    arm: Arm,
+    items: Sequence[Item],
+    keep: Callable[[Answered], None],
+    *,
+    at_once: int,
+    max_tokens: int,
+) -> None:
+    """These questions put to an arm; `keep` gets each answer when it is there.
+
+    An endpoint that fails more than a tenth of them, and more than four, is asked nothing more: what is left stays
+    unanswered.
+    """
+    free = asyncio.Semaphore(at_once)
+    most = max(_FEW, FAILURES * len(items))
+    failures = 0
+
+    async def one(item: Item) -> None:
+        nonlocal failures
+        async with free:
+            if failures > most:
+                return
+            done = await _put(client, arm, item, max_tokens)
+            failures += done.failed
+            keep(done)
+
+    await asyncio.gather(*(one(item) for item in items))
+
+
+async def _put(client: AsyncOpenAI, arm: Arm, item: Item, max_tokens: int) -> Answered:
+    shown = arm.prompt.messages(spec.function.name for spec in item.toolbox.specs) if arm.prompt else []
+    before = [*shown, *item.earlier]
+    conversation = await explore(
+        client,
+        arm.model,
+        item.question.text,
+        item.toolbox,
+        earlier=before,
+        conversation=f"exam/{arm.label}/{item.question.id}",
+        max_tokens=max_tokens,
+        system=arm.prompt.system.strip() if arm.prompt else SYSTEM,
+    )
+    return answered(item, mark(item.question, conversation, item.toolbox), conversation, 1 + len(before))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from distill.generate.question import Kind, Oracle, Question
 from distill.generate.templates import Call
@@ -41,6 +41,11 @@ def exact_calls(question: Question, calls: Iterable[Call]) -> bool:
     """Whether the calls made, as the exploring agent's own tools, are the expected ones, in order, but for how
     arguments are written."""
     return [normal(call) for call in calls] == [normal(call) for call in question.plan]
+
+
+def repeats_of(calls: Sequence[Call]) -> int:
+    """How many of the calls say what an earlier one said."""
+    return len(calls) - len({normal(call) for call in calls})
 
 
 def _paths(text: str) -> set[str]:

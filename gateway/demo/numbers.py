@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from gateway.demo.plots import Bar, percent
+from gateway.reports.pieces import NONE, shown
+from gateway.reports.plots import Bar
 
 ARMS = {"base": "base", "adapter": "adapter", "teacher": "the expert"}
-NONE = "–"
-_ANSWER_LIMIT = 600  # characters of a sample's answer or call
 
 
 class Measure(NamedTuple):
@@ -114,15 +113,6 @@ def served(day: Any) -> float | None:
     return by_student / asked if asked and by_student is not None else None
 
 
-def shown(value: float | None, unit: str, digits: int = 2) -> str:
-    """A number with its unit; "%" takes a share of 1."""
-    if value is None:
-        return NONE
-    if unit == "%":
-        return percent(value)
-    return f"{value:,.{digits}f} {unit}".rstrip()
-
-
 def duration(value: Any) -> str:
     """Seconds, in minutes and seconds from two minutes on."""
     seconds = number(value)
@@ -135,14 +125,6 @@ def duration(value: Any) -> str:
 def gigabytes(value: Any) -> str:
     size = number(value)
     return shown(None if size is None else size / 1e9, "GB")
-
-
-def cut(text: Any) -> str:
-    """A sample's text, short enough to be looked at."""
-    whole = str(text)
-    if len(whole) <= _ANSWER_LIMIT:
-        return whole
-    return f"{whole[:_ANSWER_LIMIT]} … ({len(whole) - _ANSWER_LIMIT} more characters)"
 
 
 def counted(counts: dict[str, Any]) -> str:

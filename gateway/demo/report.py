@@ -15,7 +15,6 @@ from rich.text import Text
 
 from gateway.demo.numbers import (
     ARMS,
-    NONE,
     SHARES,
     Line,
     Measure,
@@ -23,7 +22,6 @@ from gateway.demo.numbers import (
     branch,
     closing_lines,
     counted,
-    cut,
     dig,
     duration,
     gigabytes,
@@ -31,10 +29,9 @@ from gateway.demo.numbers import (
     line_of,
     number,
     served,
-    shown,
 )
-from gateway.demo.plots import Row, Segment, Series, curve, grouped_bars, percent, plain, stacked_rows
-from gateway.demo.style import STYLE
+from gateway.reports.pieces import NONE, cut, facts, figure, legend, page, shown, table
+from gateway.reports.plots import Row, Segment, Series, curve, grouped_bars, percent, plain, stacked_rows
 
 _UNCERTIFIED = "certified: false. What the student serves has no guarantee yet."
 _PROGRAM = "The expert is a stand-in for a teacher: its seconds and its memory are a program's, not a model's."
@@ -65,16 +62,7 @@ def render_html(report: dict[str, Any]) -> str:
         _samples(report),
         _provenance(report),
     ]
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
-        f"<title>Nightschool: two days and a night</title>\n<style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</main></body></html>\n"
-    )
+    return page("Nightschool: two days and a night", sections)
 
 
 def print_table(console: Console, report: dict[str, Any]) -> None:
@@ -100,10 +88,10 @@ def print_table(console: Console, report: dict[str, Any]) -> None:
 
 def _opening(report: dict[str, Any]) -> str:
     figures = [
-        _figure("autonomous tool use", _change(report, "autonomous_tool_use")),
-        _figure("exact calls", _change(report, "exact_calls")),
-        _figure("of day 2's requests served by the student", closing_lines(report)[0].cells[1][0]),
-        _figure("from start to report", duration(dig(report, "wall_seconds"))),
+        figure("autonomous tool use", _change(report, "autonomous_tool_use")),
+        figure("exact calls", _change(report, "exact_calls")),
+        figure("of day 2's requests served by the student", closing_lines(report)[0].cells[1][0]),
+        figure("from start to report", duration(dig(report, "wall_seconds"))),
     ]
     return f"""<header><p class="brand">Nightschool</p><h1>Two days and a night</h1>
 <p class="lede">By day, agents ask questions about code through one endpoint: a small model, the student, answers what
@@ -132,7 +120,7 @@ def _results(report: dict[str, Any]) -> str:
         series = [Series(ARMS[arm], arm, [bar_of(dig(report, arm), measure.key) for measure in SHARES]) for arm in arms]
         title = "Shares of the examination, with 95 % intervals"
         plot = grouped_bars(title, [m.label for m in SHARES], series, [m.target for m in SHARES])
-        plot = _legend([(one.css, one.name) for one in series] + [("target", "the plan's target")]) + plot
+        plot = legend([(one.css, one.name) for one in series] + [("target", "the plan's target")]) + plot
     extra = line_of(report, Measure("needless_calls", "Tool calls where none was needed", "%"))
     models = [plain(dig(report, arm, "model") or "") for arm in ARMS]
     heads = "".join(
@@ -175,9 +163,9 @@ def _by_category(report: dict[str, Any]) -> str:
         rows.append([name.replace("_", " "), items, *marks])
     heads = ["category", "questions", *(f"{what}, {arm}" for what in ("exact", "right") for arm in ARMS.values())]
     plot = grouped_bars("Exact calls by category", [name.replace("_", " ") for name in names], series)
-    legend = _legend([(one.css, one.name) for one in series])
-    return f"""<section><h2>Exact calls by kind of question</h2>{legend}{plot}
-<details><summary>The same as a table, with final answers</summary>{_table(heads, rows)}</details></section>"""
+    keys = legend([(one.css, one.name) for one in series])
+    return f"""<section><h2>Exact calls by kind of question</h2>{keys}{plot}
+<details><summary>The same as a table, with final answers</summary>{table(heads, rows)}</details></section>"""
 
 
 def _days(report: dict[str, Any]) -> str:
@@ -209,7 +197,7 @@ def _training(report: dict[str, Any]) -> str:
     training = branch(report, "training")
     losses = [loss for loss in map(number, items_of(training, "losses")) if loss is not None]
     phases = {name: seconds for name, seconds in branch(report, "phases").items() if number(seconds) is not None}
-    facts = [
+    told = [
         ("examples", shown(number(training.get("examples")), "", digits=0)),
         ("steps", shown(number(training.get("steps")), "", digits=0)),
         ("time", shown(number(training.get("seconds")), "s", digits=1)),
@@ -219,7 +207,7 @@ def _training(report: dict[str, Any]) -> str:
         ("peak memory", gigabytes(training.get("peak_memory_bytes"))),
         ("left out by the filters", counted(branch(report, "training", "dropped")) or "nothing"),
     ]
-    parts = [_facts(facts)] if training else []
+    parts = [facts(told)] if training else []
     if losses:
         parts.append("<h3>Loss over steps</h3>" + curve("Training loss over steps", losses, "step"))
     if phases:
@@ -261,7 +249,7 @@ def _attempt(arm: str, attempt: dict[str, Any]) -> str:
 
 def _provenance(report: dict[str, Any]) -> str:
     lists = {key: items_of(report, "repositories", key) for key in ("taught", "examined", "day2")}
-    facts = [
+    told = [
         ("seed", str(report.get("seed", NONE))),
         ("time altogether", shown(number(report.get("wall_seconds")), "s", digits=1)),
         ("machine", str(report.get("machine", NONE))),
@@ -270,7 +258,7 @@ def _provenance(report: dict[str, Any]) -> str:
         ("second day on", ", ".join(map(str, lists["day2"])) or NONE),
         ("versions", ", ".join(f"{name} {version}" for name, version in branch(report, "versions").items()) or NONE),
     ]
-    return f"<section><h2>How to get these numbers again</h2>{_facts(facts)}</section>"
+    return f"<section><h2>How to get these numbers again</h2>{facts(told)}</section>"
 
 
 # Sentences ---------------------------------------------------------------------------------------------------------
@@ -320,30 +308,8 @@ def _told_day(name: str, day: dict[str, Any]) -> str:
 # Small pieces ------------------------------------------------------------------------------------------------------
 
 
-def _figure(words: str, value: str) -> str:
-    return f"<div><b>{plain(value)}</b><span>{plain(words)}</span></div>"
-
-
 def _change(report: dict[str, Any], key: str) -> str:
     return " → ".join(shown(number(dig(report, arm, key)), "%") for arm in ("base", "adapter"))
-
-
-def _legend(entries: Sequence[tuple[str, str]]) -> str:
-    keys = "".join(f'<span><i class="key {css}"></i>{plain(name)}</span>' for css, name in entries)
-    return f'<p class="legend">{keys}</p>'
-
-
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    return f"<dl>{''.join(f'<dt>{plain(name)}</dt><dd>{plain(value)}</dd>' for name, value in facts)}</dl>"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{plain(name)}</th>' for name in heads)
-    body = "".join(
-        f'<tr><th scope="row">{plain(row[0])}</th>{"".join(f"<td>{plain(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    return f'<div class="plot"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _reasons(day: dict[str, Any]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A gateway as a child process, for the night when none runs and for the demo. Owns its start, health and end."""
+"""A gateway as a child process, for nights, examinations and the demo. Owns its start, health and end."""
 
 from __future__ import annotations
 
@@ -56,6 +56,16 @@ async def child_gateway(
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+@asynccontextmanager
+async def running_or_own(url: str, arguments: list[str], log: Path, data: Path) -> AsyncIterator[str]:
+    """The gateway with this data folder at `url`; where there is none, one of our own, started with these arguments."""
+    if await answers(url, data):
+        yield url
+        return
+    async with child_gateway(arguments, {}, log, data) as private:
+        yield private
 
 
 async def answers(url: str, data: Path) -> bool:

@@ -63,6 +63,15 @@ def test_other_calls_are_not_exact(toolbox: Toolbox, calls: list[FunctionCall]) 
     assert made.right  # the answer is judged by itself
 
 
+def test_a_mark_says_how_it_went(toolbox: Toolbox) -> None:
+    again = FunctionCall("read_file", '{"path": "a.py"}')
+    made = mark(question(), told([*_CALLS, again], end="repeated"), toolbox)
+    assert (made.calls, made.shortest, made.repeats, made.end) == (3, 2, 2, "repeated")
+    assert (made.template, made.vocabulary, made.repository) == ("t", "explore", "repo")
+    assert not made.equivalent
+    assert mark(question(), told(_CALLS), toolbox).equivalent
+
+
 def test_unknown_tools_are_no_tool_use(toolbox: Toolbox) -> None:
     made = mark(question(), told([FunctionCall("search_web", "{}")]), toolbox)
     assert not made.called

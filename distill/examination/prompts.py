@@ -1,0 +1,67 @@
+"""Prompts: what the prompt-only arm is told before each question, from a TOML file that a person edits.
+
+Owns the file's form. Knows nothing of endpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from distill.errors import ExaminationError
+from router.chat import FunctionCall, Message, ToolCall
+
+
+class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool call of an example, and what the tool said. `thought` is what the assistant wrote beside the call."""
+
+    tool: str
+    arguments: dict[str, Any]
+    result: str
+    thought: str = ""
+
+
+class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question that is answered as it should be, by calls in order or by none."""
+
+    question: str
+    answer: str
+    calls: list[Call] = []
+
+
+class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """data/prompts/<name>.toml: the system prompt, and the examples that stand before every question."""
+
+    name: str
+    system: str
+    examples: list[Example] = []
+
+    def messages(self, offered: Iterable[str]) -> list[Message]:
+        """The examples as a conversation. One that calls a tool which is not offered is left out: it would teach a call
+        that cannot be made."""
+        tools = set(offered)
+        usable = [example for example in self.examples if all(call.tool in tools for call in example.calls)]
+        return [message for number, example in enumerate(usable) for message in _said(example, number)]
+
+
+def read_prompt(path: Path) -> Prompt:
+    """Raises ExaminationError saying what is wrong with the file."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Prompt)
+    except (OSError, ValueError) as error:
+        raise ExaminationError(f"{path}: {error}") from error
+
+
+def _said(example: Example, number: int) -> list[Message]:
+    said = [Message("user", example.question)]
+    for at, call in enumerate(example.calls):
+        identity = f"call_example_{number}_{at}"
+        function = FunctionCall(call.tool, json.dumps(call.arguments, ensure_ascii=False))
+        said.append(Message("assistant", call.thought or None, [ToolCall(identity, function)]))
+        said.append(Message("tool", call.result, tool_call_id=identity))
+    return [*said, Message("assistant", example.answer)]

@@ -1,0 +1,1 @@
+"""What reports are made of: pages, plots and their style. Shared by the demo and examinations."""
