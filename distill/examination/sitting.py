@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from openai import AsyncOpenAI
 
 from distill.agent import Conversation, explore
-from distill.examination.drawn import Item
+from distill.examination.items import Item
 from distill.examination.marking import Mark, mark
 
 
