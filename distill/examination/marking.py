@@ -15,8 +15,8 @@ from router.chat import FunctionCall
 
 class Mark(msgspec.Struct, frozen=True):
     """How one question went: `called` any tool that was offered, `needed` one, made calls that mean `exact`ly what was
-    planned, or are `equivalent` (exact ones are), ended `right`. It made `calls`, of which `repeats` said what an earlier
-    one had, where `shortest` suffice."""
+    planned, or `equivalent` ones (exact ones are), ended `right`. It made `calls`, of which `repeats` said what an
+    earlier one had, where `shortest` suffice."""
 
     question: str
     category: str
@@ -42,8 +42,8 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
     calls = [call_of(call) for call in conversation.calls]
     meant = [canonical for call in calls if (canonical := vocabulary.meant(call)) is not None]
     ended = conversation.end == "answered"
-    # a failed endpoint chose nothing
-    exact = conversation.end != "error" and len(meant) == len(calls) and exact_calls(question, meant)
+    chosen = conversation.end != "error" and len(meant) == len(calls)  # a failed endpoint chose nothing
+    exact = chosen and exact_calls(question, meant)
     return Mark(
         question=question.id,
         category=question.category,
@@ -55,7 +55,7 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
         equivalent=exact,
         calls=len(calls),
         shortest=len(question.plan),
-        repeats=repeats_of(calls) + (conversation.end == "repeated"),  # the agent stops before it repeats a call
+        repeats=repeats_of(meant) + (conversation.end == "repeated"),  # the agent stops before it repeats a call
         end=conversation.end,
         template=question.template,
         vocabulary=question.vocabulary,
