@@ -15,9 +15,9 @@ from distill.examination.answers import Answered
 from distill.examination.arms import Arm, student_of
 from distill.examination.comparison import Comparison, compare, two_sided
 from distill.examination.decision import Decision, decide
-from distill.examination.drawn import Item
 from distill.examination.failures import Failure, counted, failure, wanted
 from distill.examination.figures import Figures, by_category, figures, succeeded
+from distill.examination.items import Item
 from distill.examination.marking import Mark
 from distill.examination.rows import Row, Standing, four_rows
 from distill.examination.sitting import FAILURES
