@@ -12,15 +12,18 @@ from pathlib import Path
 
 import msgspec
 
+from distill.vocabularies import load_vocabularies
 from gateway.access.spend import Prices, Spend
 from gateway.answering.arms import Arm
+from gateway.answering.prompting import Prompting
 from gateway.answering.teachers import Teachers
 from gateway.backends.client import Address, Backend, Timeouts
 from gateway.backends.patience import Manners
 from gateway.processes.ports import free_port
 from gateway.processes.supervisor import ProcessSettings, Supervisor
+from gateway.prompts import prompt_named
 from gateway.sections import EXPERT, BackendSettings, Settings
-from gateway.settings import Home, api_key, require_model
+from gateway.settings import Home, api_key, require_model, shared
 from router.decision import Arm as ArmName
 
 UNSET_URL = "http://127.0.0.1:9/v1"  # the arm that a policy of "student" or "teacher" never asks
@@ -77,8 +80,15 @@ class Builder:
         if not settings.model:
             key = api_key(settings.api_key_env)
             backend = Backend(Address(settings.url or UNSET_URL), timeouts, manners, key=key)
-            model, embeddings, eager = settings.name, settings.embeddings, bool(settings.url)
-            return Arm(name, backend, label=label, model=model, embeddings=embeddings, eager=eager)
+            return Arm(
+                name,
+                backend,
+                label=label,
+                model=settings.name,
+                embeddings=settings.embeddings,
+                prompting=_prompting(settings),
+                eager=bool(settings.url),
+            )
         address, model, command = self._local(settings, label)
         backend = Backend(address, timeouts, manners)
         process = self._supervisor.add(
@@ -93,7 +103,8 @@ class Builder:
             ),
             busy=lambda: backend.in_flight > 0,
         )
-        arm = Arm(name, backend, label=label, model=model, child=process, eager=settings.model in ("embedded", EXPERT))
+        eager = settings.model in ("embedded", EXPERT)
+        arm = Arm(name, backend, label=label, model=model, child=process, prompting=_prompting(settings), eager=eager)
         process.on_up = arm.get_ready  # so that a restarted engine has its adapters before the next request comes
         return arm
 
@@ -118,6 +129,14 @@ class Builder:
 def teachers_of(settings: Settings) -> dict[str, BackendSettings]:
     """The settings of all teachers by label, in the order in which they are asked."""
     return {"teacher": settings.teacher, **settings.teachers}
+
+
+def _prompting(backend: BackendSettings) -> Prompting | None:
+    """Raises SettingsError for a prompt that is not there, or is damaged."""
+    if not backend.prompt:
+        return None
+    vocabularies = load_vocabularies(shared("data", "vocabularies"))
+    return Prompting(prompt_named(backend.prompt), vocabularies.values())
 
 
 def prices_of(backend: BackendSettings) -> Prices:

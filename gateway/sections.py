@@ -61,6 +61,7 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""  # the model's name at a `url`; empty: the first it lists
     embeddings: str = ""  # the name of its model for embeddings there; empty: the same model
     api_key_env: str = ""
+    prompt: str = ""  # what a teacher is told besides: the name of a prompt that ships, or a .toml file; empty: nothing
     context: int = 0  # tokens; 0: not known
     connect: float = 5.0  # seconds
     first_byte: float = 120.0

@@ -269,7 +269,7 @@ def _check(settings: Settings) -> Settings:
             raise SettingsError(f"[{arm}] needs a 'model' or a 'url'")
         if backend.url and not backend.url.startswith(("http://", "https://")):
             raise SettingsError(f"{arm}.url must start with http:// or https://, not '{backend.url}'")
-    _check_prices(settings)
+    _check_what_teachers_have(settings)
     _check_roots(settings.night.roots)
     if settings.night.samples == 1:
         raise SettingsError("night.samples must be 0, or 2 or more: one answer agrees with nobody")
@@ -284,8 +284,10 @@ def _check(settings: Settings) -> Settings:
     return settings
 
 
-def _check_prices(settings: Settings) -> None:
+def _check_what_teachers_have(settings: Settings) -> None:
     student, teacher = settings.student, settings.teacher
+    if student.prompt:
+        raise SettingsError("[student] has a prompt: the student learns to do without one; a teacher may have it")
     if student.price_input or student.price_output or student.daily_limit:
         raise SettingsError("[student] has prices or a daily_limit: only the teacher's spending is counted")
     if teacher.daily_limit and not (teacher.price_input or teacher.price_output):

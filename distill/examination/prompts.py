@@ -1,20 +1,22 @@
 """Prompts: what the prompt-only arm is told before each question, from a TOML file that a person edits.
 
-Owns the file's form. Knows nothing of endpoints.
+Owns the file's form, whose calls are in the exploring agent's own tools. Knows nothing of endpoints.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from distill.errors import ExaminationError
-from router.chat import FunctionCall, Message, ToolCall
+from distill.generate import templates
+from distill.vocabularies import Vocabulary
+from router.chat import FunctionCall, Message, Tool, ToolCall
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,12 +43,12 @@ class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: str
     examples: list[Example] = []
 
-    def messages(self, offered: Iterable[str]) -> list[Message]:
-        """The examples as a conversation. One that calls a tool which is not offered is left out: it would teach a call
-        that cannot be made."""
-        tools = set(offered)
-        usable = [example for example in self.examples if all(call.tool in tools for call in example.calls)]
-        return [message for number, example in enumerate(usable) for message in _said(example, number)]
+    def messages(self, vocabulary: Vocabulary, offered: Iterable[Tool]) -> list[Message]:
+        """The examples as a conversation, in the terms of the vocabulary that is offered. One that calls a tool which
+        is not offered is left out: it would teach a call that cannot be made."""
+        names = {tool.function.name for tool in offered}
+        said = (_said(example, number, vocabulary, names) for number, example in enumerate(self.examples))
+        return [message for messages in said for message in messages]
 
 
 def read_prompt(path: Path) -> Prompt:
@@ -57,11 +59,15 @@ def read_prompt(path: Path) -> Prompt:
         raise ExaminationError(f"{path}: {error}") from error
 
 
-def _said(example: Example, number: int) -> list[Message]:
+def _said(example: Example, number: int, vocabulary: Vocabulary, offered: Collection[str]) -> list[Message]:
+    """One example's messages; none where its calls cannot be made."""
     said = [Message("user", example.question)]
-    for at, call in enumerate(example.calls):
+    for at, made in enumerate(example.calls):
+        call = vocabulary.spoken(templates.Call(made.tool, made.arguments))
+        if call is None or call.name not in offered:
+            return []
         identity = f"call_example_{number}_{at}"
-        function = FunctionCall(call.tool, json.dumps(call.arguments, ensure_ascii=False))
-        said.append(Message("assistant", call.thought or None, [ToolCall(identity, function)]))
-        said.append(Message("tool", call.result, tool_call_id=identity))
+        function = FunctionCall(call.name, json.dumps(call.arguments, ensure_ascii=False))
+        said.append(Message("assistant", made.thought or None, [ToolCall(identity, function)]))
+        said.append(Message("tool", vocabulary.shown(call, made.result.strip("\n")), tool_call_id=identity))
     return [*said, Message("assistant", example.answer)]

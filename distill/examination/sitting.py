@@ -12,6 +12,7 @@ from distill.examination.answers import Answered, answered
 from distill.examination.arms import Arm
 from distill.examination.items import Item
 from distill.examination.marking import Mark, mark
+from distill.vocabularies import EXPLORE
 
 FAILURES = 0.1  # the share of questions that an endpoint may fail to answer before its arm has no scores
 _FEW = 4  # failures that stop no arm, however short the examination is
@@ -79,7 +80,7 @@ async def sit(
 
 
 async def _put(client: AsyncOpenAI, arm: Arm, item: Item, max_tokens: int) -> Answered:
-    shown = arm.prompt.messages(spec.function.name for spec in item.toolbox.specs) if arm.prompt else []
+    shown = arm.prompt.messages(item.toolbox.vocabulary or EXPLORE, item.toolbox.specs) if arm.prompt else []
     before = [*shown, *item.earlier]
     conversation = await explore(
         client,

@@ -156,6 +156,8 @@ class Cascade:
             turn.asked = arm.label
             ours = wants_ids(turn, arm)
             body = {**turn.ask.body, "model": call.model, **ours, **between_us(turn, arm)}
+            if arm.prompting is not None:
+                body["messages"] = arm.prompting.messages(turn.ask.request, body["messages"])
             if not turn.ask.streamed:
                 with turn.waiting:
                     raw = await arm.backend.complete(msgspec.json.encode(body))

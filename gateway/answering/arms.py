@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from gateway.answering.prompting import Prompting
 from gateway.backends.client import Backend, Capabilities
 from gateway.errors import BackendBroken, GatewayError
 from router.decision import Arm as ArmName
@@ -57,6 +58,7 @@ class Arm:
         model: str = "",
         embeddings: str = "",
         child: Child | None = None,
+        prompting: Prompting | None = None,
         eager: bool = True,
     ) -> None:
         self.name = name
@@ -64,6 +66,7 @@ class Arm:
         self.eager = eager  # whether to get ready at the gateway's start
         self.backend = backend
         self.base = model
+        self.prompting = prompting  # what it is told besides, where it is a teacher
         self.embeddings = embeddings  # the model to ask for embeddings, where it is another one
         self.live = ""  # the promoted adapter, if any
         self.version = 0  # counts the changes of its adapters

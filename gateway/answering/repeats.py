@@ -96,7 +96,8 @@ class Repeats:
 
 
 def _identity(arm: Arm) -> tuple[Any, ...]:
-    return arm.label, arm.backend.address, arm.base, arm.live, arm.version
+    told = arm.prompting.digest if arm.prompting is not None else ""
+    return arm.label, arm.backend.address, arm.base, arm.live, arm.version, told
 
 
 def _may_repeat(ask: Ask) -> bool:

@@ -55,8 +55,8 @@ def between_us(turn: Turn, arm: Arm) -> dict[str, Any]:
 
 def wants_ids(turn: Turn, arm: Arm) -> dict[str, Any]:
     """What an engine of ours is asked besides, so that the trace has the token ids; nothing where the client asks for
-    them itself."""
-    able = arm.local and arm.capabilities is not None and arm.capabilities.token_ids
+    them itself, or the model is sent more than the trace holds."""
+    able = arm.local and arm.prompting is None and arm.capabilities is not None and arm.capabilities.token_ids
     return {_IDS: True} if able and _IDS not in turn.ask.body else {}
 
 

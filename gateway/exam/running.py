@@ -19,7 +19,6 @@ from distill.errors import ExaminationError
 from distill.examination.answers import Answered, Sheet, digest_of, folder_of
 from distill.examination.arms import Arm, complete
 from distill.examination.items import Item
-from distill.examination.prompts import read_prompt
 from distill.examination.results import Circumstances, Result, result_of
 from distill.examination.setting import set_questions
 from distill.examination.sitting import sit
@@ -32,6 +31,7 @@ from gateway.exam.tables import tell
 from gateway.nightly import examination_named
 from gateway.processes.child import answers, running_or_own
 from gateway.progress import Bars
+from gateway.prompts import prompt_named
 from gateway.sections import Settings
 from gateway.settings import Home, api_key, check_servable, shared
 
@@ -64,7 +64,7 @@ async def run_exam(wish: Wish, settings: Settings, home: Home, arguments: list[s
     no sense; an endpoint that fails is told in the result.
     """
     examination = examination_named(wish.examination)
-    prompt = read_prompt(_prompt(wish.prompt))
+    prompt = prompt_named(wish.prompt)
     keys = {label: api_key(variable) for label, variable in wish.keys.items()}
     async with _room(wish, settings, home, arguments) as room:
         found, notes = chosen(wish.arms, room.behind, wish.adapter)
@@ -204,15 +204,3 @@ def _check(arms: Sequence[Arm], keys: Mapping[str, str], day: Day | None) -> Non
     for arm in arms:
         if not arm.url and day is None:
             raise SettingsError(f"the arm '{arm.label}' has no address, and no gateway runs: write LABEL=MODEL@URL")
-
-
-def _prompt(name: str) -> Path:
-    """A prompt that ships with Nightschool, by its name, or a file."""
-    if name.endswith(".toml"):
-        return Path(name)
-    folder = shared("data", "prompts")
-    path = folder / f"{name}.toml"
-    if "/" in name or not path.exists():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
-        raise SettingsError(f"there is no prompt '{name}'; there are {known}")
-    return path
