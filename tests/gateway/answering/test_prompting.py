@@ -99,7 +99,7 @@ def test_the_teacher_is_told_and_the_trace_does_not_hold_it(tmp_path: Path, prom
         gateway.wait(lambda health: bool(health["teacher"]["ready"]))
         _, headers, answer = gateway.chat("Who drinks tea?")
         assert answer["choices"][0]["message"]["content"] == "Everybody."
-        sent = weak.asked[-1]["messages"]
+        sent = weak.asked[-1].body["messages"]
         assert sent[0] == {"role": "system", "content": "Use your tools."}
         assert sent[-1] == _ASKED
         trace = gateway.trace(headers)
