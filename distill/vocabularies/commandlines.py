@@ -41,10 +41,10 @@ def words_of(call: Call) -> list[str] | None:
     told = call.arguments
     if call.name == "list_files":
         path = told.get("path", ".")
-        return ["ls", "-Ap"] if path == "." else ["ls", "-Ap", _operand(path)]
+        return ["ls", "-Ap"] if path == "." else ["ls", "-Ap", operand(path)]
     if call.name == "read_file":
         start, lines = told.get("start", 1), told.get("lines", 40)
-        return ["sed", "-n", f"{start}p" if lines == 1 else f"{start},{start + lines - 1}p", _operand(told["path"])]
+        return ["sed", "-n", f"{start}p" if lines == 1 else f"{start},{start + lines - 1}p", operand(told["path"])]
     words = [told.get("command"), *told.get("args", ())]
     return words if call.name == "run_command" and all(isinstance(word, str) for word in words) else None
 
@@ -104,5 +104,6 @@ def _read(args: list[str]) -> Call:
     return Call("read_file", {"path": args[2], "start": start, "lines": max(1, end - start + 1)})
 
 
-def _operand(path: str) -> str:
+def operand(path: str) -> str:
+    """A path as a word that no program takes for an option."""
     return f"./{path}" if path.startswith("-") else path

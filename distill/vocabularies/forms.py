@@ -15,15 +15,15 @@ import msgspec
 from distill.commands import GRAMMARS, split_options
 from distill.errors import ToolError
 from distill.generate.templates import Call
-from distill.vocabularies.commandlines import Wanted, line_of, wanted_by_line, wanted_by_words, words_of
+from distill.vocabularies.commandlines import Wanted, line_of, operand, wanted_by_line, wanted_by_words, words_of
 from distill.vocabularies.globs import find_words, is_plain, joined, names_of, parted
 from distill.vocabularies.patterns import Part, Syntax, bounded, parts_of, unbounded, written
 
 Slots = dict[str, Any]
 _SHOWS = {"lines": "n", "files": "l", "counts": "c"}
 _NO_CASE = "(?i)"
-_KNOWN = {"r": "recursive", "n": "numbers", "w": "word", "i": "any_case", "l": "files", "c": "counts"}
-_KNOWN |= {"E": "extended", "F": "fixed", "A": "after", "B": "before", "C": "context"}
+_AROUND = {"A": "after", "B": "before", "C": "around"}
+_KNOWN = frozenset({*"rnwilcEF", *_AROUND, "e", "regexp", "include"})
 _LONG = {"recursive": "r", "line-number": "n", "word-regexp": "w", "ignore-case": "i", "files-with-matches": "l"}
 _LONG |= {"count": "c", "extended-regexp": "E", "fixed-strings": "F"}
 _LONG |= {"after-context": "A", "before-context": "B", "context": "C"}
@@ -73,7 +73,9 @@ def search_of(call: Call) -> Search | None:
         paths = operands if given.keys() & {"e", "regexp"} else operands[1:]
         if len(pattern) != 1 or len(paths) > 1 or (not paths and "r" not in given):
             return None
-        if {*given} - {*_KNOWN, "e", "regexp", "include"} or len(given) < len({*named}):
+        if not given.keys() <= _KNOWN or len(given) < len({*named}):
+            return None
+        if not all(str(given[letter]).isdecimal() for letter in given.keys() & _AROUND):
             return None
         syntax: Syntax = "fixed" if "F" in given else "extended" if "E" in given else "basic"
         parts = parts_of(pattern[0], syntax)
@@ -97,9 +99,7 @@ def _search_slots(call: Call, sayable: Collection[str]) -> Slots | None:
     where = joined(search.path, search.include) if search.include else _all_in(search.path)
     slots: Slots = {"pattern": pattern, "regular": not plain, "where": where, "any_case": any_case}
     slots |= {"path": search.path, "include": search.include, "shows": search.shows}
-    slots |= {
-        name: int(search.given.get(letter) or 0) for letter, name in (("A", "after"), ("B", "before"), ("C", "around"))
-    }
+    slots |= {name: int(search.given.get(letter) or 0) for letter, name in _AROUND.items()}
     return slots | {"numbers": "n" in search.given if search.shows == "lines" else None, "limit": 0}
 
 
@@ -119,12 +119,10 @@ def _wanted_search(slots: Slots) -> Wanted:
     word, syntax, pattern = _as_grep(parts)
     letters = "r" + (_SHOWS[slots["shows"]] if slots["numbers"] or slots["shows"] != "lines" else "")
     letters += "w" * word + "i" * any_case + {"basic": "", "extended": "E", "fixed": "F"}[syntax]
-    context = [
-        f"-{letter}{slots[name]}" for letter, name in (("A", "after"), ("B", "before"), ("C", "around")) if slots[name]
-    ]
+    context = [f"-{letter}{slots[name]}" for letter, name in _AROUND.items() if slots[name]]
     filters = [f"--include={name}" for name in include]
     wanted = ["-e", pattern] if pattern.startswith("-") else [pattern]
-    args = ["-" + letters, *(context if slots["shows"] == "lines" else ()), *filters, *wanted, path]
+    args = ["-" + letters, *(context if slots["shows"] == "lines" else ()), *filters, *wanted, operand(path)]
     return Wanted(Call("run_command", {"command": "grep", "args": args}), limit=slots["limit"])
 
 
@@ -166,8 +164,8 @@ def _find_slots(call: Call, sayable: Collection[str]) -> Slots | None:
 
 
 def _wanted_find(slots: Slots) -> Wanted:
-    words = find_words(slots["path"], slots["glob"] if slots["where"] == "." else slots["where"])
-    return Wanted(Call("run_command", {"command": "find", "args": words}), limit=slots["limit"])
+    top, *tests = find_words(slots["path"], slots["glob"] if slots["where"] == "." else slots["where"])
+    return Wanted(Call("run_command", {"command": "find", "args": [operand(top), *tests]}), limit=slots["limit"])
 
 
 def _read_slots(call: Call, sayable: Collection[str]) -> Slots | None:
@@ -201,7 +199,7 @@ def _list_slots(call: Call, sayable: Collection[str]) -> Slots | None:
 
 def _wanted_list(slots: Slots) -> Wanted:
     if slots["recursive"]:
-        return Wanted(Call("run_command", {"command": "find", "args": [slots["path"], "-type", "f"]}))
+        return Wanted(Call("run_command", {"command": "find", "args": [operand(slots["path"]), "-type", "f"]}))
     return Wanted(Call("list_files", {"path": slots["path"]}))
 
 
