@@ -15,8 +15,16 @@ import msgspec
 from distill.commands import GRAMMARS, split_options
 from distill.errors import ToolError
 from distill.generate.templates import Call
-from distill.vocabularies.commandlines import Wanted, line_of, operand, wanted_by_line, wanted_by_words, words_of
-from distill.vocabularies.globs import find_words, is_plain, joined, names_of, parted
+from distill.vocabularies.commandlines import (
+    Wanted,
+    line_of,
+    lines_asked,
+    operand,
+    wanted_by_line,
+    wanted_by_words,
+    words_of,
+)
+from distill.vocabularies.globs import find_words, is_plain, is_wild, joined, names_of, parted
 from distill.vocabularies.patterns import Part, Syntax, bounded, parts_of, unbounded, written
 
 Slots = dict[str, Any]
@@ -91,6 +99,8 @@ def _search_slots(call: Call, sayable: Collection[str]) -> Slots | None:
     search = search_of(call)
     if search is None or search.word or (search.include and not is_plain(search.include)):
         return None
+    if "where" in sayable and is_wild(search.path):
+        return None
     plain = "regular" in sayable and "F" in search.given and "w" not in search.given
     any_case = "i" in search.given
     pattern = written(search.parts, "fixed" if plain else "regex")
@@ -141,26 +151,21 @@ def _as_grep(parts: tuple[Part, ...]) -> tuple[bool, Syntax, str]:
 
 
 def _find_slots(call: Call, sayable: Collection[str]) -> Slots | None:
-    """`glob` below `path`, or both as `where`."""
+    """`glob` below `path`, or both as `where`. That folders do not count no glob says, but for all files."""
     words = _words(call, "find")
     if words is None:
         return None
     path, tests = (words[0], words[1:]) if words and not words[0].startswith(("-", "(", "!")) else (".", words)
-    kept = [tests[at : at + 2] for at in range(0, len(tests), 2)]
-    names = [test[1] for test in kept if test[0] == "-name" and len(test) == 2]
-    if any(test[0] != "-name" and test != ["-type", "f"] for test in kept) or len(names) > 1 or not kept:
+    path = posixpath.normpath(path)
+    if tests == ["-type", "f"]:
+        name = "*"
+    elif len(tests) == 2 and tests[0] == "-name" and tests[1].strip("*") and is_plain(tests[1]):
+        name = tests[1]
+    else:
         return None
-    if names and not (is_plain(names[0]) and names[0]):
+    if "where" in sayable and is_wild(path):
         return None
-    if names and ["-type", "f"] in kept:
-        return None  # that folders do not count no glob says
-    name = names[0] if names else "*"
-    return {
-        "glob": joined(".", name),
-        "path": posixpath.normpath(path),
-        "where": joined(posixpath.normpath(path), name),
-        "limit": 0,
-    }
+    return {"glob": joined(".", name), "path": path, "where": joined(path, name), "limit": 0}
 
 
 def _wanted_find(slots: Slots) -> Wanted:
@@ -169,18 +174,11 @@ def _wanted_find(slots: Slots) -> Wanted:
 
 
 def _read_slots(call: Call, sayable: Collection[str]) -> Slots | None:
-    if call.name != "read_file":
+    asked = lines_asked(call)
+    if asked is None:
         return None
-    start, lines = call.arguments.get("start", 1), call.arguments.get("lines", 40)
-    if not isinstance(start, int) or not isinstance(lines, int) or not isinstance(call.arguments.get("path"), str):
-        return None
-    return {
-        "path": call.arguments["path"],
-        "start": start,
-        "lines": lines,
-        "end": start + lines - 1,
-        "skipped": start - 1,
-    }
+    path, start, lines = asked
+    return {"path": path, "start": start, "lines": lines, "end": start + lines - 1, "skipped": start - 1}
 
 
 def _wanted_read(slots: Slots) -> Wanted:
@@ -192,9 +190,8 @@ def _wanted_read(slots: Slots) -> Wanted:
 
 
 def _list_slots(call: Call, sayable: Collection[str]) -> Slots | None:
-    if call.name == "list_files":
-        return {"path": call.arguments.get("path", "."), "recursive": False}
-    return None
+    path = call.arguments.get("path", ".")
+    return {"path": path, "recursive": False} if call.name == "list_files" and isinstance(path, str) else None
 
 
 def _wanted_list(slots: Slots) -> Wanted:
