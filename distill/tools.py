@@ -118,7 +118,7 @@ class Toolbox:
         if call.name in self._withheld:
             raise ToolError(f"{name} cannot do that here")
         if wanted.folder != ".":
-            place = Toolbox(confine(self.root, wanted.folder), self.limits)
+            place = Toolbox(_folder(self.root, wanted.folder), self.limits)
         result = await place._do(call.name, msgspec.json.encode(call.arguments).decode())
         return vocabulary.printed(name, wanted, result)
 
@@ -177,6 +177,13 @@ class Toolbox:
     def _launched(self, argv: list[str]) -> list[str]:
         bounds = f"{self.limits.cpu_seconds},{self.limits.memory},0,0,0,64"
         return [sys.executable, "-I", "-S", "-c", _LAUNCHER, bounds, *argv]
+
+
+def _folder(root: Path, path: str) -> Path:
+    folder = confine(root, path)
+    if not folder.is_dir():
+        raise ToolError(f"{path} is not a directory")
+    return folder
 
 
 def _argv(command: Command) -> list[str]:
