@@ -13,7 +13,7 @@ _BINARY_WITHIN = 8192
 
 
 def content_of(path: Path, limit: int = MAX_FILE_BYTES) -> bytes | Passed:
-    """A plain file's bytes, at most `limit`, as they were at one time; or why there are none."""
+    """A plain file's bytes, at most `limit`, or why there are none. Size and time tell that it changed meanwhile."""
     try:
         # not by way of a link, and without waiting for whoever writes into a pipe
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

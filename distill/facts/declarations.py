@@ -6,19 +6,22 @@ Owns how matches of a grammar's query become declarations: names, owners, bases,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from tree_sitter import Node, Parser, Point, QueryCursor
 
-from distill.facts.grammars import grammar
+from distill.facts.grammars import IMPORTING, grammar
 from distill.facts.records import Declaration, Passed
 
 _TYPES = frozenset({"class", "struct", "union", "interface", "trait", "enum", "module", "impl", "record", "annotation"})
-_PARTS = frozenset({"name", "parameters", "owner", "base"})
-_BLOCK = 1 << 16
+_PARTS = frozenset({"name", "parameters", "owner", "base", "called"})
+_BLOCK = 1 << 14
 _NAMELESS = "_"  # a parameter that has a type alone
 _NAMED_BY = ("pattern", "left", "declarator", "name")  # the fields that hold a parameter's name
 _NO_PARAMETER = frozenset({"comment", "line_comment", "block_comment", "attribute_item", "receiver_parameter"})
+_PATTERNS = frozenset({"object_pattern", "array_pattern", "tuple_pattern"})
+
+_Captures = dict[str, list[Node]]
 
 
 def read_declarations(path: str, language: str, content: bytes) -> list[Declaration] | Passed:
@@ -27,18 +30,15 @@ def read_declarations(path: str, language: str, content: bytes) -> list[Declarat
     root = _parsed(language, content)
     if root is None:
         return Passed.NOT_PARSED
-    found = _found(root, language)
-    open_ones: list[_Found] = []
+    found = [_Found(content, captures) for captures in _matches(root, language)]
+    around: list[_Found] = []
     for one in found:
-        while open_ones and open_ones[-1].node.end_byte <= one.node.start_byte:
-            open_ones.pop()
-        around = open_ones[-1] if open_ones else None
-        if around is not None and around.kind in _TYPES:
-            if one.kind == "base":
-                around.bases.append(_plain(one.node))
-            one.owner = one.owner or around.name
+        while around and around[-1].node.end_byte <= one.node.start_byte:
+            around.pop()
+        if around:
+            one.place(around[-1])
         if one.kind not in ("base", "import"):
-            open_ones.append(one)
+            around.append(one)
     return [one.declaration(path, language) for one in found if one.name]
 
 
@@ -58,82 +58,95 @@ def _parsed(language: str, content: bytes) -> Node | None:
     return None if root.has_error else root
 
 
-@dataclass
-class _Found:
-    """A declaration, or a base of the one around it."""
+def _matches(root: Node, language: str) -> list[_Captures]:
+    """What a query finds, each once, in the order of the source, and what is around others before them."""
+    found: dict[tuple[int, int, str], _Captures] = {}
+    for _, captures in QueryCursor(grammar(language)[1]).matches(root):
+        kind = _kind(captures)
+        node = captures[kind][0]
+        found.setdefault((node.start_byte, -node.end_byte, kind), captures)
+    return [found[key] for key in sorted(found)]
 
-    kind: str
-    node: Node
-    name: str = ""
-    line: int = 0
-    owner: str = ""
-    parameters: tuple[str, ...] = ()
-    bases: list[str] = field(default_factory=list)
+
+def _kind(captures: _Captures) -> str:
+    return next((name for name in captures if name not in _PARTS), "base")
+
+
+class _Found:
+    """A declaration, or the base of one. Texts are cut from the source: `Node.text` would ask the function that gave
+    the parser its source again."""
+
+    def __init__(self, content: bytes, captures: _Captures) -> None:
+        self._content = content
+        self.kind = _kind(captures)
+        self.node = captures[self.kind][0]
+        self.bases: list[str] = []
+        self.name = self.owner = ""
+        self._line = 0
+        self._parameters: tuple[str, ...] = ()
+        if "name" in captures and self._is_import_if_called(captures):
+            name = captures["name"][0]
+            self.name = self._text(name).strip("\"'`<>") if self.kind == "import" else self.plain(name)
+            self._line = name.start_point.row + 1
+        if "owner" in captures:
+            self.owner = self._text(captures["owner"][0])
+        if "parameters" in captures:
+            self._parameters = tuple(self._names_in(captures["parameters"][0]))
+
+    def place(self, around: _Found) -> None:
+        """Take what is around it for its owner, if that is a type."""
+        if around.kind not in _TYPES:
+            return
+        if self.kind == "base":
+            around.bases.append(self.plain(self.node))
+        self.owner = self.owner or around.name
 
     def declaration(self, path: str, language: str) -> Declaration:
         kind = "method" if self.kind == "function" and self.owner else self.kind
         end = self.node.end_point
-        lines = end.row + (2 if end.column else 1) - self.line  # some nodes end where the next line begins
+        lines = end.row + (2 if end.column else 1) - self._line  # some nodes end where the next line begins
         bases = tuple(dict.fromkeys(self.bases))
-        return Declaration(kind, self.name, path, self.line, language, self.owner, bases, self.parameters, lines)
+        return Declaration(kind, self.name, path, self._line, language, self.owner, bases, self._parameters, lines)
+
+    def plain(self, node: Node) -> str:
+        """A type by its name, without what stands in its brackets and without a pointer's star."""
+        return re.split(r"[<\[(]", self._text(node).lstrip("*&"), maxsplit=1)[0].strip()
+
+    def _is_import_if_called(self, captures: _Captures) -> bool:
+        return all(self._bytes(node) in IMPORTING for node in captures.get("called", ()))
+
+    def _bytes(self, node: Node) -> bytes:
+        return self._content[node.start_byte : node.end_byte]
+
+    def _text(self, node: Node) -> str:
+        return " ".join(self._bytes(node).decode(errors="replace").split())
+
+    def _names_in(self, parameters: Node) -> Iterator[str]:
+        if parameters.type == "identifier":  # of an arrow function with one
+            yield self._text(parameters)
+            return
+        given = [one for one in parameters.named_children if one.type not in _NO_PARAMETER]
+        if [self._text(one) for one in given] != ["void"]:  # C's way to say that there are none
+            for one in given:
+                yield from self._names_of(one)
+
+    def _names_of(self, node: Node) -> Iterator[str]:
+        """The names that a parameter is called by: several where they share a type."""
+        while node.type not in _PATTERNS and (inner := _named(node)):  # no recursion: brackets may be many
+            *others, node = inner
+            for other in others:
+                yield self._text(other)
+        if node.type == "self_parameter":
+            yield "self"
+        elif node.child_by_field_name("type"):
+            yield _NAMELESS
+        else:
+            yield self._text(node)
 
 
-def _found(root: Node, language: str) -> list[_Found]:
-    """All matches, what is around others before them."""
-    found: dict[tuple[int, int, str], _Found] = {}
-    for _, captures in QueryCursor(grammar(language)[1]).matches(root):
-        one = _of(captures)
-        found.setdefault((one.node.start_byte, -one.node.end_byte, one.kind), one)
-    return [found[key] for key in sorted(found)]
-
-
-def _of(captures: dict[str, list[Node]]) -> _Found:
-    if "base" in captures:
-        return _Found("base", captures["base"][0])
-    kind = next(name for name in captures if name not in _PARTS and not name.startswith("_"))
-    one = _Found(kind, captures[kind][0])
-    if "name" in captures:
-        name = captures["name"][0]
-        one.name, one.line = _name(kind, name), name.start_point.row + 1
-    if "owner" in captures:
-        one.owner = _text(captures["owner"][0])
-    if "parameters" in captures:
-        one.parameters = tuple(_parameters(captures["parameters"][0]))
-    return one
-
-
-def _text(node: Node) -> str:
-    return " ".join((node.text or b"").decode(errors="replace").split())
-
-
-def _name(kind: str, node: Node) -> str:
-    if kind == "import":
-        return _text(node).strip("\"'`<>")
-    return _plain(node)
-
-
-def _plain(node: Node) -> str:
-    """A type by its name, without what stands in its brackets and without a pointer's star."""
-    return re.split(r"[<\[(]", _text(node).lstrip("*&"), maxsplit=1)[0].strip()
-
-
-def _parameters(node: Node) -> list[str]:
-    if node.type == "identifier":  # of an arrow function with one
-        return [_text(node)]
-    given = [one for one in node.named_children if one.type not in _NO_PARAMETER]
-    if [_text(one) for one in given] == ["void"]:  # C's way to say that there are none
-        return []
-    return [name for one in given for name in _names(one)]
-
-
-def _names(node: Node) -> list[str]:
-    """The names that a parameter is called by: several where they share a type."""
-    for part in _NAMED_BY:
-        if named := node.children_by_field_name(part):
-            return [name for one in named for name in _names(one)]
-    if node.type == "self_parameter":
-        return ["self"]
-    inner = [one for one in node.named_children if "declarator" in one.type or one.type == "identifier"]
-    if inner and node.type not in ("object_pattern", "array_pattern", "tuple_pattern"):
-        return _names(inner[0])
-    return [_NAMELESS if node.child_by_field_name("type") else _text(node).lstrip("*&")]
+def _named(node: Node) -> list[Node]:
+    """What in a parameter, or in a part of one, holds its name."""
+    for field in _NAMED_BY:
+        if named := node.children_by_field_name(field):
+            return named
+    return [one for one in node.named_children if one.type == "identifier" or "declarator" in one.type][:1]

@@ -2,8 +2,8 @@
 
 Owns what counts as a declaration in each language. In a query, a capture called `name`, `parameters` or `owner` is a
 part of the declaration that the other capture of its pattern is, which is called after its kind; a `base` belongs to
-the declaration around it. What has no name declares nothing, but what is in it is in nothing else. Names that begin
-with `_` are for conditions only. Knows nothing of files.
+the declaration around it; what is `called` must be one of IMPORTING. What has no name declares nothing, but what is in
+it is in nothing else. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ _JAVASCRIPT = """
 (method_definition name: (_) @name parameters: (_) @parameters) @method
 (import_statement source: (string) @name) @import
 (export_statement source: (string) @name) @import
-(call_expression
-  function: (identifier) @_called arguments: (arguments . (string) @name .) (#eq? @_called "require")) @import
+(call_expression function: (identifier) @called arguments: (arguments . (string) @name .)) @import
 """
 _TYPESCRIPT = (
     _JAVASCRIPT
@@ -117,8 +116,7 @@ _RUBY = """
 (module name: (_) @name) @module
 (method name: (_) @name parameters: (_)? @parameters) @method
 (singleton_method name: (_) @name parameters: (_)? @parameters) @method
-(call method: (identifier) @_called arguments: (argument_list . (string) @name .)
-  (#any-of? @_called "require" "require_relative")) @import
+(call method: (identifier) @called arguments: (argument_list . (string) @name .)) @import
 """
 _GRAMMARS = {
     "javascript": (tree_sitter_javascript.language, _JAVASCRIPT + "(class_heritage (_) @base)"),
@@ -131,6 +129,7 @@ _GRAMMARS = {
     "ruby": (tree_sitter_ruby.language, _RUBY),
 }
 GRAMMARS = frozenset(_GRAMMARS)
+IMPORTING = frozenset({b"require", b"require_relative"})
 
 
 @cache

@@ -76,13 +76,16 @@ class _Look:
 
     def __init__(self, held: int) -> None:
         self.files, self.below, self._others = _Smallest(held), _Smallest(held), _Smallest(held)
-        self._odd = self._special = 0
+        self._odd = self._special = self._unreadable = 0
 
     def into(self, folder: Path) -> None:
         """Raises OSError."""
         with os.scandir(folder) as entries:
             for entry in entries:
-                self._sort(entry)
+                try:
+                    self._sort(entry)
+                except OSError:
+                    self._unreadable += 1
 
     def _sort(self, entry: os.DirEntry[str]) -> None:
         if not _is_utf8(entry.name):
@@ -95,25 +98,27 @@ class _Look:
         elif not entry.is_symlink():
             self._special += 1
             self._others.add(entry.name)
-        elif not entry.is_dir():
+        elif not os.path.isdir(entry.path):  # noqa: PTH112 - says no to a link that leads to itself
             self._others.add(entry.name)
 
     @property
     def seen(self) -> int:
-        return self.files.count + self.below.count + self._others.count + self._odd
+        return self.files.count + self.below.count + self._others.count + self._odd + self._unreadable
 
     def entries(self) -> list[str] | None:
-        if self._odd or any(names.left for names in (self.files, self.below, self._others)):
+        if self._odd or self._unreadable or any(names.left for names in (self.files, self.below, self._others)):
             return None
         return sorted([*self.files.sorted(), *self._others.sorted(), *(f"{name}/" for name in self.below.sorted())])
 
     def passed(self) -> dict[str, int]:
-        return {
+        counts = {
             Passed.ODD_NAME: self._odd,
             Passed.SPECIAL: self._special,
+            Passed.UNREADABLE: self._unreadable,
             Passed.FILES: self.files.left,
             Passed.FOLDERS: self.below.left,
         }
+        return {why: count for why, count in counts.items() if count}
 
 
 def _is_utf8(name: str) -> bool:
