@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -180,11 +181,27 @@ def largest(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def mentioned(facts: Facts, names: Sequence[str]) -> dict[str, list[Place]]:
-    """The lines that hold each of the names as a word, in one pass over all texts."""
+    """The lines that hold each of the names as a word."""
     wanted = set(names)
     found: dict[str, list[Place]] = {name: [] for name in names}
     for path, text in facts.texts.items():
-        for number, line in enumerate(text.split("\n"), 1):
-            for name in wanted.intersection(re.findall(r"\w+", line)):
-                found[name].append(Place(path, number))
+        present = wanted.intersection(re.findall(r"\w+", text))
+        ends = [match.start() for match in re.finditer("\n", text)] if present else []
+        for name in present:
+            numbers = dict.fromkeys(bisect_left(ends, at) + 1 for at in _words(text, name))
+            found[name] += [Place(path, number) for number in numbers]
     return found
+
+
+def _words(text: str, name: str) -> Iterator[int]:
+    """Where a name stands as a word of its own."""
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if not (_in_word(text[at - 1 : at] if at else "") or _in_word(text[end : end + 1])):
+            yield at
+        at = text.find(name, end)
+
+
+def _in_word(sign: str) -> bool:
+    return sign.isalnum() or sign == "_"

@@ -137,8 +137,9 @@ def absent_modules(facts: Facts, template: Template) -> Iterator[Filling]:
 
 
 def absent_decorators(facts: Facts, template: Template) -> Iterator[Filling]:
+    used = {name for text in facts.texts.values() for name in re.findall(r"@(\w+)", text)}
     for fact in once_functions(facts):
-        if not any(f"@{fact.name}" in text for text in facts.texts.values()):
+        if fact.name not in used:
             yield {"decorator": fact.name}, absence("missing")
 
 

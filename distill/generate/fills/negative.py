@@ -82,12 +82,6 @@ def snakes(facts: Facts, template: Template) -> Iterator[Filling]:
             yield {"name": name}, Oracle("text", ("_".join(re.findall(r"[A-Z][a-z]+", name)).lower(),))
 
 
-def letters(facts: Facts, template: Template) -> Iterator[Filling]:
-    for name in _values(facts, "function"):
-        if len(name) <= 12:
-            yield {"function": name}, Oracle("number", (str(len(name)),))
-
-
 def grown_files(facts: Facts, template: Template) -> Iterator[Filling]:
     for at, file in enumerate(plain_files(facts)):
         more = at % 8 + 2

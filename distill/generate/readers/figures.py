@@ -21,9 +21,9 @@ def both(result: str, known: dict[str, Any]) -> list[Row]:
 
 
 def spelling(result: str, known: dict[str, Any]) -> list[Row]:
-    """A name in capitals, in snake case, reversed, and the number of its letters and signs."""
+    """A name in capitals, and in snake case."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", result).lower()
-    return [{"upper": result.upper(), "snake": snake, "reversed": result[::-1], "letters": len(result)}]
+    return [{"upper": result.upper(), "snake": snake}]
 
 
 def added(result: str, known: dict[str, Any]) -> list[Row]:
