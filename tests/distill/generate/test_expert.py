@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from distill.generate.expert import NO_QUESTION, UNKNOWN, Expert
+from distill.generate.expert import NO_QUESTION, UNABLE, UNKNOWN, Expert
 from distill.tools import ERROR, NOTHING, SPECS
 from router.chat import AnswerMessage, Message
 
-EXPERT = Expert.from_folder(Path(__file__).parents[2] / "data" / "questions")
+EXPERT = Expert.from_folder(Path(__file__).parents[3] / "data" / "questions")
 
 
 def turn(question: str, *results: str, tools: bool = True) -> AnswerMessage:
@@ -48,7 +48,11 @@ def test_arguments_come_out_of_earlier_results() -> None:
         ("Where is the class Base defined?", "[9 more characters not shown]", "There is no class Base."),
         ("How many lines does a.py have?", ERROR + "no such file: a.py", "There is no file a.py."),
         ("How does a.bin begin?", ERROR + "a.bin is a binary file", "a.bin is a binary file."),
-        ("How does ../a begin?", ERROR + "../a is outside the repository", "../a is outside the repository."),
+        (
+            "How does ../a begin?",
+            ERROR + "../a is outside the repository",
+            "../a is outside the repository, and I cannot read it.",
+        ),
         ("How does a begin?", ERROR + "took longer than 10 s", "The tool failed: took longer than 10 s"),
         ("How does a begin?", NOTHING, "a is empty."),
         ("How many lines does a.py have?", "12 a.py", "a.py has 12 lines."),
@@ -94,7 +98,7 @@ def test_what_it_does_not_know_it_says() -> None:
 def test_without_the_tool_it_does_not_call_it() -> None:
     answer = turn("Which classes subclass Base?", tools=False)
     assert answer.tool_calls is None
-    assert "run_command" in (answer.content or "")
+    assert answer.content == UNABLE
 
 
 def test_only_what_follows_the_last_question_counts() -> None:
