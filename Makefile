@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-gateway test-all clients check fix bench soak faults fuzz natural-day
+.PHONY: help install demo serve test test-gateway test-all clients check fix bench soak faults fuzz natural-day freeze
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ faults: $(READY) ## Meet every fault of a model's server on every wire; writes t
 
 fuzz: $(READY) ## Ten thousand requests that nobody would write; another number with COUNT=n
 	FUZZ=$(or $(COUNT),10000) $(BIN)/python -m pytest tests/fuzz
+
+freeze: $(READY) ## Make the items of the frozen examinations anew; one of them with ONLY=name
+	$(BIN)/python -m distill.examination.freeze $(or $(ONLY:%=data/examinations/%),$(wildcard data/examinations/*/))
 
 natural-day: $(READY) ## A day of two agents on a model of yours, and what of it may be learnt; docs/filters.md says how
 	$(BIN)/python -m tests.natural $(foreach name,$(NATURAL),$(if $($(name)),$(name)=$($(name))))

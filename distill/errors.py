@@ -10,6 +10,8 @@ DistillError
 ├── ExaminationError an examination's arms, prompts or results make no sense
 ├── FormatError      a file of traces is in no format that is known
 ├── RepositoryError  there is no such package or folder to explore
+├── PackageError     the package index does not give a wheel, or another one than is pinned
+├── ArchiveError     an archive of an examination cannot be had, or is not what it should be
 └── Refused          a model does not answer this very request, whoever asks again
 """
 
@@ -47,6 +49,14 @@ class ExaminationError(DistillError):
 
 class RepositoryError(DistillError):
     """There is no such package or folder to explore."""
+
+
+class PackageError(DistillError):
+    """The package cannot be fetched."""
+
+
+class ArchiveError(DistillError):
+    """The archive cannot be had, or is not what it should be."""
 
 
 class Refused(DistillError):

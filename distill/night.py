@@ -39,12 +39,14 @@ from distill.dataset import (
     stream_examples,
     traces_of,
 )
+from distill.dataset.contamination import Passage
 from distill.dataset.example import line_of
 from distill.day import Day, DayError
 from distill.errors import DatasetError, DistillError
-from distill.examination.drawn import Examination, Item, passages, set_questions
+from distill.examination.items import Item, passages
 from distill.examination.marking import Mark
 from distill.examination.scores import Score, score
+from distill.examination.setting import Examination, set_questions
 from distill.examination.sitting import examine
 from distill.filters import VERSION, Rules
 from distill.gate import Verdict, judge
@@ -76,6 +78,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     minimum: int = 50  # fewer conversations than this are not worth a night
     at_once: int = 8
     reserved: tuple[str, ...] = ()  # more repositories that are never trained on
+    passages: tuple[Passage, ...] = ()  # of other examinations, which no example may repeat either
     rules: Rules = Rules()
     labels: Limits = Limits()
     judge: str = ""  # the model that is asked whether what passed is good; empty: none is
@@ -128,7 +131,7 @@ async def _night(settings: NightSettings, day: Day, progress: Progress) -> Night
 
 
 async def _set(settings: NightSettings, progress: Progress) -> list[Item]:
-    """The examination, drawn before anything is learnt: what it asks is then kept out of the dataset."""
+    """The examination, set before anything is learnt: what it asks is then kept out of the dataset."""
     progress.stage("setting the examination", None)
     return await set_questions(settings.examination, settings.templates, settings.data / "repositories")
 
@@ -165,7 +168,7 @@ async def learnable(settings: NightSettings, items: Sequence[Item], day: Day, pr
         inputs = Inputs(
             partial(stream_examples, kept),
             replay=earlier,
-            passages=passages(items),
+            passages=[*passages(items), *settings.passages],
             reserved=reserved,
             filters=VERSION,
             dropped=dropped,

@@ -182,7 +182,7 @@ def ask(
 def night(
     config: ConfigOption = None,
     profile: ProfileOption = "",
-    examination: Annotated[str, typer.Option(help="A name under data/examinations, or a .toml file.")] = "",
+    examination: Annotated[str, typer.Option(help="A name under data/examinations, or a .toml file or a folder.")] = "",
 ) -> None:
     """Learn from the day's traces: train an adapter, examine it, and propose it if it is better."""
     from rich.console import Console

@@ -12,8 +12,10 @@ from rich.table import Table
 from distill.dataset import Mixture
 from distill.day import Day
 from distill.errors import QuestionError
-from distill.examination.drawn import Examination, read_examination
+from distill.examination.frozen import DEFINITION
+from distill.examination.items import passages
 from distill.examination.scores import Score
+from distill.examination.setting import Examination, frozen_in, read_examination
 from distill.filters import Rules
 from distill.labelling import Limits
 from distill.night import Night, NightSettings, night
@@ -30,15 +32,18 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], examin
     one that ships with Nightschool, or a file."""
     if not settings.student.model:
         raise SettingsError("the night trains a local student: set student.model (an endpoint cannot be trained)")
+    sat = examination_named(examination)
     chosen = NightSettings(
         data=home.data,
         models=home.models,
         base=model_folder(settings.student.model, home),
         templates=shared("data", "questions"),
-        examination=examination_named(examination),
+        examination=sat,
         recipe=settings.night.recipe,
         lease_bytes=settings.night.memory_bytes,
         minimum=settings.night.minimum,
+        reserved=tuple(sorted(reserved_by(sat))),
+        passages=tuple(passages(item for one in frozen_in(shared("data", "examinations")) for item in one.items)),
         rules=Rules(confirm=settings.night.confirm),
         labels=Limits(settings.night.samples, settings.night.asks),
         judge=settings.night.judge,
@@ -82,17 +87,24 @@ def snapshots(settings: Settings, home: Home) -> Snapshots:
 
 
 def examination_named(name: str) -> Examination:
-    """An examination that ships with Nightschool, by its name, or a file. Raises QuestionError."""
-    return read_examination(Path(name) if name.endswith(".toml") else _shipped(name))
+    """An examination that ships with Nightschool, by its name, or a file or folder of another. Raises QuestionError."""
+    return read_examination(Path(name) if name.endswith(".toml") or "/" in name else _shipped(name))
+
+
+def reserved_by(examination: Examination) -> frozenset[str]:
+    """The repositories that nothing is learnt of: those of this examination and of every frozen one that ships, so that
+    an adapter may sit any of them. Raises QuestionError."""
+    frozen = frozen_in(shared("data", "examinations"))
+    return frozenset(name for one in (examination, *frozen) for name in one.repositories)
 
 
 def _shipped(name: str) -> Path:
     folder = shared("data", "examinations")
-    path = folder / f"{name}.toml"
-    if not path.exists():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
-        raise QuestionError(f"there is no examination '{name}'; there are {known}")
-    return path
+    paths = [*folder.glob("*.toml"), *(file.parent for file in folder.glob(f"*/{DEFINITION}"))]
+    found = {path.stem: path for path in paths}
+    if name not in found:
+        raise QuestionError(f"there is no examination '{name}'; there are {', '.join(sorted(found))}")
+    return found[name]
 
 
 def _share(score: Score, name: str) -> str:

@@ -91,7 +91,7 @@ class RouterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    examination: str = "demo"  # the name of one that ships with Nightschool, or a .toml file
+    examination: str = "demo"  # the name of one that ships with Nightschool, or a .toml file or a folder
     memory_bytes: int = 20_000_000_000  # what training borrows from the gateway while it runs
     minimum: int = 50  # conversations; with fewer that pass the filters there is no night
     confirm: bool = True  # whether conversations of agents with tools of their own need praise, or samples that agree

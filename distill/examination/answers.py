@@ -17,7 +17,7 @@ import msgspec
 from distill.agent import Conversation
 from distill.errors import ExaminationError
 from distill.examination.arms import Arm
-from distill.examination.drawn import Item
+from distill.examination.items import Item
 from distill.examination.marking import Mark
 from router.chat import FunctionCall, Message
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from distill.dataset.contamination import Passage
 from distill.errors import QuestionError
+from distill.examination.items import Item
 from distill.facts import collect
 from distill.generate.expert import Expert
 from distill.generate.question import Question
@@ -24,7 +24,7 @@ from distill.tools import Toolbox
 from router.chat import Message
 
 
-class Examination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DrawnExamination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/examinations/<name>.toml: the repositories (installed packages) that are asked about, how many questions
     altogether, the seed that draws them, and the kinds of questions (templates by name; none named: all). `history` is
     how many answered questions about the same repository stand before each: a long conversation. Nothing about these
@@ -41,24 +41,16 @@ class Examination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: int = 72
 
 
-class Item(msgspec.Struct, frozen=True):
-    """A question, the tools to answer it with, and the messages of the conversation before it."""
-
-    question: Question
-    toolbox: Toolbox
-    earlier: tuple[Message, ...] = ()
-
-
-def read_examination(path: Path) -> Examination:
+def read_drawn(path: Path) -> DrawnExamination:
     """Raises QuestionError saying what is wrong with the file."""
     try:
-        return msgspec.convert(tomllib.loads(path.read_text()), Examination)
+        return msgspec.convert(tomllib.loads(path.read_text()), DrawnExamination)
     except (OSError, ValueError) as error:
         raise QuestionError(f"{path}: {error}") from error
 
 
-async def set_questions(
-    examination: Examination, templates: Path, work: Path, exclude: frozenset[str] = frozenset()
+async def set_drawn(
+    examination: DrawnExamination, templates: Path, work: Path, exclude: frozenset[str] = frozenset()
 ) -> list[Item]:
     """The examination's questions, the same for the same repositories, with snapshots of these under `work`.
 
@@ -80,19 +72,6 @@ async def set_questions(
         earlier = tuple(message for exchange in said for message in exchange)
         items += [Item(question, toolbox, earlier) for question in drawn[:count]]
     return items
-
-
-def passages(items: Sequence[Item]) -> list[Passage]:
-    """What no example may repeat: every question with its right answer, those of earlier conversations included."""
-    asked = [Passage(item.question.text, " ".join(item.question.oracle.value)) for item in items]
-    for item in items:
-        question = ""
-        for message in item.earlier:
-            if message.role == "user":
-                question = message.text
-            elif message.role == "assistant" and not message.tool_calls:
-                asked.append(Passage(question, message.text))
-    return asked
 
 
 async def _recited(question: Question, toolbox: Toolbox, expert: Expert) -> list[Message]:

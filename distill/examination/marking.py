@@ -9,12 +9,14 @@ from distill.generate.oracle import exact_calls, repeats_of, right
 from distill.generate.question import Question
 from distill.generate.templates import Call
 from distill.tools import Toolbox
+from distill.vocabularies import EXPLORE
 from router.chat import FunctionCall
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """How one question went: `called` any known tool, `needed` one, made `exact` calls or `equivalent` ones (exact ones
-    are), ended `right`. It made `calls`, of which `repeats` said what an earlier one had, where `shortest` suffice."""
+    """How one question went: `called` any tool that was offered, `needed` one, made calls that mean `exact`ly what was
+    planned, or `equivalent` ones (exact ones are), ended `right`. It made `calls`, of which `repeats` said what an
+    earlier one had, where `shortest` suffice."""
 
     question: str
     category: str
@@ -37,8 +39,10 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
     """How a conversation answered its question."""
     known = {spec.function.name for spec in toolbox.specs}
     calls = [call_of(call) for call in conversation.calls]
+    meant = [canonical for call in calls if (canonical := meaning(call, toolbox)) is not None]
     ended = conversation.end == "answered"
-    exact = conversation.end != "error" and exact_calls(question, calls)  # a failed endpoint chose nothing
+    chosen = conversation.end != "error" and len(meant) == len(calls)  # a failed endpoint chose nothing
+    exact = chosen and exact_calls(question, meant)
     return Mark(
         question=question.id,
         category=question.category,
@@ -50,12 +54,17 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
         equivalent=exact,
         calls=len(calls),
         shortest=len(question.plan),
-        repeats=repeats_of(calls) + (conversation.end == "repeated"),  # the agent stops before it repeats a call
+        repeats=repeats_of(meant) + (conversation.end == "repeated"),  # the agent stops before it repeats a call
         end=conversation.end,
         template=question.template,
         vocabulary=question.vocabulary,
         repository=question.repository,
     )
+
+
+def meaning(call: Call, toolbox: Toolbox) -> Call | None:
+    """The canonical call that a call of the toolbox's vocabulary means; None where it means none."""
+    return (toolbox.vocabulary or EXPLORE).meant(call)
 
 
 def call_of(made: FunctionCall) -> Call:

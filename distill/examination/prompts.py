@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from distill.errors import ExaminationError
+from distill.generate import templates
+from distill.tools import Toolbox
+from distill.vocabularies import EXPLORE
 from router.chat import FunctionCall, Message, ToolCall
 
 
@@ -41,12 +43,11 @@ class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: str
     examples: list[Example] = []
 
-    def messages(self, offered: Iterable[str]) -> list[Message]:
-        """The examples as a conversation. One that calls a tool which is not offered is left out: it would teach a call
-        that cannot be made."""
-        tools = set(offered)
-        usable = [example for example in self.examples if all(call.tool in tools for call in example.calls)]
-        return [message for number, example in enumerate(usable) for message in _said(example, number)]
+    def messages(self, toolbox: Toolbox) -> list[Message]:
+        """The examples as a conversation in the toolbox's vocabulary. One with a call that cannot be made there is left
+        out: it would teach what does not work."""
+        said = [_said(example, number, toolbox) for number, example in enumerate(self.examples)]
+        return [message for messages in said for message in messages]
 
 
 def read_prompt(path: Path) -> Prompt:
@@ -57,11 +58,17 @@ def read_prompt(path: Path) -> Prompt:
         raise ExaminationError(f"{path}: {error}") from error
 
 
-def _said(example: Example, number: int) -> list[Message]:
+def _said(example: Example, number: int, toolbox: Toolbox) -> list[Message]:
+    """Empty where the toolbox offers no tool for one of the calls."""
+    vocabulary = toolbox.vocabulary or EXPLORE
+    offered = {spec.function.name for spec in toolbox.specs}
     said = [Message("user", example.question)]
     for at, call in enumerate(example.calls):
+        spoken = vocabulary.spoken(templates.Call(call.tool, call.arguments))
+        if spoken is None or spoken.name not in offered:
+            return []
         identity = f"call_example_{number}_{at}"
-        function = FunctionCall(call.tool, json.dumps(call.arguments, ensure_ascii=False))
+        function = FunctionCall(spoken.name, json.dumps(spoken.arguments, ensure_ascii=False))
         said.append(Message("assistant", call.thought or None, [ToolCall(identity, function)]))
-        said.append(Message("tool", call.result, tool_call_id=identity))
+        said.append(Message("tool", vocabulary.shown(spoken, call.result), tool_call_id=identity))
     return [*said, Message("assistant", example.answer)]

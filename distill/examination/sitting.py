@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 from distill.agent import SYSTEM, Conversation, explore
 from distill.examination.answers import Answered, answered
 from distill.examination.arms import Arm
-from distill.examination.drawn import Item
+from distill.examination.items import Item
 from distill.examination.marking import Mark, mark
 
 FAILURES = 0.1  # the share of questions that an endpoint may fail to answer before its arm has no scores
@@ -79,7 +79,7 @@ async def sit(
 
 
 async def _put(client: AsyncOpenAI, arm: Arm, item: Item, max_tokens: int) -> Answered:
-    shown = arm.prompt.messages(spec.function.name for spec in item.toolbox.specs) if arm.prompt else []
+    shown = arm.prompt.messages(item.toolbox) if arm.prompt else []
     before = [*shown, *item.earlier]
     conversation = await explore(
         client,

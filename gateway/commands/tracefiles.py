@@ -130,7 +130,7 @@ def explain(
     chosen = settings.load(config)
     home = settings.home(chosen)
     rules = Rules(confirm=chosen.night.confirm)
-    reserved = frozenset(nightly.examination_named(chosen.night.examination).repositories)
+    reserved = nightly.reserved_by(nightly.examination_named(chosen.night.examination))
     answers = Answers.from_folder(settings.shared("data", "questions"))
 
     async def look(store: TraceStore) -> Explanation:

@@ -25,7 +25,8 @@ from rich.console import Console
 
 from distill.agent import Conversation
 from distill.day import Day
-from distill.examination.drawn import Examination, Item, read_examination, set_questions
+from distill.examination.drawn import DrawnExamination, read_drawn, set_drawn
+from distill.examination.items import Item
 from distill.examination.marking import Mark
 from distill.examination.scores import Score, score
 from distill.examination.sitting import examine
@@ -99,9 +100,9 @@ def _fresh_home(out: Path) -> Path:
     return home
 
 
-def _day(repositories: Sequence[str], questions: int, seed: int) -> Examination:
+def _day(repositories: Sequence[str], questions: int, seed: int) -> DrawnExamination:
     """A day's traffic is drawn like the demo's examination: other repositories, the same kinds of questions."""
-    examined = read_examination(shared("data", "examinations", "demo.toml"))
+    examined = read_drawn(shared("data", "examinations", "demo.toml"))
     return msgspec.structs.replace(
         examined, name="day", repositories=list(repositories), questions=questions, seed=seed
     )
@@ -110,7 +111,7 @@ def _day(repositories: Sequence[str], questions: int, seed: int) -> Examination:
 def _night_settings(home: Path, templates: Path, lessons: Lessons, seed: int) -> NightSettings:
     """The demo's examination, drawn by the demo's seed."""
     drawn = msgspec.structs.replace(
-        read_examination(shared("data", "examinations", "demo.toml")), questions=lessons.examined, seed=seed
+        read_drawn(shared("data", "examinations", "demo.toml")), questions=lessons.examined, seed=seed
     )
     return NightSettings(
         data=home / "data",
@@ -133,10 +134,10 @@ class DayLog(msgspec.Struct):
     conversations: list[Conversation]
 
 
-async def _live_day(url: str, name: str, day: Examination, templates: Path, home: Path, bars: Bars) -> DayLog:
+async def _live_day(url: str, name: str, day: DrawnExamination, templates: Path, home: Path, bars: Bars) -> DayLog:
     """Agents ask about the day's repositories; the gateway decides who answers."""
     bars.stage(f"{name}: drawing questions", None)
-    items: list[Item] = await set_questions(day, templates, home / "data" / "repositories")
+    items: list[Item] = await set_drawn(day, templates, home / "data" / "repositories")
     bars.stage(f"{name}: agents at work", len(items))
     client = AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", timeout=300.0)
     results = await examine(

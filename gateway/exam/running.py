@@ -18,9 +18,10 @@ from distill.day import Day, DayError
 from distill.errors import ExaminationError
 from distill.examination.answers import Answered, Sheet, digest_of, folder_of
 from distill.examination.arms import Arm, complete
-from distill.examination.drawn import Item, set_questions
+from distill.examination.items import Item
 from distill.examination.prompts import read_prompt
 from distill.examination.results import Circumstances, Result, result_of
+from distill.examination.setting import set_questions
 from distill.examination.sitting import sit
 from distill.examination.teaching import Sat, Teaching, decides, merged, read_teaching
 from gateway.atomic import write_atomically

@@ -14,7 +14,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from distill.collecting import Collector
-from distill.examination.drawn import Examination, set_questions
+from distill.examination.drawn import DrawnExamination, set_drawn
 from distill.examination.sitting import examine
 from distill.filters import Explanation, Rules, explain
 from distill.generate.answers import Answers
@@ -52,8 +52,8 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 async def _work(gateway: Running, home: Path) -> None:
-    lessons = Examination("day", 1, ["pluggy"], 12, 1, kinds=KINDS)
-    items = await set_questions(lessons, ROOT / "data" / "questions", home / "data" / "repositories")
+    lessons = DrawnExamination("day", 1, ["pluggy"], 12, 1, kinds=KINDS)
+    items = await set_drawn(lessons, ROOT / "data" / "questions", home / "data" / "repositories")
     async with AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none") as client:
         done = await examine(client, "nightschool", items, at_once=4, max_tokens=72)
     assert all(mark.right and mark.exact for mark, _ in done)
@@ -124,7 +124,7 @@ def test_a_night_that_learns_too_little_is_kept_and_not_promoted(evening: Runnin
 
 def test_a_night_without_enough_to_learn_says_so(evening: Running) -> None:
     examination = evening.home / "all-reserved.toml"
-    exam = Examination("reserved", 1, ["pluggy"], 2, 1, kinds=KINDS)  # the very repository the day was about
+    exam = DrawnExamination("reserved", 1, ["pluggy"], 2, 1, kinds=KINDS)  # the very repository the day was about
     lines = [f"{key} = {json.dumps(value)}" for key, value in msgspec.to_builtins(exam).items()]
     examination.write_text("\n".join(lines))
     night = _night(evening, examination)

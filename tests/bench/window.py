@@ -17,7 +17,8 @@ from typing import Any
 from openai import AsyncOpenAI
 
 from distill.agent import Conversation
-from distill.examination.drawn import Examination, Item, read_examination, set_questions
+from distill.examination.drawn import DrawnExamination, read_drawn, set_drawn
+from distill.examination.items import Item
 from distill.examination.marking import Mark
 from distill.examination.scores import score
 from distill.examination.sitting import examine
@@ -35,10 +36,10 @@ Sitting = list[tuple[Mark, Conversation]]
 
 def window(options: Options) -> dict[str, Any]:
     """`value` is the share of exact calls at the smallest window over that with everything kept."""
-    examination = read_examination(CHECKOUT / "data" / "examinations" / "long.toml")
+    examination = read_drawn(CHECKOUT / "data" / "examinations" / "long.toml")
     sizes = _SIZES[-1:] if options.tiny else _SIZES
     with tempfile.TemporaryDirectory() as work:
-        items = asyncio.run(set_questions(examination, CHECKOUT / "data" / "questions", Path(work)))
+        items = asyncio.run(set_drawn(examination, CHECKOUT / "data" / "questions", Path(work)))
         items = items[:2] if options.tiny else items
         found = {size: _sit(size, items, examination, options) for size in sizes}
     lines = {str(size or "all"): _line(sitting, found[sizes[0]]) for size, sitting in found.items()}
@@ -52,7 +53,7 @@ def window(options: Options) -> dict[str, Any]:
     }
 
 
-def _sit(size: int, items: Sequence[Item], examination: Examination, options: Options) -> Sitting:
+def _sit(size: int, items: Sequence[Item], examination: DrawnExamination, options: Options) -> Sitting:
     """One engine with a window of `size` tokens, and the whole examination put to it."""
     more = {"max_kv_size": size} if size else {}
     student = weights.student()
@@ -76,7 +77,7 @@ def _named(server: Server, home: Path, adapter: Path | None) -> str:
     return _ADAPTER
 
 
-async def _examined(server: Server, model: str, items: Sequence[Item], examination: Examination) -> Sitting:
+async def _examined(server: Server, model: str, items: Sequence[Item], examination: DrawnExamination) -> Sitting:
     async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", timeout=600) as client:
         return await examine(client, model, items, at_once=_AT_ONCE, max_tokens=examination.max_tokens)
 

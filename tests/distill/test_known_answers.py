@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.examination.drawn import Examination, set_questions
+from distill.examination.drawn import DrawnExamination, set_drawn
 from distill.generate.answers import Answers
 
 QUESTIONS = Path(__file__).resolve().parents[2] / "data" / "questions"
@@ -61,7 +61,7 @@ def test_right_wrong_and_unknown(answers: Answers, shop: Path, question: str, an
 
 async def test_the_examination_knows_the_same(answers: Answers, tmp_path: Path) -> None:
     """Every question that can be set can be judged by its words alone, and one answer is not that of another."""
-    items = await set_questions(Examination("x", 1, ["pluggy"], 60, 5), QUESTIONS, tmp_path)
+    items = await set_drawn(DrawnExamination("x", 1, ["pluggy"], 60, 5), QUESTIONS, tmp_path)
     assert len(items) > 40
     for item in items:
         said = f"I do not know; perhaps {item.question.id}.py, line 4321."

@@ -15,7 +15,7 @@ from distill.dataset import Dataset, alone, forget_in, traces_of
 from distill.dataset.example import read_examples
 from distill.day import Day
 from distill.errors import DatasetError
-from distill.examination.drawn import Examination
+from distill.examination.drawn import DrawnExamination
 from distill.filters import Rules
 from distill.night import NightSettings, learnable
 from distill.store.store import TraceStore
@@ -48,7 +48,7 @@ class Steady(Day):
 
 
 async def learnt(data: Path, stages: Stages, minimum: int = 1, confirm: bool = False) -> Dataset:
-    nobody = Examination("none", 1, [], 0, 0)
+    nobody = DrawnExamination("none", 1, [], 0, 0)
     chosen = NightSettings(data, data, data, QUESTIONS, nobody, {}, 0, minimum=minimum, rules=Rules(confirm=confirm))
     with alone(data / "datasets"):
         async with Steady("http://127.0.0.1:9", "nobody") as day:

@@ -8,7 +8,7 @@ import pytest
 
 from distill.agent import Conversation, End
 from distill.errors import QuestionError
-from distill.examination.drawn import Examination, read_examination, set_questions
+from distill.examination.drawn import DrawnExamination, read_drawn, set_drawn
 from distill.examination.marking import mark
 from distill.generate.question import Oracle, Question
 from distill.generate.templates import Call
@@ -105,7 +105,7 @@ def test_a_wrong_answer_is_wrong(toolbox: Toolbox, answer: str) -> None:
 
 
 def test_the_demos_examination_is_large_enough() -> None:
-    demo = read_examination(_CHECKOUT / "data" / "examinations" / "demo.toml")
+    demo = read_drawn(_CHECKOUT / "data" / "examinations" / "demo.toml")
     assert demo.name == "demo"
     assert demo.questions >= 90
     assert len(demo.repositories) >= 3
@@ -113,7 +113,7 @@ def test_the_demos_examination_is_large_enough() -> None:
 
 @pytest.mark.parametrize("path", _EXAMINATIONS, ids=lambda path: path.stem)
 def test_every_examination_loads(path: Path) -> None:
-    examination = read_examination(path)
+    examination = read_drawn(path)
     assert examination.name == path.stem
     assert len(set(examination.repositories)) == len(examination.repositories)
 
@@ -126,34 +126,34 @@ def test_a_broken_examination_is_said(tmp_path: Path, content: str) -> None:
     path = tmp_path / "broken.toml"
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(QuestionError, match=r"broken\.toml"):
-        read_examination(path)
+        read_drawn(path)
     with pytest.raises(QuestionError, match=r"missing\.toml"):
-        read_examination(tmp_path / "missing.toml")
+        read_drawn(tmp_path / "missing.toml")
 
 
 def test_an_unknown_setting_is_said(tmp_path: Path) -> None:
     path = tmp_path / "odd.toml"
     path.write_text('name = "x"\nversion = 1\nrepositories = ["a"]\nquestions = 1\nseed = 1\nsed = 2')
     with pytest.raises(QuestionError, match="sed"):
-        read_examination(path)
+        read_drawn(path)
 
 
 async def test_questions_are_the_same_each_time_shared_out_and_never_those_excluded(tmp_path: Path) -> None:
-    small = Examination("small", 1, ["iniconfig", "pluggy"], questions=9, seed=3)  # pytest brings both
+    small = DrawnExamination("small", 1, ["iniconfig", "pluggy"], questions=9, seed=3)  # pytest brings both
     templates = _CHECKOUT / "data" / "questions"
-    first = await set_questions(small, templates, tmp_path / "one")
-    again = await set_questions(small, templates, tmp_path / "two")
+    first = await set_drawn(small, templates, tmp_path / "one")
+    again = await set_drawn(small, templates, tmp_path / "two")
     assert [item.question for item in first] == [item.question for item in again]
     assert [item.question.repository for item in first] == ["iniconfig"] * 5 + ["pluggy"] * 4
     assert len({item.question.id for item in first}) == 9
     excluded = frozenset(item.question.text for item in first)
-    others = await set_questions(small, templates, tmp_path / "three", excluded)
+    others = await set_drawn(small, templates, tmp_path / "three", excluded)
     assert not excluded & {item.question.text for item in others}
 
 
 async def test_a_history_of_answered_questions_stands_before_each(tmp_path: Path) -> None:
-    asked = Examination("long", 1, ["click"], 4, 1, kinds=["class_defined", "line_count"], history=3)
-    items = await set_questions(asked, _CHECKOUT / "data" / "questions", tmp_path)
+    asked = DrawnExamination("long", 1, ["click"], 4, 1, kinds=["class_defined", "line_count"], history=3)
+    items = await set_drawn(asked, _CHECKOUT / "data" / "questions", tmp_path)
     assert len(items) == 4
     roles = [message.role for message in items[0].earlier]
     assert roles == ["user", "assistant", "tool", "assistant"] * 3
@@ -164,12 +164,12 @@ async def test_a_history_of_answered_questions_stands_before_each(tmp_path: Path
 
 
 async def test_only_the_kinds_that_were_asked_for(tmp_path: Path) -> None:
-    asked = Examination("kinds", 1, ["click"], 8, 1, kinds=["class_defined", "sum", "absent_class"])
-    items = await set_questions(asked, _CHECKOUT / "data" / "questions", tmp_path)
+    asked = DrawnExamination("kinds", 1, ["click"], 8, 1, kinds=["class_defined", "sum", "absent_class"])
+    items = await set_drawn(asked, _CHECKOUT / "data" / "questions", tmp_path)
     assert {item.question.template for item in items} == {"class_defined", "sum", "absent_class"}
 
 
 async def test_an_unknown_kind_is_said(tmp_path: Path) -> None:
-    asked = Examination("kinds", 1, ["click"], 8, 1, kinds=["class_defind"])
+    asked = DrawnExamination("kinds", 1, ["click"], 8, 1, kinds=["class_defind"])
     with pytest.raises(QuestionError, match="class_defind"):
-        await set_questions(asked, _CHECKOUT / "data" / "questions", tmp_path)
+        await set_drawn(asked, _CHECKOUT / "data" / "questions", tmp_path)

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from distill.agent import SYSTEM
-from distill.examination.drawn import Examination, Item, set_questions
+from distill.examination.drawn import DrawnExamination, set_drawn
+from distill.examination.items import Item
 from distill.filters import Explained, Told, explain
 from distill.generate.answers import Answers
 from distill.generate.expert import Expert
@@ -47,8 +48,8 @@ async def _explained(items: list[Item], folder: Path) -> list[tuple[str, Explain
 
 
 async def test_every_answer_is_learnt_and_no_result_is_stale(tmp_path: Path) -> None:
-    examination = Examination("demo", 1, ["pluggy", "iniconfig"], 80, 3, result_limit=700)
-    items = await set_questions(examination, QUESTIONS, tmp_path / "repositories")
+    examination = DrawnExamination("demo", 1, ["pluggy", "iniconfig"], 80, 3, result_limit=700)
+    items = await set_drawn(examination, QUESTIONS, tmp_path / "repositories")
     found = await _explained(items, tmp_path)
     assert len(found) > 60
     left_out = [(text, f) for text, one in found for f in one.findings if f.effect in ("masked", "dropped")]

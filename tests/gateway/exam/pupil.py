@@ -51,7 +51,9 @@ def _other(question: Question, turn: int, body: dict[str, Any]) -> Act:
 FAULTS: dict[str, Fault] = {
     "endpoint error": lambda question, turn, body: Act(status=400, body=b"<html>teapot</html>"),
     "loop": lambda question, turn, body: Act(calls=[("list_files", '{"path": "."}')]),
-    "cut": lambda question, turn, body: Act(text="Well, let me think about this for", finish="length"),
+    "cut": lambda question, turn, body: (
+        Act(text="Well, let me think about this for", finish="length") if turn else Act(calls=[planned(question, 0)])
+    ),
     "malformed call": lambda question, turn, body: Act(
         text='<tool_call>\n{"name": "read_file", "arguments": {"path": "a.py"}'
     ),

@@ -1,0 +1,92 @@
+"""`python -m distill.examination.freeze FOLDER…`: make the items of frozen examinations; `make freeze` does all.
+
+Owns how items come about: drawn from the archives by a seed, and written by hand. The same archives, templates and seed
+give the same file. For who keeps examinations; nothing that serves or learns imports this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from distill.errors import DistillError
+from distill.examination.frozen import (
+    Definition,
+    Drawing,
+    FrozenItem,
+    open_all,
+    read_definition,
+    read_frozen,
+    write_items,
+)
+from distill.examination.written import written_questions
+from distill.facts import collect
+from distill.generate.question import Question
+from distill.generate.questions import generate
+from distill.generate.templates import load_templates
+from distill.tools import Toolbox
+
+
+async def freeze(folder: Path, templates: Path, repositories: Path) -> list[FrozenItem]:
+    """Make and write a folder's items. Archives are fetched into `repositories` where they are not there yet.
+
+    Raises QuestionError, and ArchiveError where an archive or the digest of its files is not what is written down.
+    """
+    definition = read_definition(folder)
+    roots = await open_all(definition.archive, repositories)
+    written = await written_questions(folder, {name: Toolbox(root) for name, root in roots.items()})
+    drawn = await _drawn(definition.drawn, templates, roots) if definition.drawn else []
+    trees = {archive.name: archive.tree for archive in definition.archive}
+    items = [FrozenItem(question, trees[question.repository]) for question in [*written, *drawn]]
+    write_items(folder, definition, items)
+    return list(read_frozen(folder).items)
+
+
+async def _drawn(drawing: Drawing, templates: Path, roots: Mapping[str, Path]) -> list[Question]:
+    """Questions in the plan's shares, as many of each repository as of any other. No text stands twice."""
+    loaded = load_templates(templates)
+    questions: list[Question] = []
+    for at, (name, root) in enumerate(roots.items()):
+        count = (drawing.questions - len(questions)) // (len(roots) - at)
+        asked = frozenset(question.text for question in questions)
+        questions += await generate(
+            collect(root, name), loaded, Toolbox(root), count, drawing.seed, limit=drawing.result_limit, exclude=asked
+        )
+    return questions
+
+
+def told(definition: Definition, items: Sequence[FrozenItem]) -> str:
+    """What was made, in a few lines."""
+    counts = {
+        word: Counter(getattr(item.question, word) for item in items)
+        for word in ("category", "repository", "vocabulary", "template")
+    }
+    lines = [f"{definition.name} {definition.version}: {len(items)} items, {len(counts['template'])} kinds"]
+    for word in ("category", "repository", "vocabulary"):
+        lines.append(f"  {word}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts[word].items())))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Freeze the folders that are named; 1 where one cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m distill.examination.freeze", description="Freeze examinations.")
+    parser.add_argument("folder", type=Path, nargs="+", help="with examination.toml")
+    parser.add_argument("--templates", type=Path, default=Path("data/questions"))
+    parser.add_argument("--repositories", type=Path, default=Path("data/repositories"))
+    chosen = parser.parse_args(arguments)
+    for folder in chosen.folder:
+        try:
+            items = asyncio.run(freeze(folder, chosen.templates, chosen.repositories))
+            sys.stdout.write(told(read_definition(folder), items) + "\n")
+        except DistillError as error:
+            sys.stderr.write(f"{folder}: {error}\n")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
