@@ -25,10 +25,10 @@ from distill.generate.templates import Call
 CAUSES: dict[str, str] = {
     "endpoint error": "the endpoint failed to answer",
     "loop": "it repeated a call, or made too many",
-    "cut": "its answer was cut off at the limit of tokens",
     "malformed call": "it wrote a call as text, which nothing could run",
     "refused": "it said that it cannot do this",
     "no call": "it called no tool where one was needed",
+    "cut": "it was cut off at the limit of tokens",
     "needless call": "it called a tool where none was needed",
     "wrong tool": "it called another tool than the one that was needed, or one that is not there",
     "wrong arguments": "it called the right tool with other arguments",

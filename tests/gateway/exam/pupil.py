@@ -98,7 +98,7 @@ class Pupil:
 
     def __init__(self, questions: list[Question], faults: dict[str, Fault]) -> None:
         self._questions = {question.text: question for question in questions}
-        self._faults = faults
+        self.faults = faults
         self._expert = Expert.from_folder(shared("data", "questions"))
         self.begun: dict[str, int] = {}
 
@@ -109,8 +109,8 @@ class Pupil:
         text = messages[at].text
         if not turn:
             self.begun[text] = self.begun.get(text, 0) + 1
-        if text in self._faults:
-            return self._faults[text](self._questions[text], turn, body)
+        if text in self.faults:
+            return self.faults[text](self._questions[text], turn, body)
         said = self._expert.answer(messages, msgspec.convert(body.get("tools") or [], list[Tool]))
         calls = [(call.function.name, call.function.arguments) for call in said.tool_calls or ()]
         return Act(text=said.content or "", calls=calls)
