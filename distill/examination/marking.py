@@ -10,6 +10,7 @@ from distill.generate.question import Question
 from distill.generate.templates import Call
 from distill.tools import Toolbox
 from distill.vocabularies import EXPLORE
+from router.chat import FunctionCall
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
     """How a conversation answered its question."""
     known = {spec.function.name for spec in toolbox.specs}
     vocabulary = toolbox.vocabulary or EXPLORE
-    calls = [_call(call.name, call.arguments) for call in conversation.calls]
+    calls = [call_of(call) for call in conversation.calls]
     meant = [canonical for call in calls if (canonical := vocabulary.meant(call)) is not None]
     ended = conversation.end == "answered"
     chosen = conversation.end != "error" and len(meant) == len(calls)  # a failed endpoint chose nothing
@@ -62,9 +63,10 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
     )
 
 
-def _call(name: str, arguments: str) -> Call:
+def call_of(made: FunctionCall) -> Call:
+    """The call as the model wrote it; arguments that are no JSON object stand under ""."""
     try:
-        decoded = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+        decoded = msgspec.json.decode(made.arguments)
+    except (msgspec.DecodeError, RecursionError):
         decoded = None
-    return Call(name, decoded if isinstance(decoded, dict) else {"": arguments})
+    return Call(made.name, decoded if isinstance(decoded, dict) else {"": made.arguments})

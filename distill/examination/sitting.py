@@ -9,7 +9,8 @@ from openai import AsyncOpenAI
 
 from distill.agent import Conversation, explore
 from distill.examination.items import Item
-from distill.examination.marking import Mark, mark
+from distill.examination.marking import Mark
+from distill.examination.matching import marked
 
 
 async def examine(
@@ -38,6 +39,6 @@ async def examine(
                 max_tokens=max_tokens,
             )
             done()
-            return mark(item.question, conversation, item.toolbox), conversation
+            return await marked(item.question, conversation, item.toolbox), conversation
 
     return await asyncio.gather(*(one(item) for item in items))
