@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from distill.errors import QuestionError
-from distill.examination.items import Item
+from distill.examination.items import Item, offered
 from distill.facts import collect
 from distill.generate.expert import Expert
 from distill.generate.question import Question
@@ -21,7 +21,10 @@ from distill.generate.questions import generate
 from distill.generate.repositories import digest, snapshot
 from distill.generate.templates import Template, load_templates
 from distill.tools import Toolbox
+from distill.vocabularies import EXPLORE
 from router.chat import Message
+
+_OWN = {EXPLORE.name: EXPLORE}
 
 
 class DrawnExamination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +73,7 @@ async def set_drawn(
         drawn = await generate(facts, loaded, toolbox, wanted, examination.seed, limit=limit, exclude=asked)
         said = [await _recited(question, toolbox, expert) for question in drawn[count:]]
         earlier = tuple(message for exchange in said for message in exchange)
-        items += [Item(question, toolbox, earlier) for question in drawn[:count]]
+        items += [Item(one, offered(one, toolbox, _OWN), earlier) for one in drawn[:count]]
     return items
 
 

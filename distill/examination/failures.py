@@ -17,10 +17,11 @@ import msgspec
 from distill.examination.answers import Answered
 from distill.examination.figures import succeeded
 from distill.examination.items import Item
-from distill.examination.marking import Mark, call_of, meaning
+from distill.examination.marking import Mark, call_of
 from distill.generate.oracle import exact_calls
 from distill.generate.question import Question
 from distill.generate.templates import Call
+from distill.vocabularies import EXPLORE
 
 CAUSES: dict[str, str] = {
     "endpoint error": "the endpoint failed to answer",
@@ -152,7 +153,7 @@ def _by_calls(item: Item, one: Answered) -> tuple[str, str]:
         if at >= len(one.calls):
             return "unfinished", f"{at} of {len(plan)} calls"
         made = call_of(one.calls[at])
-        meant = meaning(made, item.toolbox) or made
+        meant = (item.toolbox.vocabulary or EXPLORE).meant(made) or made
         if made.name not in {spec.function.name for spec in item.toolbox.specs}:
             return "wrong tool", f"{made.name[:60]}, which is not there"
         if not isinstance(made.arguments.get("", {}), dict):

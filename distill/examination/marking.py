@@ -38,8 +38,9 @@ class Mark(msgspec.Struct, frozen=True):
 def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
     """How a conversation answered its question."""
     known = {spec.function.name for spec in toolbox.specs}
+    vocabulary = toolbox.vocabulary or EXPLORE
     calls = [call_of(call) for call in conversation.calls]
-    meant = [canonical for call in calls if (canonical := meaning(call, toolbox)) is not None]
+    meant = [canonical for call in calls if (canonical := vocabulary.meant(call)) is not None]
     ended = conversation.end == "answered"
     chosen = conversation.end != "error" and len(meant) == len(calls)  # a failed endpoint chose nothing
     exact = chosen and exact_calls(question, meant)
@@ -60,11 +61,6 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
         vocabulary=question.vocabulary,
         repository=question.repository,
     )
-
-
-def meaning(call: Call, toolbox: Toolbox) -> Call | None:
-    """The canonical call that a call of the toolbox's vocabulary means; None where it means none."""
-    return (toolbox.vocabulary or EXPLORE).meant(call)
 
 
 def call_of(made: FunctionCall) -> Call:

@@ -11,7 +11,8 @@ from distill.agent import SYSTEM, Conversation, explore
 from distill.examination.answers import Answered, answered
 from distill.examination.arms import Arm
 from distill.examination.items import Item
-from distill.examination.marking import Mark, mark
+from distill.examination.marking import Mark
+from distill.examination.matching import marked
 
 FAILURES = 0.1  # the share of questions that an endpoint may fail to answer before its arm has no scores
 _FEW = 4  # failures that stop no arm, however short the examination is
@@ -43,7 +44,7 @@ async def examine(
                 max_tokens=max_tokens,
             )
             done()
-            return mark(item.question, conversation, item.toolbox), conversation
+            return await marked(item.question, conversation, item.toolbox), conversation
 
     return await asyncio.gather(*(one(item) for item in items))
 

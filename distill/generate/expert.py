@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from distill.generate.templates import Phrasebook, Recognised, Template, load_templates, proceed
+from distill.generate.plans import proceed
+from distill.generate.templates import Phrasebook, Recognised, Template, load_templates
 from distill.vocabularies import Vocabularies, Vocabulary, load_vocabularies
 from router.chat import AnswerMessage, FunctionCall, Message, Tool, ToolCall
 
 UNKNOWN = "I am a stand-in that knows only the templated questions about code, and this is none of them."
+UNABLE = "I cannot look: no tool that I am offered can do this."
 NO_QUESTION = "I am a stand-in that answers templated questions about code; there is no question here."
 
 
@@ -57,7 +59,7 @@ class Expert:
             return AnswerMessage(outcome.answer)
         call = vocabulary.spoken(outcome.call)
         if call is None or call.name not in {tool.function.name for tool in tools}:
-            return AnswerMessage(f"I would need the tool {(call or outcome.call).name} to answer this.")
+            return AnswerMessage(UNABLE)
         function = FunctionCall(call.name, arguments_text(call.arguments))
         identity = f"{recognised.template.name}/{len(results)}/{function.arguments}"
         return AnswerMessage(None, [ToolCall(f"call_{hashlib.sha256(identity.encode()).hexdigest()[:20]}", function)])

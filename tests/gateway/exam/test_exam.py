@@ -1,4 +1,4 @@
-"""`nightschool exam` as a process: a gateway with the expert as teacher, and real endpoints that answer well or badly."""
+"""`nightschool exam` as a process: a gateway the expert as teacher, and real endpoints that answer well or badly."""
 
 from __future__ import annotations
 
