@@ -92,4 +92,5 @@ async def _put(client: AsyncOpenAI, arm: Arm, item: Item, max_tokens: int) -> An
         max_tokens=max_tokens,
         system=arm.prompt.system.strip() if arm.prompt else SYSTEM,
     )
-    return answered(item, mark(item.question, conversation, item.toolbox), conversation, 1 + len(before))
+    made = await marked(item.question, conversation, item.toolbox)
+    return answered(item, made, conversation, 1 + len(before))

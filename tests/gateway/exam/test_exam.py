@@ -39,12 +39,15 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> list[Question]:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A gateway whose teacher is the expert, and which has no student."""
     home = tmp_path_factory.mktemp("home")
-    (home / "small.toml").write_text(
-        "\n".join(f"{key} = {json.dumps(value)}" for key, value in msgspec.to_builtins(EXAMINATION).items())
-    )
+    write(home, EXAMINATION)
     with Running(home, "", "", teacher__model="expert", router__policy="teacher") as running:
         running.wait(lambda health: health["teacher"]["ready"], 60)
         yield running
+
+
+def write(folder: Path, examination: DrawnExamination) -> None:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in msgspec.to_builtins(examination).items()]
+    (folder / f"{examination.name}.toml").write_text("\n".join(lines))
 
 
 def command(gateway: Running, *arguments: str) -> tuple[list[str], dict[str, Any]]:
@@ -122,7 +125,8 @@ def test_broken_endpoints_are_counted_and_never_fatal(gateway: Running, question
         found = arms(result)
         assert (found["some"].scored, found["some"].failed) == (True, 4)  # a tenth, and no more
         assert found["some"].causes == {"endpoint error": 4}
-        assert found["some"].figures.p95.value is not None
+        assert found["some"].figures.p50.value is not None
+        assert found["some"].figures.p95.value is None  # a failed request is slower than any answer
         assert found["t"].figures.success.hits == 40
         reasons = {one.detail for one in found["some"].failures}
         assert "the endpoint's answer has no choices" in reasons
@@ -160,10 +164,10 @@ def test_nonsense_is_wrong_and_nothing_more(gateway: Running) -> None:
 
 
 def test_a_killed_examination_goes_on_and_asks_nothing_twice(gateway: Running, questions: list[Question]) -> None:
-    pupil = Pupil(questions, {})
+    pupil, delays = Pupil(questions, {}), [0.15]
 
     def slow(body: dict[str, Any]) -> Act:
-        return msgspec.structs.replace(pupil(body), delay=0.15)
+        return msgspec.structs.replace(pupil(body), delay=delays[0])
 
     with Script(slow) as endpoint:
         line, place = command(gateway, "--arm", f"base=m@{endpoint.url}", "--at-once", "2")
@@ -173,8 +177,8 @@ def test_a_killed_examination_goes_on_and_asks_nothing_twice(gateway: Running, q
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        begun = len(pupil.begun)
-        assert 12 <= begun < 40
+        assert 12 <= len(pupil.begun) < 40
+        delays[0] = 0.0
         _, result = exam(gateway, *line[5:])
         assert {arm.label: arm.asked for arm in result.arms} == {"base": 40, "prompt-only": 40}
         twice = [text for text, count in pupil.begun.items() if count > 2]  # base and prompt-only: two times
@@ -203,9 +207,7 @@ def test_what_an_endpoint_failed_is_asked_again(gateway: Running, questions: lis
 def test_teachers_are_compared_and_it_is_written_who_teaches_what(gateway: Running, tmp_path: Path) -> None:
     kinds = ["class_defined", "function_defined", "imports_from", "subclasses"]
     search = DrawnExamination("search", 1, ["click"], questions=24, seed=3, kinds=kinds)
-    (gateway.home / "search.toml").write_text(
-        "\n".join(f"{key} = {json.dumps(value)}" for key, value in msgspec.to_builtins(search).items())
-    )
+    write(gateway.home, search)
     asked = [item.question for item in asyncio.run(set_drawn(search, ROOT / "data" / "questions", tmp_path))]
     wrong = {question.text: FAULTS["wrong answer"] for question in asked[:6]}
     fewer = {question.text: FAULTS["wrong answer"] for question in asked[3:6]}
@@ -249,6 +251,35 @@ def test_what_makes_no_sense_is_said_in_a_line(gateway: Running, arguments: list
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_the_arms_of_a_gateway_are_the_default(tmp_path: Path, questions: list[Question]) -> None:
+    """Student, prompt-only and teacher behind one gateway; the prompt reaches the student and no trace is left."""
+    write(tmp_path, EXAMINATION)
+    pupil = Pupil(questions, failing(questions, {"no call": FAULTS["no call"]}))
+    prompted: list[str] = []
+
+    def student(body: dict[str, Any]) -> Act:
+        prompted.append(body["messages"][0]["content"])
+        return pupil(body)
+
+    with Script(student) as endpoint, Running(tmp_path, endpoint.url, "", teacher__model="expert") as running:
+        running.wait_ready()
+        _, result = exam(running)
+        assert nightschool("traces", "list", "--json", home=tmp_path).stdout == ""
+    assert [(arm.label, arm.model) for arm in result.arms] == [
+        ("base", "scripted"),
+        ("prompt-only", "scripted"),
+        ("teacher", "expert"),
+    ]
+    assert [arm.figures.success.hits for arm in result.arms] == [39, 39, 40]
+    assert {prompt.partition(".")[0] for prompt in prompted} == {
+        "Answer questions about the code in the current directory; use the tools when you need them",
+        "You answer questions about the code in the current directory",
+    }
+    assert any("no adapter is live" in note for note in result.notes)
+    assert result.student == "base"
+    assert result.decision.verdict == "ready"
+
+
 def test_an_examination_that_is_not_there(gateway: Running) -> None:
     line, place = command(gateway)
     line[4] = "none"
@@ -258,9 +289,7 @@ def test_an_examination_that_is_not_there(gateway: Running) -> None:
 
 
 def test_without_a_gateway_arms_with_addresses_are_enough(tmp_path: Path, questions: list[Question]) -> None:
-    (tmp_path / "small.toml").write_text(
-        "\n".join(f"{key} = {json.dumps(value)}" for key, value in msgspec.to_builtins(EXAMINATION).items())
-    )
+    write(tmp_path, EXAMINATION)
     with Script(Pupil(questions, {})) as endpoint:
         done = nightschool("exam", "small.toml", "--arm", f"teacher=m@{endpoint.url}", home=tmp_path)
         alone = nightschool("exam", "small.toml", "--arm", "teacher=m", home=tmp_path)
