@@ -1,4 +1,4 @@
-"""The report's page and the terminal's tables: well-formed, self-contained, and calm about hostile or missing things."""
+"""The page and the terminal's tables: well-formed, self-contained, calm about hostile and missing things."""
 
 from __future__ import annotations
 
