@@ -33,8 +33,9 @@ def judge(
     alpha: float = 0.05,
     memory: tuple[int | None, int | None] = (None, None),
 ) -> Verdict:
-    """An adapter passes when it makes significantly more exact calls than its base, answers no fewer questions, and turns
-    none of the plan's four rows from met to missed. `memory` is the peak of base and adapter in bytes, as far as known.
+    """An adapter passes when it makes significantly more exact calls than its base, answers no fewer questions, and
+    turns none of the plan's four rows from met to missed. `memory` is the peak of base and adapter in bytes, as far as
+    it is known.
 
     Both must have answered the same questions, each once. The base counts its answers with the same tolerant parser.
     """

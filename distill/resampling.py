@@ -13,6 +13,7 @@ import numpy as np
 
 _DRAWS = 2000
 _SEED = 20261126
+_ROUNDING = 1e-12  # what sums of probabilities are off by at most, and more
 
 
 class Quantile(msgspec.Struct, frozen=True):
@@ -34,14 +35,14 @@ def quantile(values: Sequence[float], share: float, confidence: float = 0.95) ->
     if not count:
         return Quantile(None, None, None)
     below, low, high = 0.0, None, None
-    for rank in range(count):  # below: that at most `rank` values lie under the quantile
-        if below <= 1 - confidence:
-            low = rank
+    for rank in range(count):  # `below`: that at most so many values lie under the quantile
         below += _binomial(count, rank, share)
-        if high is None and below >= confidence:
+        if below <= 1 - confidence + _ROUNDING:
+            low = rank
+        if high is None and below >= confidence - _ROUNDING:
             high = rank
     at = max(0, math.ceil(share * count) - 1)
-    found = (at, low - 1 if low else None, high)
+    found = (at, low, high)
     return Quantile(*(ordered[rank] if rank is not None and ordered[rank] < math.inf else None for rank in found))
 
 

@@ -21,8 +21,8 @@ MEANING: dict[str, str] = {
 
 class Decision(msgspec.Struct, frozen=True):
     """What follows from `hits` of `of` questions that were answered with success. `low` and `high` are Wilson's
-    one-sided 95 % bounds. `verdict` is "open" where they straddle a threshold: then it is one of `between`, and with the
-    share as it is `more_items` further questions would decide (None: no affordable number would)."""
+    one-sided 95 % bounds. `verdict` is "open" where they straddle a threshold: then it is one of `between`, and with
+    the share as it is `more_items` further questions would decide (None: no affordable number would)."""
 
     verdict: Verdict
     hits: int

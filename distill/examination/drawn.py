@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from distill.errors import QuestionError
-from distill.examination.items import Item
+from distill.examination.items import Item, offered
 from distill.facts import collect
 from distill.generate.expert import Expert
 from distill.generate.question import Question
@@ -23,6 +23,8 @@ from distill.generate.templates import Template, load_templates
 from distill.tools import Toolbox
 from distill.vocabularies import EXPLORE
 from router.chat import Message
+
+_OWN = {EXPLORE.name: EXPLORE}
 
 
 class DrawnExamination(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,9 +71,9 @@ async def set_drawn(
         limit = examination.result_limit
         wanted = count + examination.history
         drawn = await generate(facts, loaded, toolbox, wanted, examination.seed, limit=limit, exclude=asked)
-        said = [await _recited(one, _offered(one, toolbox), expert) for one in drawn[count:]]
+        said = [await _recited(one, offered(one, toolbox, _OWN), expert) for one in drawn[count:]]
         earlier = tuple(message for exchange in said for message in exchange)
-        items += [Item(one, _offered(one, toolbox), earlier) for one in drawn[:count]]
+        items += [Item(one, offered(one, toolbox, _OWN), earlier) for one in drawn[:count]]
     return items
 
 
@@ -86,11 +88,6 @@ async def _recited(question: Question, toolbox: Toolbox, expert: Expert) -> list
         for call in turn.tool_calls:
             result = await toolbox.call(call.function.name, call.function.arguments)
             messages.append(Message("tool", result, tool_call_id=call.id))
-
-
-def _offered(question: Question, toolbox: Toolbox) -> Toolbox:
-    """The tools that a question is asked with."""
-    return toolbox.offering(EXPLORE, question.withheld) if question.withheld else toolbox
 
 
 def _chosen(templates: list[Template], kinds: Sequence[str]) -> list[Template]:

@@ -16,18 +16,20 @@ import msgspec
 
 from distill.examination.answers import Answered
 from distill.examination.figures import succeeded
-from distill.examination.marking import call_of
+from distill.examination.items import Item
+from distill.examination.marking import Mark, call_of
 from distill.generate.oracle import exact_calls
 from distill.generate.question import Question
 from distill.generate.templates import Call
+from distill.vocabularies import EXPLORE
 
 CAUSES: dict[str, str] = {
     "endpoint error": "the endpoint failed to answer",
     "loop": "it repeated a call, or made too many",
-    "cut": "its answer was cut off at the limit of tokens",
     "malformed call": "it wrote a call as text, which nothing could run",
     "refused": "it said that it cannot do this",
     "no call": "it called no tool where one was needed",
+    "cut": "it was cut off at the limit of tokens",
     "needless call": "it called a tool where none was needed",
     "wrong tool": "it called another tool than the one that was needed, or one that is not there",
     "wrong arguments": "it called the right tool with other arguments",
@@ -73,11 +75,12 @@ class Failure(msgspec.Struct, frozen=True):
     repository: str = ""
 
 
-def failure(question: Question, one: Answered) -> Failure | None:
+def failure(item: Item, one: Answered) -> Failure | None:
     """None where the question was answered right, with a tool where one is needed and none where none is."""
     if succeeded(one.mark):
         return None
-    cause, detail = _cause(question, one)
+    question = item.question
+    cause, detail = _cause(item, one)
     return Failure(
         template=question.template,
         category=question.category,
@@ -111,7 +114,7 @@ def looks_like_a_call(text: str) -> bool:
     return "{" in seen and _KEY.search(seen) is not None
 
 
-def _cause(question: Question, one: Answered) -> tuple[str, str]:
+def _cause(item: Item, one: Answered) -> tuple[str, str]:
     made = one.mark
     if made.end == "error":
         return "endpoint error", one.error
@@ -119,38 +122,48 @@ def _cause(question: Question, one: Answered) -> tuple[str, str]:
         return "loop", "the same call again"
     if made.end == "too_many_calls":
         return "loop", "too many calls"
-    if made.end == "cut":
-        return "cut", ""
-    if not one.calls and looks_like_a_call(one.answer):
-        return "malformed call", ""
-    if not one.calls and _REFUSAL.search(one.answer[:_LOOKED_AT]):
-        return "refused", ""
-    if not question.plan:
-        return _without_a_tool(one)
     if not one.calls:
-        return "no call", ""
-    return _by_calls(question, one)
-
-
-def _without_a_tool(one: Answered) -> tuple[str, str]:
-    if one.calls:
+        return _by_words(made, one.answer[:_LOOKED_AT])
+    if not made.needed:
         return "needless call", ""
-    return ("said nothing" if one.mark.end == "empty" else "wrong answer"), ""
+    return ("cut", "") if made.end == "cut" else _by_calls(item, one)
 
 
-def _by_calls(question: Question, one: Answered) -> tuple[str, str]:
+def _by_words(made: Mark, said: str) -> tuple[str, str]:
+    """Where nothing was called. What was cut off while it should have called has begun to answer out of its head."""
+    cut = "cut off" if made.end == "cut" else ""
+    if looks_like_a_call(said):
+        return "malformed call", cut
+    if _REFUSAL.search(said):
+        return "refused", cut
+    if made.needed:
+        return "no call", cut
+    if cut:
+        return "cut", ""
+    return ("said nothing" if made.end == "empty" else "wrong answer"), ""
+
+
+def _by_calls(item: Item, one: Answered) -> tuple[str, str]:
     """The first call that is not the planned one decides."""
     said = "said nothing" if one.mark.end == "empty" else "wrong answer"
     if one.mark.equivalent:
         return said, ""
-    calls = [call_of(call) for call in one.calls]
-    for at, wanted_call in enumerate(question.plan):
-        if at >= len(calls):
-            return "unfinished", f"{at} of {len(question.plan)} calls"
-        if calls[at].name != wanted_call.name:
-            return "wrong tool", f"{calls[at].name[:60]} instead of {wanted_call.name}"
-        if not _same(question, calls[at], wanted_call):
-            return "wrong arguments", _differing(calls[at], wanted_call)
+    plan = item.question.plan
+    for at, expected in enumerate(plan):
+        if at >= len(one.calls):
+            return "unfinished", f"{at} of {len(plan)} calls"
+        made = call_of(one.calls[at])
+        meant = (item.toolbox.vocabulary or EXPLORE).meant(made) or made
+        if made.name not in {spec.function.name for spec in item.toolbox.specs}:
+            return "wrong tool", f"{made.name[:60]}, which is not there"
+        if not isinstance(made.arguments.get("", {}), dict):
+            return "wrong arguments", "no JSON object"
+        if meant is made and item.toolbox.vocabulary is not None:
+            return "wrong arguments", "such as the tool does not take"
+        if meant.name != expected.name:
+            return "wrong tool", f"{meant.name} instead of {expected.name}"
+        if not _same(item.question, meant, expected):
+            return "wrong arguments", _differing(meant, expected)
     return said, ""
 
 
@@ -160,8 +173,6 @@ def _same(question: Question, call: Call, expected: Call) -> bool:
 
 def _differing(call: Call, expected: Call) -> str:
     """Which argument differs, and whether it looks like a copy with a mistake."""
-    if "" in call.arguments:
-        return "arguments that are no JSON object"
     for key, right in expected.arguments.items():
         given = call.arguments.get(key)
         if given == right:

@@ -24,14 +24,15 @@ from distill.examination.frozen import (
     write_items,
 )
 from distill.examination.written import written_questions
-from distill.facts import collect
+from distill.generate.drawing import draw
 from distill.generate.question import Question
-from distill.generate.questions import generate
 from distill.generate.templates import load_templates
 from distill.tools import Toolbox
+from distill.vocabularies import load_vocabularies
+from distill.vocabularies.choosing import with_vocabularies
 
 
-async def freeze(folder: Path, templates: Path, repositories: Path) -> list[FrozenItem]:
+async def freeze(folder: Path, templates: Path, vocabularies: Path, repositories: Path) -> list[FrozenItem]:
     """Make and write a folder's items. Archives are fetched into `repositories` where they are not there yet.
 
     Raises QuestionError, and ArchiveError where an archive or the digest of its files is not what is written down.
@@ -39,24 +40,19 @@ async def freeze(folder: Path, templates: Path, repositories: Path) -> list[Froz
     definition = read_definition(folder)
     roots = await open_all(definition.archive, repositories)
     written = await written_questions(folder, {name: Toolbox(root) for name, root in roots.items()})
-    drawn = await _drawn(definition.drawn, templates, roots) if definition.drawn else []
+    drawn = await _drawn(definition.drawn, roots, templates, vocabularies) if definition.drawn else []
     trees = {archive.name: archive.tree for archive in definition.archive}
     items = [FrozenItem(question, trees[question.repository]) for question in [*written, *drawn]]
-    write_items(folder, definition, items)
+    write_items(folder, definition, items, vocabularies)
     return list(read_frozen(folder).items)
 
 
-async def _drawn(drawing: Drawing, templates: Path, roots: Mapping[str, Path]) -> list[Question]:
-    """Questions in the plan's shares, as many of each repository as of any other. No text stands twice."""
-    loaded = load_templates(templates)
-    questions: list[Question] = []
-    for at, (name, root) in enumerate(roots.items()):
-        count = (drawing.questions - len(questions)) // (len(roots) - at)
-        asked = frozenset(question.text for question in questions)
-        questions += await generate(
-            collect(root, name), loaded, Toolbox(root), count, drawing.seed, limit=drawing.result_limit, exclude=asked
-        )
-    return questions
+async def _drawn(drawing: Drawing, roots: Mapping[str, Path], templates: Path, vocabularies: Path) -> list[Question]:
+    """Questions in the plan's shares, about half of them in the exploring agent's own vocabulary."""
+    found = await draw(
+        list(roots.values()), load_templates(templates), drawing.questions, drawing.seed, limit=drawing.result_limit
+    )
+    return with_vocabularies(found, load_vocabularies(vocabularies), drawing.seed)
 
 
 def told(definition: Definition, items: Sequence[FrozenItem]) -> str:
@@ -76,11 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m distill.examination.freeze", description="Freeze examinations.")
     parser.add_argument("folder", type=Path, nargs="+", help="with examination.toml")
     parser.add_argument("--templates", type=Path, default=Path("data/questions"))
+    parser.add_argument("--vocabularies", type=Path, default=Path("data/vocabularies"))
     parser.add_argument("--repositories", type=Path, default=Path("data/repositories"))
     chosen = parser.parse_args(arguments)
     for folder in chosen.folder:
         try:
-            items = asyncio.run(freeze(folder, chosen.templates, chosen.repositories))
+            items = asyncio.run(freeze(folder, chosen.templates, chosen.vocabularies, chosen.repositories))
             sys.stdout.write(told(read_definition(folder), items) + "\n")
         except DistillError as error:
             sys.stderr.write(f"{folder}: {error}\n")

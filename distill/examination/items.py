@@ -1,8 +1,11 @@
-"""Items: what an examination puts to an endpoint, and what of it no example may repeat. Own nothing else."""
+"""Items: what an examination puts to an endpoint, with which tools, and what of it no example may repeat.
+
+Knows nothing of where questions come from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -10,6 +13,7 @@ import msgspec
 from distill.dataset.contamination import Passage
 from distill.generate.question import Question
 from distill.tools import Toolbox
+from distill.vocabularies import EXPLORE, Vocabulary
 from router.chat import Message
 
 
@@ -19,6 +23,13 @@ class Item(msgspec.Struct, frozen=True):
     question: Question
     toolbox: Toolbox
     earlier: tuple[Message, ...] = ()
+
+
+def offered(question: Question, tools: Toolbox, vocabularies: Mapping[str, Vocabulary]) -> Toolbox:
+    """The tools on the question's repository as it wants them offered: in its vocabulary, and without some."""
+    if question.vocabulary == EXPLORE.name and not question.withheld:
+        return tools
+    return tools.offering(vocabularies[question.vocabulary], question.withheld)
 
 
 class Asked(Protocol):

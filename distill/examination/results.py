@@ -137,7 +137,7 @@ def result_of(
 def _arm(arm: Arm, items: Sequence[Item], answers: Mapping[str, Answered], memory: int | None) -> ArmResult:
     there = [(item, answers[item.question.id]) for item in items if item.question.id in answers]
     errors = [one.error for _, one in there if one.failed]
-    failures = [found for item, one in there if (found := failure(item.question, one)) is not None]
+    failures = [found for item, one in there if (found := failure(item, one)) is not None]
     reason = _unscored(len(items), len(there), errors)
     marks = [one.mark for _, one in there]
     answered = [one for _, one in there if not one.failed]

@@ -11,7 +11,8 @@ from distill.agent import SYSTEM, Conversation, explore
 from distill.examination.answers import Answered, answered
 from distill.examination.arms import Arm
 from distill.examination.items import Item
-from distill.examination.marking import Mark, mark
+from distill.examination.marking import Mark
+from distill.examination.matching import marked
 from distill.vocabularies import EXPLORE
 
 FAILURES = 0.1  # the share of questions that an endpoint may fail to answer before its arm has no scores
@@ -44,7 +45,7 @@ async def examine(
                 max_tokens=max_tokens,
             )
             done()
-            return mark(item.question, conversation, item.toolbox), conversation
+            return await marked(item.question, conversation, item.toolbox), conversation
 
     return await asyncio.gather(*(one(item) for item in items))
 
@@ -92,4 +93,5 @@ async def _put(client: AsyncOpenAI, arm: Arm, item: Item, max_tokens: int) -> An
         max_tokens=max_tokens,
         system=arm.prompt.system.strip() if arm.prompt else SYSTEM,
     )
-    return answered(item, mark(item.question, conversation, item.toolbox), conversation, 1 + len(before))
+    made = await marked(item.question, conversation, item.toolbox)
+    return answered(item, made, conversation, 1 + len(before))

@@ -2,10 +2,9 @@
 
 Owns the rule and the form of data/teaching.json. Pure but for reading that file; who writes it decides when.
 
-The file: {"version": 1, "examination": {"name", "version", "digest", "items"}, "student": a model's name,
-"teachers": {a model's name: {"label", "not_taught": [categories], "categories": {category: {"items", "teacher",
-"student", "gained", "lost", "p_value", "teaches"}}}}}. Shares are of questions answered with success; gained are those that only the teacher
-answered so, lost those that only the student did.
+The file: {"version": 1, "examination": {"name", "version", "digest", "items"}, "student": a model's name, "teachers":
+{a model's name: {"label", "not_taught": [categories], "categories": {a category: a Lesson}}}}. Shares are of questions
+answered with success; gained are those that only the teacher answered so, lost those that only the student did.
 """
 
 from __future__ import annotations
@@ -60,8 +59,8 @@ class Teaching(msgspec.Struct, frozen=True):
 
 def lessons(student: Sequence[Mark], teacher: Sequence[Mark]) -> dict[str, Lesson]:
     """The rule: a teacher does not teach a category in which the student answers at least as many questions with
-    success. Then no test can show the teacher to be better, so the point decides and the test is told; a teacher that is
-    better by the point, if not significantly, teaches. So does one about whom too little is known.
+    success. Then no test can show the teacher to be better, so the point decides and the test is told; a teacher that
+    is better by the point, if not significantly, teaches. So does one about whom too little is known.
     """
     found: dict[str, Lesson] = {}
     for one in compare("student", student, "teacher", teacher, ["success"]):
@@ -104,8 +103,8 @@ def read_teaching(path: Path) -> Teaching | None:
 
 
 def teaches(path: Path, teacher: str, category: str) -> bool:
-    """Whether examples of this category may be learnt from a teacher, by its model's name. Who was never compared teaches
-    everything. Raises ExaminationError for a damaged file."""
+    """Whether examples of this category may be learnt from a teacher, by its model's name. Who was never compared
+    teaches everything. Raises ExaminationError for a damaged file."""
     found = read_teaching(path)
     known = found.teachers.get(teacher) if found else None
     return known is None or category not in known.not_taught

@@ -75,6 +75,8 @@ def shows(oracle: Oracle, results: Sequence[str]) -> bool:
         return re.search(rf"(?<![\w.]){wanted}(?!\w)", text) is not None or str(_lines(results)) == wanted
     if oracle.kind == "places":
         return all(place in text or _numbered(place, text) for place in oracle.value)
+    if oracle.kind in ("yes", "no", "unable", "refusal"):
+        return True
     if oracle.kind == "words":
         return any(word in text for word in oracle.value)
     return all(value.lstrip("*") in text for value in oracle.value)

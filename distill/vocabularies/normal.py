@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from distill.commands import GRAMMARS, split_options
+from distill.errors import ToolError
 from distill.generate.templates import Call
 from distill.vocabularies.forms import Search, search_of
 from distill.vocabularies.patterns import written
@@ -48,35 +50,44 @@ def _normal_search(search: Search) -> list[object]:
 
 
 def _normal_words(program: str, words: list[str]) -> list[str]:
+    """Options apart from operands and in order, each under one name; words that are no command stay as they are."""
     if program == "find":  # its words are an expression: their order means something
-        return [posixpath.normpath(words[0]), *words[1:]] if words and not words[0].startswith("-") else [".", *words]
-    options: set[str] = set()
-    operands: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            operands.extend(rest)
-        elif program in ("head", "tail") and re.fullmatch(r"-n?\d+|-n", word):
-            options.add("-n" + (word.lstrip("-n") or next(rest, "")))
-        elif re.fullmatch(r"-[A-Za-z]+", word):
-            options |= {f"-{letter}" for letter in word[1:]}
-        elif word.startswith("--"):
-            options.add(_LONG.get(word, word))
-        else:
-            operands.append(word)
-    start = 1 if program == "grep" else 0  # the pattern is no path
+        named = bool(words) and not words[0].startswith(("-", "(", "!"))
+        return [posixpath.normpath(words[0]), *words[1:]] if named else [".", *words]
+    counted = f"-{_COUNTED[program]}" if program in _COUNTED else ""
+    spelt = [f"{counted}{word[1:]}" if counted and _COUNT.fullmatch(word) else word for word in words]
+    try:
+        options, operands = split_options(program, GRAMMARS[program], spelt)
+    except (ToolError, KeyError):
+        return words
+    long = _LONG.get(program, {})
+    found = {(long.get(name, name), value or "") for name, value in options}
+    found -= _WITHOUT_MEANING.get(program, set())
+    given = {name for name, _ in found}
+    if program in ("head", "tail") and not given & {"n", "c"}:
+        found |= {("n", "10")}
+    start = 1 if program == "grep" and "e" not in given else 0  # the pattern is no path
+    found |= {("e", pattern) for pattern in operands[:start]}
     paths = [posixpath.normpath(path) for path in operands[start:]]
-    if program == "grep" and "-r" in options and not paths:
+    if not paths and (program == "ls" or "r" in given):
         paths = ["."]
-    return [*sorted(options), *operands[:start], *paths]
+    return [*(f"-{name} {value}" for name, value in sorted(found)), *paths]
 
 
+_COUNT = re.compile(r"-\d{1,9}")
+_COUNTED = {"grep": "C", "head": "n", "tail": "n"}
+_WITHOUT_MEANING = {"grep": {("G", "")}, "ls": {("1", "")}}
 _LONG = {
-    "--recursive": "-r",
-    "--line-number": "-n",
-    "--word-regexp": "-w",
-    "--files-with-matches": "-l",
-    "--count": "-c",
-    "--fixed-strings": "-F",
-    "--lines": "-l",
+    "grep": {
+        **{"recursive": "r", "line-number": "n", "word-regexp": "w", "files-with-matches": "l", "count": "c"},
+        **{"files-without-match": "L", "ignore-case": "i", "invert-match": "v", "fixed-strings": "F", "text": "a"},
+        **{"extended-regexp": "E", "basic-regexp": "G", "no-filename": "h", "with-filename": "H", "regexp": "e"},
+        **{"only-matching": "o", "line-regexp": "x", "quiet": "q", "no-messages": "s", "max-count": "m"},
+        **{"after-context": "A", "before-context": "B", "context": "C"},
+    },
+    "ls": {"all": "a", "almost-all": "A", "recursive": "R"},
+    "cat": {"number": "n"},
+    "head": {"lines": "n", "bytes": "c"},
+    "tail": {"lines": "n", "bytes": "c"},
+    "wc": {"lines": "l", "words": "w", "bytes": "c", "chars": "m"},
 }

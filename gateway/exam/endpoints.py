@@ -32,13 +32,14 @@ class Behind(msgspec.Struct, frozen=True):
 
 
 async def look_behind(day: Day, settings: Settings) -> Behind:
-    """Raises DayError where the gateway does not say."""
+    """What the gateway says, which may have other settings than these; they tell of an arm that nobody has met yet.
+    Raises DayError where the gateway does not answer."""
     told = await day.status()
     live = str((told.get("live") or {}).get("adapter") or "")
     base = teacher = ""
-    if settings.student.model or settings.student.url:
+    if told["student"].get("model") or settings.student.model or settings.student.url:
         base = await _base(day, told, live)
-    if settings.teacher.model or settings.teacher.url:
+    if told["teacher"].get("model") or settings.teacher.model or settings.teacher.url:
         teacher = str(told["teacher"].get("model") or "teacher")
     arms = {teacher: "teacher", "teacher": "teacher"}
     arms |= {str(arm.get("model")): label for label, arm in told.get("teachers", {}).items()}

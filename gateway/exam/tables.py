@@ -71,7 +71,8 @@ def _compared(result: Result, console: Console) -> None:
     if whole:
         table = _table("Success compared, question by question", ["", "difference", "gained, lost", "p"])
         for one in whole:
-            table.add_row(Text(f"{one.second} against {one.first}"), *map(Text, compared(one)))
+            difference, interval, changes, p = compared(one)
+            table.add_row(Text(f"{one.second} against {one.first}"), _cell(difference, interval), changes, p)
         console.print(table)
 
 
@@ -107,10 +108,7 @@ def _rows(result: Result, console: Console) -> None:
         cells = []
         for arm in scored:
             cell = row.cells[arm.label]
-            told = [
-                " ".join(filter(None, (value, f"({small})" if small else "")))
-                for value, small in (part(one, row.unit) for one in cell.parts)
-            ]
-            cells.append(Text.assemble((cell.state, _STYLES[cell.state]), ("\n" + "\n".join(told), "dim")))
+            told = [word for one in cell.parts for word in part(one, row.unit) if word]
+            cells.append(Text.assemble((cell.state, _STYLES[cell.state]), *(("\n" + word, "dim") for word in told)))
         table.add_row(Text(row.label), target(row), *cells)
     console.print(table)

@@ -10,6 +10,7 @@ from distill.examination.failures import HELP
 from distill.examination.figures import Balance, Figures, Measured
 from distill.examination.results import ArmResult, Candidate, Result
 from distill.examination.rows import GB, Part, Row, written
+from distill.examination.teaching import LEAST, decides
 from distill.resampling import Quantile
 from gateway.reports.pieces import NONE, shown
 
@@ -27,7 +28,7 @@ def share(measured: Measured) -> tuple[str, str]:
     """The share, and both its intervals: that of independent questions, then that by whole repositories."""
     if measured.share is None:
         return NONE, ""
-    spread = f"; by repository {between(*measured.clustered)}" if measured.clustered else ""
+    spread = f"; repos {between(*measured.clustered)}" if measured.clustered else ""
     return shown(measured.share, "%"), f"{between(measured.low, measured.high)}{spread}"
 
 
@@ -36,7 +37,10 @@ def between(low: float, high: float) -> str:
 
 
 def _balance(balance: Balance) -> tuple[str, str]:
-    return (NONE, "") if balance.value is None else (shown(balance.value, "%"), between(balance.low, balance.high))
+    if balance.value is None:
+        return NONE, ""
+    spread = f"; repos {between(*balance.clustered)}" if balance.clustered else ""
+    return shown(balance.value, "%"), f"{between(balance.low, balance.high)}{spread}"
 
 
 def seconds(found: Quantile) -> tuple[str, str]:
@@ -90,9 +94,14 @@ def part(found: Part, unit: str) -> tuple[str, str]:
     if found.beyond:
         return f"{name}beyond", "failed requests"
     if found.value is None:
-        return "not known", ""
-    bounds = [NONE if end is None else written(end, unit) for end in (found.low, found.high)]
-    return f"{name}{written(found.value, unit)}", "" if found.low is found.high is None else " to ".join(bounds)
+        return "", ""
+    value = f"{name}{shown(found.value, unit)}"
+    if found.low is None and found.high is None:
+        return value, ""
+    if unit == "%":
+        return value, between(found.low or 0.0, 1.0 if found.high is None else found.high)
+    ends = ["?" if end is None else f"{end:.2f}" for end in (found.low, found.high)]
+    return value, f"{ends[0]}–{ends[1]} {unit}"
 
 
 def title(result: Result) -> str:
@@ -113,15 +122,14 @@ def verdict(result: Result) -> str:
     )
 
 
-def compared(one: Comparison) -> tuple[str, str, str]:
-    """Difference with bounds, gained and lost, p-value; Holm's for a category."""
-    spread = f"{100 * one.difference.low:+.0f} to {100 * one.difference.high:+.0f}"
-    clustered = f"; by repository {_signed(one.clustered)}" if one.clustered else ""
-    p = one.adjusted if one.category else one.p_value
+def compared(one: Comparison) -> tuple[str, str, str, str]:
+    """Difference in points, its bounds, gained and lost, p-value; Holm's for a category."""
+    clustered = f"; repos {_signed(one.clustered)}" if one.clustered else ""
     return (
-        f"{100 * one.difference.difference:+.0f} points ({spread}{clustered})",
+        f"{100 * one.difference.difference:+.0f} points".replace("-", "−"),
+        f"{_signed((one.difference.low, one.difference.high))}{clustered}",
         f"+{one.gained} −{one.lost}",
-        p_value(p),
+        p_value(one.adjusted if one.category else one.p_value),
     )
 
 
@@ -130,12 +138,14 @@ def p_value(value: float) -> str:
 
 
 def _signed(ends: tuple[float, float]) -> str:
-    return f"{100 * ends[0]:+.0f} to {100 * ends[1]:+.0f}"
+    return f"{100 * ends[0]:+.0f} to {100 * ends[1]:+.0f}".replace("-", "−")
 
 
 def taught(one: Candidate) -> str:
     """What a teacher does not teach."""
     missing = one.teacher.not_taught
+    if not decides(one.teacher.categories):
+        return f"not decided: fewer than {LEAST} questions of each kind"
     if not missing:
         return "every category"
     return "not " + ", ".join(name.replace("_", " ") for name in missing)

@@ -52,6 +52,15 @@ class Row(NamedTuple):
     segments: Sequence[Segment]
 
 
+class Strip(NamedTuple):
+    """Measured values in a row, and those among them that are marked with a word."""
+
+    name: str
+    css: str
+    values: Sequence[float]
+    marks: Sequence[tuple[str, float]]
+
+
 def plain(value: object) -> str:
     """Any value as HTML text; half a surrogate pair, which no file could hold, becomes a question mark."""
     return escape(str(value).encode("utf-8", "replace").decode("utf-8"), quote=True)
@@ -110,7 +119,8 @@ def curve(title: str, values: Sequence[float], across: str) -> str:
 
 def stacked_rows(title: str, rows: Sequence[Row]) -> str:
     """Horizontal bars, each as long as the others, cut by counts; a count is written under its part if it fits."""
-    tall, start, right = 64, 62, 12
+    tall, right = 64, 12
+    start = _beside([row.name for row in rows])
     parts = []
     for number, row in enumerate(rows):
         y = 10 + tall * number
@@ -131,6 +141,50 @@ def stacked_rows(title: str, rows: Sequence[Row]) -> str:
     return _svg(title, 10 + tall * len(rows), parts)
 
 
+def strips(title: str, rows: Sequence[Strip], unit: str, target: float | None = None) -> str:
+    """A row of dots for each strip on one logarithmic scale, with its marks as ticks; a line down at the target."""
+    tall, foot = 58, 34
+    start = _beside([row.name for row in rows])
+    values = [value for row in rows for value in row.values if value > 0]
+    least, most = _decades([*values, *([target] if target else [])])
+
+    def at(value: float) -> float:
+        place = (math.log10(max(value, least)) - math.log10(least)) / (math.log10(most) - math.log10(least))
+        return start + place * (WIDTH - start - 24)
+
+    bottom = 12 + tall * len(rows)
+    parts = []
+    for power in range(round(math.log10(least)), round(math.log10(most)) + 1):
+        tick = 10.0**power
+        parts.append(_line(at(tick), 6, at(tick), bottom, "grid"))
+        parts.append(_text(at(tick), bottom + 16, f"{tick:g} {unit}", "mid"))
+    if target is not None:
+        parts.append(_line(at(target), 6, at(target), bottom, "target"))
+    for number, row in enumerate(rows):
+        middle = 12 + tall * number + 26
+        parts.append(_text(0, middle + 4, row.name, "name"))
+        for place, value in enumerate(row.values):
+            high = middle - 9 + (place * 7) % 19  # spread, so that like values do not hide each other
+            parts.append(f'<circle class="{row.css} faint" cx="{at(value):.1f}" cy="{high:.1f}" r="2.6"/>')
+        for label, value in row.marks:
+            parts.append(_line(at(value), middle - 15, at(value), middle + 15, "whisker"))
+            parts.append(_text(at(value), middle - 18, label, "mid value"))
+    return _svg(title, bottom + foot, parts)
+
+
+def _beside(names: Sequence[str]) -> float:
+    """Room for the names of rows, before the rows begin."""
+    return min(WIDTH / 3, max([62.0, *(12 + 6.6 * len(name) for name in names)]))
+
+
+def _decades(values: Sequence[float]) -> tuple[float, float]:
+    """The powers of ten around all values; at least one decade."""
+    if not values:
+        return 1.0, 10.0
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return 10.0**low, 10.0 ** max(high, low + 1)
+
+
 def _upright(x: float, wide: float, at: _Scale, bar: Bar, css: str, label: str) -> str:
     y, middle, inner = at(bar.value), x + wide / 2, wide - 4
     parts = [
@@ -142,7 +196,8 @@ def _upright(x: float, wide: float, at: _Scale, bar: Bar, css: str, label: str) 
         over = at(bar.high)
         parts.append(_line(middle, at(bar.low), middle, over, "whisker"))
         parts += [_line(middle - 4, end, middle + 4, end, "whisker") for end in (at(bar.low), over)]
-    parts.append(_text(middle, over - 5, f"{100 * bar.value:.0f}", "mid value"))
+    size = "mid value" if inner > 20 else "mid value tight"
+    parts.append(_text(middle, over - 5, f"{100 * bar.value:.0f}", size))
     return "".join(parts) + "</g>"
 
 

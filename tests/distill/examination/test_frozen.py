@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from distill.examination.frozen import ITEMS, FrozenExamination, FrozenItem, rea
 from distill.examination.items import passages
 from distill.examination.setting import frozen_in, read_examination, set_questions
 from distill.generate.question import Oracle, Question
+from distill.generate.questions import SHARES, quotas
 from distill.generate.templates import Call
 from gateway.demo.story import DAY2, TAUGHT
 from router.chat import Message
@@ -24,6 +26,7 @@ from tests.distill.examination.papers import definition, pinned, wheel
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 _TEMPLATES = _CHECKOUT / "data" / "questions"
+_VOCABULARIES = _CHECKOUT / "data" / "vocabularies"
 _SHIPPED = _CHECKOUT / "data" / "examinations"
 _DRAWN = "[drawn]\nquestions = 16\nseed = 5\n"
 _WRITTEN = """
@@ -56,18 +59,19 @@ def folder(tmp_path: Path, repositories: Path) -> Path:
 
 @pytest.fixture
 async def frozen(folder: Path, repositories: Path) -> FrozenExamination:
-    await freeze(folder, _TEMPLATES, repositories)
+    await freeze(folder, _TEMPLATES, _VOCABULARIES, repositories)
     return read_frozen(folder)
 
 
 async def test_items_are_the_same_each_time_they_are_made(folder: Path, repositories: Path, tmp_path: Path) -> None:
-    items = await freeze(folder, _TEMPLATES, repositories)
+    items = await freeze(folder, _TEMPLATES, _VOCABULARIES, repositories)
     first = (folder / ITEMS).read_bytes()
     assert len(items) == 17
     wheel(tmp_path / "elsewhere")
-    await freeze(folder, _TEMPLATES, tmp_path / "elsewhere")
+    await freeze(folder, _TEMPLATES, _VOCABULARIES, tmp_path / "elsewhere")
     assert (folder / ITEMS).read_bytes() == first
     assert Counter(item.question.category for item in items)["negative"] >= 2
+    assert len({item.question.vocabulary for item in items}) > 3
 
 
 async def test_items_are_set_with_tools_on_their_own_files(frozen: FrozenExamination, repositories: Path) -> None:
@@ -102,34 +106,34 @@ async def test_what_is_asked_is_kept_out_of_datasets(frozen: FrozenExamination) 
 
 
 async def test_a_night_takes_either_kind(frozen: FrozenExamination, folder: Path) -> None:
-    assert read_examination(folder) == frozen
+    read = read_examination(folder)
+    assert isinstance(read, FrozenExamination)
+    assert read.items == frozen.items
     assert read_examination(_SHIPPED / "demo.toml").repositories == ["litestar", "openai", "msgspec", "attr"]
-    assert frozen_in(folder.parent) == [frozen]
+    assert [one.name for one in frozen_in(folder.parent)] == ["small"]
 
 
-def _edited(folder: Path, change: str) -> None:
-    lines = (folder / ITEMS).read_text().splitlines()
-    head = json.loads(lines[0])
-    match change:
-        case "format":
-            lines[0] = json.dumps({**head, "format": 2})
-        case "version":
-            lines[0] = json.dumps({**head, "version": 2})
-        case "name":
-            lines[0] = json.dumps({**head, "examination": "other"})
-        case "line removed":
-            del lines[3]
-        case "answer edited":
-            lines[1] = lines[1].replace("Circle", "Circus")
-        case "no head":
-            del lines[0]
-        case "no json":
-            lines[2] = "{"
-        case "nested":
-            lines[2] = "[" * 10_000
-        case "unknown oracle":
-            lines[1] = lines[1].replace('"names"', '"guesses"')
-    (folder / ITEMS).write_text("\n".join(lines) + "\n")
+def _main(folder: Path, repositories: Path) -> int:
+    options = {"templates": _TEMPLATES, "vocabularies": _VOCABULARIES, "repositories": repositories}
+    return main([str(folder), *(word for name, path in options.items() for word in (f"--{name}", str(path)))])
+
+
+def _head(lines: list[str], **changes: object) -> list[str]:
+    return [json.dumps({**json.loads(lines[0]), **changes}), *lines[1:]]
+
+
+_EDITS: dict[str, Callable[[list[str]], list[str]]] = {
+    "format": lambda lines: _head(lines, format=2),
+    "version": lambda lines: _head(lines, version=2),
+    "name": lambda lines: _head(lines, examination="other"),
+    "line removed": lambda lines: [*lines[:3], *lines[4:]],
+    "answer edited": lambda lines: [lines[0], lines[1].replace("Circle", "Circus"), *lines[2:]],
+    "no head": lambda lines: lines[1:],
+    "no json": lambda lines: [*lines[:2], "{", *lines[3:]],
+    "nested": lambda lines: [*lines[:2], "[" * 10_000, *lines[3:]],
+    "unknown oracle": lambda lines: [lines[0], lines[1].replace('"names"', '"guesses"'), *lines[2:]],
+    "nothing": lambda lines: [],
+}
 
 
 @pytest.mark.parametrize(
@@ -137,8 +141,9 @@ def _edited(folder: Path, change: str) -> None:
     [
         ("format", "format 2 is not known"),
         ("version", "it is small 2, examination.toml is small 1"),
+        ("nothing", "items.jsonl"),
         ("name", "it is other 1"),
-        ("line removed", "changed after it was made"),
+        ("line removed", "was changed after it was made"),
         ("answer edited", "changed after it was made"),
         ("no head", "items.jsonl"),
         ("no json", "items.jsonl"),
@@ -148,8 +153,17 @@ def _edited(folder: Path, change: str) -> None:
 )
 @pytest.mark.usefixtures("frozen")
 def test_edited_items_are_refused(folder: Path, change: str, said: str) -> None:
-    _edited(folder, change)
+    lines = (folder / ITEMS).read_text().splitlines()
+    (folder / ITEMS).write_text("".join(line + "\n" for line in _EDITS[change](lines)))
     with pytest.raises(QuestionError, match=said):
+        read_frozen(folder)
+
+
+@pytest.mark.usefixtures("frozen")
+def test_an_edited_vocabulary_is_refused(folder: Path) -> None:
+    file = next((folder / "vocabularies").glob("*.toml"))
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(QuestionError, match="a vocabulary was changed"):
         read_frozen(folder)
 
 
@@ -162,16 +176,42 @@ def test_items_that_do_not_fit_are_refused(folder: Path, frozen: FrozenExaminati
         ([elsewhere], "of which there is no archive"),
         ([msgspec.structs.replace(item, tree="0" * 64)], "made from other files of shapes"),
     ):
-        write_items(folder, frozen.definition, items)
+        write_items(folder, frozen.definition, items, _VOCABULARIES)
         with pytest.raises(QuestionError, match=said):
             read_frozen(folder)
 
 
-async def test_items_of_unknown_templates_and_vocabularies_are_read(folder: Path, frozen: FrozenExamination) -> None:
+async def test_items_of_unknown_templates_are_read(folder: Path, frozen: FrozenExamination) -> None:
     plan = [Call("read_file", {"path": "flat.py"})]
-    asked = Question("x", "shapes", "search", "of-tomorrow", "What?", plan, Oracle("text", ("Shape",)), "of-tomorrow")
-    write_items(folder, frozen.definition, [FrozenItem(asked, frozen.items[0].tree)])
+    asked = Question("x", "shapes", "search", "of-tomorrow", "What?", plan, Oracle("text", ("Shape",)))
+    write_items(folder, frozen.definition, [FrozenItem(asked, frozen.items[0].tree)], _VOCABULARIES)
     assert read_frozen(folder).items[0].question == asked
+
+
+async def test_items_in_a_vocabulary_that_cannot_say_them_are_refused(folder: Path, frozen: FrozenExamination) -> None:
+    odd = Call("run_command", {"command": "grep", "args": ["-L", "-x", "-s", "Shape", "flat.py", "__init__.py"]})
+    for vocabulary, plan, said in (
+        ("claude", [odd], "cannot be said in 'claude'"),
+        ("claude", [Call("read_file", {"path": "flat.py"})], ""),
+    ):
+        asked = Question("x", "shapes", "search", "t", "What?", plan, Oracle("text", ("Shape",)), vocabulary)
+        write_items(folder, frozen.definition, [FrozenItem(asked, frozen.items[0].tree)], _VOCABULARIES)
+        if said:
+            with pytest.raises(QuestionError, match=said):
+                read_frozen(folder)
+        else:
+            assert read_frozen(folder).items[0].question.vocabulary == vocabulary
+    (folder / "vocabularies" / "claude.toml").unlink()
+    with pytest.raises(QuestionError, match="a vocabulary was changed"):
+        read_frozen(folder)
+
+
+async def test_items_are_offered_the_tools_of_their_vocabulary(frozen: FrozenExamination, repositories: Path) -> None:
+    for item in await set_questions(frozen, _TEMPLATES, repositories):
+        names = {spec.function.name for spec in item.toolbox.specs}
+        known = {tool.function.name for tool in frozen.vocabularies[item.question.vocabulary].specs}
+        assert names <= known
+        assert (names == known) == (not item.question.withheld)
 
 
 @pytest.mark.parametrize(
@@ -212,18 +252,57 @@ def test_written_items_that_make_no_sense_are_said(
 ) -> None:
     path = folder / "written.toml"
     path.write_text(path.read_text().replace(old, new, 1))
-    assert main([str(folder), "--templates", str(_TEMPLATES), "--repositories", str(repositories)]) == 1
+    assert (
+        main(
+            [
+                str(folder),
+                "--templates",
+                str(_TEMPLATES),
+                "--vocabularies",
+                str(_VOCABULARIES),
+                "--repositories",
+                str(repositories),
+            ]
+        )
+        == 1
+    )
     told = capsys.readouterr()
     assert not (folder / ITEMS).exists()
     assert re.search(said, told.err)
 
 
 def test_the_command_tells_what_it_made(folder: Path, repositories: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(folder), "--templates", str(_TEMPLATES), "--repositories", str(repositories)]) == 0
+    assert (
+        main(
+            [
+                str(folder),
+                "--templates",
+                str(_TEMPLATES),
+                "--vocabularies",
+                str(_VOCABULARIES),
+                "--repositories",
+                str(repositories),
+            ]
+        )
+        == 0
+    )
     assert "small 1: 17 items" in capsys.readouterr().out
     path = folder / "examination.toml"
     path.write_text(path.read_text().replace('tree = "', 'tree = "0000'))
-    assert main([str(folder), "--templates", str(_TEMPLATES), "--repositories", str(repositories)]) == 1
+    assert (
+        main(
+            [
+                str(folder),
+                "--templates",
+                str(_TEMPLATES),
+                "--vocabularies",
+                str(_VOCABULARIES),
+                "--repositories",
+                str(repositories),
+            ]
+        )
+        == 1
+    )
     assert "no digest of its files" in capsys.readouterr().err
 
 
@@ -243,8 +322,12 @@ def test_the_full_one_is_as_large_as_its_bounds_need() -> None:
     counts = Counter(item.question.category for item in full.items)
     assert len(full.items) >= 400
     assert len(full.repositories) >= 10
-    assert counts["search"] == counts["analysis"] == counts["multi_step"]
-    assert counts["search"] > 2 * counts["edge"] - 10
+    assert set(counts) == set(SHARES)
+    for category, wanted in quotas(len(full.items), SHARES).items():
+        assert abs(counts[category] - wanted) <= 1
+    vocabularies = Counter(item.question.vocabulary for item in full.items)
+    assert 0.45 < vocabularies["explore"] / len(full.items) < 0.6
+    assert len(vocabularies) >= 6
     assert len({(item.question.text, item.question.vocabulary) for item in full.items}) == len(full.items)
     assert len(read_frozen(_SHIPPED / "quick").items) == 5
     assert len(read_frozen(_SHIPPED / "autonomous").items) == 12
