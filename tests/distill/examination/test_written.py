@@ -17,6 +17,7 @@ from distill.examination.written import shows
 from distill.generate.expert import arguments_text
 from distill.generate.oracle import right
 from distill.generate.question import Oracle
+from distill.tools import Toolbox
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 _SHIPPED = _CHECKOUT / "data" / "examinations"
@@ -168,6 +169,21 @@ async def test_the_planned_calls_show_the_answer_and_a_person_would_be_right(nam
         answer = answer or f"The answer is: {', '.join(question.oracle.value)}."
         assert right(question, answer), (question.template, answer)
         assert not right(question, "I do not know, perhaps Foo_bar on line 3 of other/thing.py.")
+
+
+@pytest.mark.slow
+async def test_the_planned_calls_of_the_full_examination_show_the_answers() -> None:
+    """Where an oracle is made of names, places or numbers; what it says in words is the templates' affair."""
+    looked_at = 0
+    for item in await set_questions(read_frozen(_SHIPPED / "full"), _CHECKOUT / "data" / "questions", _REPOSITORIES):
+        question = item.question
+        if not question.plan or question.oracle.kind not in ("names", "some", "ordered", "places", "number"):
+            continue
+        plain = Toolbox(item.toolbox.root)
+        results = [await plain.call(call.name, arguments_text(call.arguments)) for call in question.plan]
+        assert shows(question.oracle, results), (question.text, question.oracle, results)
+        looked_at += 1
+    assert looked_at > 150
 
 
 @pytest.mark.parametrize(
