@@ -208,6 +208,24 @@ async def test_no_call_is_too_odd_to_compare(root: Path, name: str, words: list[
         assert await compared.level(said("grep -rn class ."), call) is O
 
 
+async def test_lines_that_look_like_places_are_lines(tmp_path: Path) -> None:
+    odd = ["/etc/passwd:1:x", "../../up:2:x", "a" * 300 + ":3:x", "a.txt:4:x", ":5:x", "\u20ac-6-x", "x:\ud7ff:7:"]
+    (tmp_path / "a.txt").write_text("\n".join(odd) + "\n")
+    for call in ("grep -rn x .", "grep -n x a.txt", "grep -r x .", "grep -hn x a.txt", "grep -on x a.txt"):
+        found = await Comparison(Toolbox(tmp_path)).whole(said(call))
+        assert len(found.said) == len(odd)
+        assert {sight.path for sight in found.said} <= {"a.txt", ""}
+    read = await Comparison(Toolbox(tmp_path)).level(said("grep -rn x ."), said("grep -n x a.txt"))
+    assert read is Q
+
+
+@pytest.mark.parametrize("arguments", ['{"path": "\\ud800"}', "", "[]", '{"path": null}', "{" * 9])
+async def test_no_arguments_are_too_odd(root: Path, arguments: str) -> None:
+    made = Conversation("?", [], [FunctionCall("read_file", arguments)], end="answered")
+    found = await match(asked("list_files"), made, Toolbox(root))
+    assert not found.covering
+
+
 async def test_a_pattern_that_takes_forever_takes_no_longer_than_the_tools_may(root: Path) -> None:
     quick = Toolbox(root, Limits(seconds=2.0, cpu_seconds=2))
     bomb = Call("run_command", {"command": "grep", "args": ["-rnE", r"(((a|r)+)+ (.*)*)*\1\2\1(x+x+)+y", "."]})
