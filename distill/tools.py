@@ -118,7 +118,7 @@ class Toolbox:
         if call.name in self._withheld:
             raise ToolError(f"{name} cannot do that here")
         if wanted.folder != ".":
-            place = Toolbox(confine(self.root, wanted.folder), self.limits)
+            place = Toolbox(_folder(self.root, wanted.folder), self.limits)
         result = await place._do(call.name, msgspec.json.encode(call.arguments).decode())
         return vocabulary.printed(name, wanted, result)
 
@@ -184,6 +184,13 @@ def _way(root: Path) -> Way | None:
     nobody may not read the folder. Raises OSError where there is no such folder any more."""
     unreadable = os.geteuid() == 0 and root.stat().st_mode & 0o005 != 0o005
     return None if unreadable else confinement()
+
+
+def _folder(root: Path, path: str) -> Path:
+    folder = confine(root, path)
+    if not folder.is_dir():
+        raise ToolError(f"{path} is not a directory")
+    return folder
 
 
 def _argv(command: Command) -> list[str]:

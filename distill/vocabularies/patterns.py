@@ -86,7 +86,9 @@ def _repeats(part: Part) -> bool:
 
 
 def _can_repeat(part: Part | None) -> bool:
-    return part is not None and not _repeats(part) and part not in (Part("sign", "("), Part("sign", "|"))
+    if part is None or _repeats(part):
+        return False
+    return part.text not in "bB<>" if part.kind == "short" else part.kind != "sign" or part.text in ".)"
 
 
 def _is_inner_anchor(parts: tuple[Part, ...], at: int) -> bool:
