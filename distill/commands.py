@@ -39,7 +39,7 @@ class Grammar:
 
 @dataclass(frozen=True)
 class Command:
-    """A checked command: `argv` as it was given, `run_as` as it was understood."""
+    """A checked command: `argv` as it was given, `run_as` as it was understood. `recursive`: it goes into folders."""
 
     program: str
     argv: tuple[str, ...]
@@ -145,7 +145,8 @@ def _check_options(root: Path, program: str, args: list[str]) -> Command:
     if not paths and program != "ls" and not recursive:
         raise ToolError(f"{program} wants a path")
     context = bool(given & {"A", "B", "C", "NUMBER", "after-context", "before-context", "context"})
-    return Command(program, tuple(args), _written_anew(program, options, operands), recursive, context, tuple(paths))
+    walks = recursive and (not paths or any((root / path).is_dir() for path in paths))
+    return Command(program, tuple(args), _written_anew(program, options, operands), walks, context, tuple(paths))
 
 
 def _written_anew(program: str, options: list[tuple[str, str | None]], operands: list[str]) -> tuple[str, ...]:

@@ -23,12 +23,12 @@ _UNKNOWING = re.compile(
 )
 _DENIALS = {
     "missing": r"\b(?:no|not|none|nothing|missing|nobody|never|cannot|unable|nowhere)\b|n't\b",
-    "empty": r"(?<!not )(?<!n't )\b(?:empty|blank)\b|\b(?:no|0|zero|not \w+ any|n't \w+ any) (?:content|lines|first line|text|bytes)\b"
-    r"|\bcontains? nothing\b",
+    "empty": r"(?<!not )(?<!n't )\b(?:empty|blank)\b|\bcontains? nothing\b"
+    r"|\b(?:no|0|zero|not \w+ any|n't \w+ any) (?:content|lines|first line|text|bytes)\b",
     "outside": r"(?<!not )(?<!n't )\boutside\b|\bnot (?:allowed|permitted)\b|\brefuse|\bforbidden\b|\bdenied\b",
     "binary": r"(?<!not )(?<!not a )(?<!n't )(?<!n't a )\bbinary\b|\bnot (?:a )?text\b",
-    "folder": r"\bfolder\b|\bdirectory\b",
-    "file": r"\bfile\b",
+    "folder": r"\bis an? (?:folder|directory)\b|\bnot an? (?:\w+ )?file\b",
+    "file": r"\bis an? (?:\w+ )?file\b|\bnot an? (?:folder|directory)\b",
 }
 _CANNOT = (
     r"\bcannot\b|\bcan not\b|\bcan't\b|\bunable\b|\bnot able\b|\bimpossible\b|\bno (?:\w+ )?tools?\b"
@@ -127,7 +127,7 @@ def _other_unit(question: str, text: str, number: str) -> bool:
     """Whether the number is one of other things than those that were asked for."""
     asked = {*_UNITS.findall(question)}
     digits = re.sub(r"(?<=\d),(?=\d{3})", "", text)
-    counted = {unit for unit in re.findall(rf"(?<![\w.]){number} (?:of the )?(\w+)", digits)}
+    counted = re.findall(rf"(?<![\w.]){number} (?:of the )?(\w+)", digits)
     units = {found[1] for word in counted if (found := _UNITS.fullmatch(word))}
     return bool(asked) and not units <= asked
 
@@ -189,6 +189,15 @@ def _ordered(question: str, oracle: Oracle, text: str) -> bool:
     return len(places) == len(oracle.value) and places == sorted(places) and _only(question, oracle, text)
 
 
+def _choice(question: str, oracle: Oracle, text: str) -> bool:
+    """The right one alone, or before the other one; behind it where the comparison is turned round."""
+    right_one, other = (_mention(text, name) for name in oracle.value)
+    if right_one is None or other is None:
+        return right_one is not None
+    turned = re.search(r"\b(?:shorter|smaller|fewer|less)\b", text, re.IGNORECASE) is not None
+    return (right_one.start() < other.start()) != turned
+
+
 def _yes(question: str, oracle: Oracle, text: str) -> bool:
     opening = _OPENING.match(text)
     said = opening[1].lower() == "yes" if opening else not re.search(_DENIALS["missing"], text, re.IGNORECASE)
@@ -224,6 +233,7 @@ _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "words": _words,
     "absent": _absent,
     "ordered": _ordered,
+    "choice": _choice,
     "yes": _yes,
     "no": _no,
     "unable": _unable,

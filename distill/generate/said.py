@@ -37,17 +37,27 @@ _SUBJECT = re.compile(r"(?:^|(?<=[.!?\n]) ?)([A-Z]\w*) (?:also )?(?:subclasses|i
 _SENTENCE = re.compile(r"(?<=[.!?:;]) |\n")
 _BETWEEN = re.compile(r" ?[,;] (?:and |or |nor )?(?:also )?| (?:and|or|nor|and/or|&) (?:also )?")
 _VERBS = frozenset(
-    "are is was were do does subclass subclasses inherit inherits extend extends derive derives import imports define "
-    "defines exist exists too also both all".split()
+    re.findall(
+        r"\S+",
+        """
+are is was were do does subclass subclasses inherit inherits extend extends derive derives import imports
+define defines exist exists too also both all
+""",
+    )
 )
 _ORDINARY = frozenset(
-    "a all also an and any are as at base bases be besides both but by class classes contains count defined definition "
-    "def defines description directory e.g each either entry every extends file files first folder following for found "
-    "from function functions has have he hence here however i i.e if import imports in inherits it its kind let line "
-    "lines list located lives method methods module name namely neither no none nor not note number of on one only or "
-    "other others package parent path python repository respectively result results see so sure subclass "
-    "subclasses subfolder such summary that the their them then there these they this those thus to too total "
-    "two type which while with yes you and/or inherit together finally again".split()
+    re.findall(
+        r"\S+",
+        """
+a all also an and any are as at base bases be besides both but by class classes contains count defined
+definition def defines description directory e.g each either entry every extends file files first folder
+following for found from function functions has have he hence here however i i.e if import imports in inherits
+it its kind let line lines list located lives method methods module name namely neither no none nor not note
+number of on one only or other others package parent path python repository respectively result results see so
+sure subclass subclasses subfolder such summary that the their them then there these they this those thus to
+too total two type which while with yes you and/or inherit together finally again
+""",
+    )
 ) | {""}
 # `None` is a value, but for "None of them"
 _NEGATION = re.compile(r"\b(?:[Nn]o|[Nn]ot|[Nn]ever|none|None of|[Nn]either|nor|[Cc]annot|without)\b|n't\b")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 
-from distill.generate.said import ITEM, heads, numbers, paths, without_paths
+from distill.generate.said import ITEM, heads, numbers, paths
 
 _BEHIND = re.compile(r"(?<=\w):(\d+):[^\n]*")  # what a search shows: path, line, and the line's text
 _ANCHOR = re.compile(r"(?<=\w)(?::|#L)(\d+)(?::\d+)?")
@@ -16,11 +16,12 @@ _LETTER = re.compile(r"\bL(\d+)\b")
 _RANGE = re.compile(r"\b(\d+) ?(?:-|\u2013|\u2014|to|through) ?L?\d+\b")
 _COUNT = re.compile(r"\b(\w+) (?:places?|definitions?|functions?|files?|times|matches|results|occurrences)\b")
 _TOKEN = re.compile(r"[\w./+~-]+")
-_SMALL = (
+_SMALL = re.findall(
+    r"\w+",
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "eighteen nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _IN_WORDS = re.compile(
     rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<ones>{'|'.join(_SMALL[1:10])}))?|(?P<small>{'|'.join(_SMALL)}))\b",
     re.IGNORECASE,
@@ -43,22 +44,20 @@ def places(text: str, most: int) -> set[tuple[str, str]]:
     shown = _ANCHOR.sub(r" \1 ", _BEHIND.sub(r" \1 ", text))
     shown = _RANGE.sub(r"\1", _LETTER.sub(r"\1", shown))
     shown = _COUNT.sub(lambda found: "" if _value(found[1]) in (None, str(most)) else found[0], shown)
-    tokens: list[tuple[bool, str]] = []
+    tokens: list[tuple[str, str]] = []  # a path or a number, the other one empty
     for found in _TOKEN.finditer(shown):
-        if path := paths(found[0]):
-            tokens.append((True, *path))
-        else:
-            tokens += [(False, number) for number in numbers(found[0])]
+        whole = [*paths(found[0])]
+        tokens += [(path, "") for path in whole] or [("", number) for number in numbers(found[0])]
     if tokens and not tokens[0][0]:  # then each path has the numbers before it
         tokens.reverse()
     pairs = set()
-    path = ""
-    for is_path, word in tokens:
-        path = word if is_path else path
-        if not is_path:
-            pairs.add((path, word))
-    said = {word for is_path, word in tokens if is_path}
-    return pairs | {(path, "") for path in said - {path for path, _ in pairs}}
+    last = ""
+    for path, number in tokens:
+        last = path or last
+        if number:
+            pairs.add((last, number))
+    lined = {path for path, _ in pairs}
+    return pairs | {(path, "") for path, _ in tokens if path and path not in lined}
 
 
 def number_words(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from tests.distill.generate import wordings, wordings_heard, wordings_of_values
 WORDED = [*wordings.WORDED, *wordings_of_values.WORDED, *wordings_heard.WORDED]
 RIGHT = [(worded.question, answer) for worded in WORDED for answer in worded.right]
 WRONG = [(worded.question, answer) for worded in WORDED for answer in worded.wrong]
-_SIZE = 12_500  # characters; four times as many are judged as well
+_SIZE = 3_000  # characters; four times as many are judged as well
 _PIECES = (
     *(
         "a",

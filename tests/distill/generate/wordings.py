@@ -26,7 +26,10 @@ def question(kind: Kind, value: Iterable[str], text: str, allowed: Iterable[str]
 SUBCLASSES = Worded(
     question("names", ["Child", "Other"], "Which classes subclass Base?", ["a/b.py", "c.py"]),
     [
-        "Sure! Two classes subclass `Base`:\n\n1. **Child** (in `a/b.py`)\n2. **Other** (in `c.py`)\n\nLet me know if you need more!",
+        (
+            "Sure! Two classes subclass `Base`:\n\n1. **Child** (in `a/b.py`)\n2. **Other** (in `c.py`)\n\nLet "
+            "me know if you need more!"
+        ),
         "| Class | File |\n|---|---|\n| Child | a/b.py |\n| Other | c.py |",
         "The classes that subclass Base are Child and Other.",
         "- `Child` – a/b.py\n- `Other` – c.py",

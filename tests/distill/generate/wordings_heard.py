@@ -12,7 +12,10 @@ FILE_AND_LINE = Worded(
         "The _Version class is defined in packaging/version.py at line 331.",
         "The file `packaging/version.py` contains the class `_Version` at line 331.",
         "_Version is in packaging/version.py at line 331.",
-        "`_Version` is defined on **line 331** of **`packaging/version.py`**:\n\n```python\nclass _Version(NamedTuple):\n```",
+        (
+            "`_Version` is defined on **line 331** of **`packaging/version.py`**:\n\n```python\nclass "
+            "_Version(NamedTuple):\n```"
+        ),
         "Found it: packaging/version.py, line no. 331",
         "In packaging/version.py (at line 331).\n\nWould you like me to show the surrounding code?",
     ],
@@ -22,7 +25,10 @@ FILE_AND_LINE = Worded(
         "The file is `packaging/version.py` and the line is 313.",
         "The _Version class is defined in the packaging/version.py file, which is in the same folder as __init__.py.",
         "The file is `version.py` and the line is 331.",
-        "The class `_Version` is defined in the file `packaging/version.py` at line 331, and in `packaging/_ranges.py` at line 175.",
+        (
+            "The class `_Version` is defined in the file `packaging/version.py` at line 331, and in "
+            "`packaging/_ranges.py` at line 175."
+        ),
     ],
 )
 FILES_IN = Worded(
@@ -30,7 +36,10 @@ FILES_IN = Worded(
     [
         "The files in structlog are __init__.py, _base.py, dev.py, and stdlib.py.",
         "The files in structlog are __init__.py, _base.py, dev.py,stdlib.py.",
-        "There are 4 files in the folder `structlog`:\n\n- `__init__.py` (16 lines)\n- `_base.py` (245 lines)\n- `dev.py` (760 lines)\n- `stdlib.py` (1100 lines)",
+        (
+            "There are 4 files in the folder `structlog`:\n\n- `__init__.py` (16 lines)\n- `_base.py` (245 "
+            "lines)\n- `dev.py` (760 lines)\n- `stdlib.py` (1100 lines)"
+        ),
         "structlog/__init__.py, structlog/_base.py, structlog/dev.py, structlog/stdlib.py",
         "It contains four files: `__init__.py`, `_base.py`, `dev.py` and `stdlib.py`.",
     ],
@@ -44,13 +53,19 @@ FILES_IN = Worded(
 CLASSES = Worded(
     question("names", ["Alpha", "BetaError", "gamma_t"], "What classes does src/core.py contain?", ["src/core.py"]),
     [
-        "`src/core.py` contains the following classes:\n\n1. `Alpha` — the main class\n2. `BetaError` — raised on failure\n3. `gamma_t` — a small type",
+        (
+            "`src/core.py` contains the following classes:\n\n1. `Alpha` — the main class\n2. `BetaError` — "
+            "raised on failure\n3. `gamma_t` — a small type"
+        ),
         "Alpha, BetaError & gamma_t",
         "The classes in src/core.py are:\n    Alpha\n    BetaError\n    gamma_t",
         "There are three: class Alpha, class BetaError, and class gamma_t.",
         "> Alpha\n> BetaError\n> gamma_t",
         "a) Alpha\nb) BetaError\nc) gamma_t",
-        "Classes found:\n• Alpha (line 10)\n• BetaError (line 42)\n• gamma_t (line 77)\n\nIn total there are 3 classes.",
+        (
+            "Classes found:\n• Alpha (line 10)\n• BetaError (line 42)\n• gamma_t (line 77)\n\nIn total there are "
+            "3 classes."
+        ),
         '["Alpha", "BetaError", "gamma_t"]',
     ],
     [
@@ -117,7 +132,10 @@ TAKES = Worded(
         "`read_text` takes two parameters: `path` and `encoding`.",
         "read_text(path: Path, encoding: str = 'utf-8') -> str",
         "It takes `path` (a Path) and `encoding` (a str, default `'utf-8'`).",
-        "The function takes the following parameters:\n\n- **path**: the file to read\n- **encoding**: how it is encoded",
+        (
+            "The function takes the following parameters:\n\n- **path**: the file to read\n- **encoding**: how "
+            "it is encoded"
+        ),
         "Parameters: path, encoding",
         "(path, encoding='utf-8')",
     ],
