@@ -71,7 +71,7 @@ def _only(question: str, oracle: Oracle, text: str) -> bool:
     return (
         not _strange_paths(question, known, text)
         and not claimed(question, text, known) - known
-        and not denied(text, oracle.value)
+        and not denied(question, text, oracle.value)
     )
 
 
@@ -107,7 +107,7 @@ def _places(question: str, oracle: Oracle, text: str) -> bool:
     known = {path for path, _ in wanted}
     asked = paths(question) - known
     found = {(*known_paths({path}, known), line) for path, line in places(text, len(wanted))}
-    return {place for place in found if place[0] not in asked} == wanted and not denied(text, known)
+    return {place for place in found if place[0] not in asked} == wanted and not denied(question, text, known)
 
 
 def _number(question: str, oracle: Oracle, text: str) -> bool:
@@ -123,9 +123,18 @@ def _number(question: str, oracle: Oracle, text: str) -> bool:
 _UNITS = re.compile(r"\b(line|class|function|method|byte|character|word|file|import|parameter|test|constant)(?:e?s)?\b")
 
 
+_COUNTED = re.compile(r"\b(?:how many|number of)(?: \w+){1,3}|\b\w+ count\b|^count(?: \w+){1,3}", re.IGNORECASE)
+
+
+def _asked_units(question: str) -> set[str]:
+    """What a question wants the number of, as far as that is one of the usual things."""
+    words = (word for found in _COUNTED.finditer(question) for word in found[0].split())
+    return {unit[1] for word in words if (unit := _UNITS.fullmatch(word))}
+
+
 def _other_unit(question: str, text: str, number: str) -> bool:
     """Whether the number is one of other things than those that were asked for."""
-    asked = {*_UNITS.findall(question)}
+    asked = _asked_units(question)
     digits = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     counted = re.findall(rf"(?<![\w.]){number} (?:of the )?(\w+)", digits)
     units = {found[1] for word in counted if (found := _UNITS.fullmatch(word))}
@@ -133,7 +142,7 @@ def _other_unit(question: str, text: str, number: str) -> bool:
 
 
 def _is_none(question: str, text: str) -> bool:
-    unit = "|".join(_UNITS.findall(question)) or "nothing"
+    unit = "|".join(_asked_units(question)) or "nothing"
     none = rf"\b(?:none|zero)\b|\b(?:no|any) (?:\w+ )?(?:{unit})(?:e?s)?\b"
     other = "file" in text and "no file" in text
     return re.search(none, text, re.IGNORECASE) is not None and not other and not _UNKNOWING.search(text)
@@ -147,7 +156,7 @@ def _states(text: str, value: str) -> bool:
     """Whether a text stands in an answer by itself, with or without its quotes, not denied and not one of several."""
     flat = " ".join(text.replace("`", "").split())
     whole = " ".join(value.split())
-    bare = whole.strip("`\"'. ")
+    bare = whole.replace("`", "").strip("\"'. ")
     if not bare:  # a value may be nothing but marks
         return whole in flat
     sentence = r"(?=[.\"']|$)" if whole.rstrip("`\"'").endswith(".") else ""

@@ -140,10 +140,14 @@ def claimed(question: str, text: str, known: Collection[str]) -> set[str]:
     return {name.rstrip(".") for name in names if name.rstrip(".").lower() not in _ORDINARY} - asked
 
 
-def denied(text: str, values: Collection[str]) -> bool:
-    """Whether a sentence about one of the values denies it."""
+def denied(question: str, text: str, values: Collection[str]) -> bool:
+    """Whether a sentence about one of the values denies it; one may be called Not."""
+    named = {word for word in _WORD.findall(question) if not word.islower()}
+    any_of = re.compile("|".join(rf"(?<!\w){re.escape(value)}(?!\w)" for value in values) or r"(?!)")
     for sentence in sentences(text):
-        if any(value in sentence for value in values) and _NEGATION.search(sentence) and not _REST.search(sentence):
+        rest, times = any_of.subn("", sentence)
+        denial = times and (_NEGATION.search(rest) if not _REST.search(rest) else None)
+        if denial and denial[0] not in named:
             return True
     return False
 
