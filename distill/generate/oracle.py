@@ -51,6 +51,24 @@ def right(question: Question, answer: str) -> bool:
     return bool(text) and _JUDGES[question.oracle.kind](question.text, question.oracle, text)
 
 
+def score(question: Question, answer: str) -> float:
+    """1 for a right answer. For a wrong one 0, but where a set was asked for (names, some, places) the F1 of what it
+    names against what is right: 2 * common / (named + wanted)."""
+    if right(question, answer):
+        return 1.0
+    text, oracle = plain(answer), question.oracle
+    if oracle.kind not in ("names", "some", "places"):
+        return 0.0
+    if oracle.kind == "places":
+        wanted, found = _wanted_places(oracle), _found_places(question.text, oracle, text)
+        common, named, sought = len(found & wanted), len(found), len(wanted)
+    else:
+        common = sum(_mentions(text, name) for name in oracle.value)
+        named = common + len(_strange(question.text, oracle, text))
+        sought = len(oracle.value) if oracle.kind == "names" else min(3, len(oracle.value))
+    return min(2 * common / (named + max(sought, common)), 1.0) if common else 0.0
+
+
 def exact_calls(question: Question, calls: Iterable[Call]) -> bool:
     """Whether the calls made, as the exploring agent's own tools, are the expected ones, in order, but for how
     arguments are written."""
@@ -67,12 +85,13 @@ def _mentions(text: str, name: str) -> bool:
 
 def _only(question: str, oracle: Oracle, text: str) -> bool:
     """Whether nothing is claimed but what is right or allowed, and that is not denied."""
+    return not _strange(question, oracle, text) and not denied(question, text, oracle.value)
+
+
+def _strange(question: str, oracle: Oracle, text: str) -> set[str]:
+    """The paths and names that are claimed and neither right nor allowed."""
     known = {*oracle.value, *oracle.allowed}
-    return (
-        not _strange_paths(question, known, text)
-        and not claimed(question, text, known) - known
-        and not denied(question, text, oracle.value)
-    )
+    return _strange_paths(question, known, text) | (claimed(question, text, known) - known)
 
 
 def _strange_paths(question: str, known: Iterable[str], text: str) -> set[str]:
@@ -103,11 +122,20 @@ def _some(question: str, oracle: Oracle, text: str) -> bool:
 
 def _places(question: str, oracle: Oracle, text: str) -> bool:
     """All places by path and line, and no other."""
-    wanted = {(path, line) for path, _, line in (place.rpartition(":") for place in oracle.value)}
-    known = {path for path, _ in wanted}
-    asked = paths(question) - known
-    found = {(*known_paths({path}, known), line) for path, line in places(text, len(wanted))}
-    return {place for place in found if place[0] not in asked} == wanted and not denied(question, text, known)
+    wanted = _wanted_places(oracle)
+    found = _found_places(question, oracle, text)
+    return found == wanted and not denied(question, text, {path for path, _ in wanted})
+
+
+def _wanted_places(oracle: Oracle) -> set[tuple[str, str]]:
+    return {(path, line) for path, _, line in (place.rpartition(":") for place in oracle.value)}
+
+
+def _found_places(question: str, oracle: Oracle, text: str) -> set[tuple[str, str]]:
+    """The places that are said, but for files that were only asked about."""
+    known = {path for path, _ in _wanted_places(oracle)}
+    said = {(*known_paths({path}, known), line) for path, line in places(text, len(oracle.value))}
+    return {(path, line) for path, line in said if path not in paths(question) - known}
 
 
 def _number(question: str, oracle: Oracle, text: str) -> bool:

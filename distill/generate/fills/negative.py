@@ -76,12 +76,6 @@ def capitals(facts: Facts, template: Template) -> Iterator[Filling]:
             yield {"name": name}, Oracle("text", (name.upper(),))
 
 
-def snakes(facts: Facts, template: Template) -> Iterator[Filling]:
-    for name in _values(facts, "name"):
-        if re.fullmatch(r"(?:[A-Z][a-z]+){2,}", name):
-            yield {"name": name}, Oracle("text", ("_".join(re.findall(r"[A-Z][a-z]+", name)).lower(),))
-
-
 def grown_files(facts: Facts, template: Template) -> Iterator[Filling]:
     for at, file in enumerate(plain_files(facts)):
         more = at % 8 + 2
@@ -105,7 +99,7 @@ def told_places(facts: Facts, template: Template) -> Iterator[Filling]:
 def told_values(facts: Facts, template: Template) -> Iterator[Filling]:
     once = {name for name, _ in constants(facts)}
     for fact in facts.constants:
-        if fact.name in once and re.fullmatch(r"\d{1,6}|\"[\w ./:-]{1,24}\"|True|False|None", fact.value):
+        if fact.name in once and re.fullmatch(r"\d{1,6}|\"[\w -]{1,24}\"|True|False|None", fact.value):
             yield {"constant": fact.name, "code": f"{fact.name} = {fact.value}"}, Oracle("text", (fact.value,))
 
 
