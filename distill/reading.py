@@ -23,7 +23,7 @@ from distill.searching import find, grep
 
 NOTHING = "(no output)"
 ERROR = "error: "
-FAILURES = (ToolError, msgspec.MsgspecError, RecursionError, OSError, UnicodeError)
+FAILURES = (ToolError, RepositoryError, msgspec.MsgspecError, RecursionError, OSError, UnicodeError)
 _MATCHED_LINE = re.compile(r"^(.*?):\d+:")
 _COUNT = re.compile(r"-n?(\d{1,9})|--lines=(\d{1,9})")
 
@@ -57,12 +57,14 @@ class ListFiles(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Reader:
-    """Reads one folder. Raises RepositoryError where `root` is none."""
+    """Reads one folder; `top` is the folder around it by whose ways it is opened, itself where none is told. Raises
+    RepositoryError where `root` is none, or not in `top`."""
 
-    def __init__(self, root: Path, limits: Limits | None = None) -> None:
+    def __init__(self, root: Path, limits: Limits | None = None, top: Path | None = None) -> None:
         self.root = root.resolve()
+        self.top = top or self.root
         self.limits = limits or Limits()
-        if not self.root.is_dir():
+        if not self.root.is_dir() or not self.root.is_relative_to(self.top):
             raise RepositoryError(f"There is no folder {root}.")
 
     def answer(self, name: str, arguments: str) -> str | None:
@@ -101,7 +103,7 @@ class Reader:
         if target.is_dir():
             raise ToolError(f"{request.path} is a directory")
         stop = request.start - 1 + min(request.lines, self.limits.lines)
-        with os.fdopen(open_inside(self.root, target), encoding="utf-8", errors="replace") as file:
+        with os.fdopen(open_inside(self.top, target), encoding="utf-8", errors="replace") as file:
             if os.fstat(file.fileno()).st_size > self.limits.file:
                 raise ToolError(f"{request.path} is too large to read")
             if b"\0" in bytes(file.buffer.read(HEAD)):
@@ -116,7 +118,7 @@ class Reader:
         target = confine(self.root, request.path)
         if not target.is_dir():
             raise ToolError(f"{request.path} is not a directory")
-        descriptor = open_inside(self.root, target)
+        descriptor = open_inside(self.top, target)
         try:  # where a link leads to is not told: it may be anywhere
             with os.scandir(descriptor) as entries:
                 names = [entry.name + "/" * entry.is_dir(follow_symlinks=False) for entry in entries]

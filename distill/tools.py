@@ -77,13 +77,14 @@ SPECS = [
 
 class Toolbox:
     """The tools on one repository; `version` names its files' content, where somebody knows it. Raises RepositoryError
-    where `root` is not a folder. `vocabulary` is whose tools it offers; None: all of the exploring agent's own."""
+    where `root` is not a folder, or not in `top`, the repository whose folder it is. `vocabulary` is whose tools it
+    offers; None: all of the exploring agent's own."""
 
-    def __init__(self, root: Path, limits: Limits | None = None, version: str = "") -> None:
+    def __init__(self, root: Path, limits: Limits | None = None, version: str = "", top: Path | None = None) -> None:
         self.version = version
         self.vocabulary: Vocabulary | None = None
         self._withheld: frozenset[str] = frozenset()
-        self._reader = Reader(root, limits)
+        self._reader = Reader(root, limits, top)
         self.root = self._reader.root
         self.limits = self._reader.limits
 
@@ -118,7 +119,7 @@ class Toolbox:
         if call.name in self._withheld:
             raise ToolError(f"{name} cannot do that here")
         if wanted.folder != ".":
-            place = Toolbox(_folder(self.root, wanted.folder), self.limits)
+            place = Toolbox(_folder(self.root, wanted.folder), self.limits, top=self.root)
         result = await place._do(call.name, msgspec.json.encode(call.arguments).decode())
         return vocabulary.printed(name, wanted, result)
 
@@ -141,7 +142,7 @@ class Toolbox:
 
     async def _execute(self, argv: list[str]) -> tuple[int, str, str]:
         limits = self.limits
-        way = await asyncio.to_thread(confinement)
+        way = await asyncio.to_thread(_way, self._reader.top)
         process = await asyncio.create_subprocess_exec(
             *(self._launched(argv) if way is None else self._shut_in(way, argv)),
             cwd=self.root,
@@ -171,12 +172,20 @@ class Toolbox:
     def _shut_in(self, way: Way, argv: list[str]) -> list[str]:
         limits = self.limits
         bounds = Bounds(limits.seconds, limits.cpu_seconds, limits.memory, _PROCESSES, limits.collected)
-        place = way.place(self.root, str(self.root))
-        return way.argv(self.root, place, ".", f"exec env -i {shlex.join(argv)}", bounds)
+        top = self._reader.top
+        place = way.place(top, str(top))
+        return way.argv(top, place, str(self.root.relative_to(top)), f"exec env -i {shlex.join(argv)}", bounds)
 
     def _launched(self, argv: list[str]) -> list[str]:
         bounds = f"{self.limits.cpu_seconds},{self.limits.memory},0,0,0,64"
         return [sys.executable, "-I", "-S", "-c", _LAUNCHER, bounds, *argv]
+
+
+def _way(root: Path) -> Way | None:
+    """This machine's way to shut programs in; None where it has none, or root asks, who becomes nobody in it, and
+    nobody may not read the folder. Raises OSError where there is no such folder any more."""
+    unreadable = os.geteuid() == 0 and root.stat().st_mode & 0o005 != 0o005
+    return None if unreadable else confinement()
 
 
 def _folder(root: Path, path: str) -> Path:

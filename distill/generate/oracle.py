@@ -5,30 +5,28 @@ Owns the judgement; it is tolerant of wording and strict on facts. Knows nothing
 
 from __future__ import annotations
 
-import ast
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from distill.generate.question import Kind, Oracle, Question
+from distill.generate.said import claimed, denied, denied_at, known_paths, numbers, paths, plain, without_paths
+from distill.generate.said_values import inexact, number_words, parameter_names, places
 from distill.generate.templates import Call
 from distill.vocabularies.normal import normal
 
-_PATH = re.compile(
-    r"(?<![\w/.-])[\w.+-]*(?:/[\w.+-]+)+/?|(?<![\w/-])[\w.+-]*\w\.(?:pyi?|txt|md|toml|json|html|css|js|cfg|typed)\b"
-)
 _OPENING = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
-_ORDINARY = frozenset({"", "in", "at", "on", "of", "and", "or", "the", "both", "all", "only", "which", "respectively"})
-_WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w]|\.\d)")
-_LISTED = re.compile(
-    r"[:,]\s+(?:and\s+)?`?([A-Za-z_.][\w.]*)`?(?=\s*(?:\(|,|$|\.$|\.\s|\sand\s))|\band\s+`?([A-Za-z_][\w.]*)`?(?=\s*(?:\(|$|\.$))"
+_UNKNOWING = re.compile(
+    r"\b(?:don't|do not|cannot|can't) (?:know|tell|say|answer|determine)\b|\bnot (?:sure|certain|clear)\b"
+    r"|\b(?:no|without) (?:doubt|idea|more information)\b|\benough\b|\bno \w+ but\b|^\W*yes\b",
+    re.IGNORECASE,
 )
 _DENIALS = {
-    "missing": r"\bno\b|\bnot\b|n't\b|\bnone\b|\bnothing\b|\bmissing\b|\bnobody\b|\bnever\b",
-    "empty": r"\bempty\b|\bno (?:content|lines|first line|text)\b|\bblank\b",
-    "outside": r"\boutside\b|\bnot allowed\b|\brefuse",
-    "binary": r"\bbinary\b",
+    "missing": r"\b(?:no|not|none|nothing|missing|nobody|never|cannot|unable|nowhere)\b|n't\b",
+    "empty": r"(?<!not )(?<!n't )\b(?:empty|blank)\b|\bcontains? nothing\b"
+    r"|\b(?:no|0|zero|not \w+ any|n't \w+ any) (?:content|lines|first line|text|bytes)\b",
+    "outside": r"(?<!not )(?<!n't )\boutside\b|\bnot (?:allowed|permitted)\b|\brefuse|\bforbidden\b|\bdenied\b",
+    "binary": r"(?<!not )(?<!not a )(?<!n't )(?<!n't a )\bbinary\b|\bnot (?:a )?text\b",
     "folder": r"\bis an? (?:folder|directory)\b|\bnot an? (?:\w+ )?file\b",
     "file": r"\bis an? (?:\w+ )?file\b|\bnot an? (?:folder|directory)\b",
 }
@@ -49,7 +47,7 @@ _DONE = re.compile(
 
 def right(question: Question, answer: str) -> bool:
     """Whether the answer's text states what the question's oracle knows, and nothing against it."""
-    text = " ".join(answer.split())
+    text = plain(answer)
     return bool(text) and _JUDGES[question.oracle.kind](question.text, question.oracle, text)
 
 
@@ -58,12 +56,11 @@ def score(question: Question, answer: str) -> float:
     names against what is right: 2 * common / (named + wanted)."""
     if right(question, answer):
         return 1.0
-    text, oracle = " ".join(answer.split()), question.oracle
+    text, oracle = plain(answer), question.oracle
     if oracle.kind not in ("names", "some", "places"):
         return 0.0
     if oracle.kind == "places":
-        wanted = {tuple(place.rsplit(":", 1)) for place in oracle.value}
-        found = _places_in(re.sub(r"(?<=\w):(?=\d)", " ", text))
+        wanted, found = _wanted_places(oracle), _found_places(question.text, oracle, text)
         common, named, sought = len(found & wanted), len(found), len(wanted)
     else:
         common = sum(_mentions(text, name) for name in oracle.value)
@@ -83,25 +80,6 @@ def repeats_of(calls: Sequence[Call]) -> int:
     return len(calls) - len({normal(call) for call in calls})
 
 
-def _paths(text: str) -> set[str]:
-    return {posixpath.normpath(match.rstrip(".,")) for match in _PATH.findall(text)}
-
-
-def _without_paths(text: str) -> str:
-    return _PATH.sub(" ", text)
-
-
-def _claimed(question: str, text: str) -> set[str]:
-    """The names an answer mentions: what looks like code, and what stands in a list; what was asked does not count."""
-    plain = _without_paths(text)
-    words = {word.rstrip(".") for word in _WORD.findall(plain)}
-    coded = {word for word in words if "_" in word or re.search(r"[a-z0-9][A-Z]", word)}
-    coded |= set(re.findall(r"`([\w.]+)`", plain))
-    listed = {first or second for first, second in _LISTED.findall(plain)}
-    asked = {word.rstrip(".") for word in _WORD.findall(question)}
-    return (coded | {name.rstrip(".") for name in listed}) - asked - _ORDINARY
-
-
 def _mention(text: str, name: str) -> re.Match[str] | None:
     return re.search(rf"(?<!\w){re.escape(name)}(?![\w]|\.\w)", text)
 
@@ -110,95 +88,147 @@ def _mentions(text: str, name: str) -> bool:
     return _mention(text, name) is not None
 
 
+def _only(question: str, oracle: Oracle, text: str) -> bool:
+    """Whether nothing is claimed but what is right or allowed, and that is not denied."""
+    return not _strange(question, oracle, text) and not denied(question, text, oracle.value)
+
+
 def _strange(question: str, oracle: Oracle, text: str) -> set[str]:
     """The paths and names that are claimed and neither right nor allowed."""
     known = {*oracle.value, *oracle.allowed}
-    paths = {posixpath.normpath(name) for name in known}
-    return (_paths(text) - paths - _paths(question)) | (_claimed(question, text) - known)
+    return _strange_paths(question, known, text) | (claimed(question, text, known) - known)
+
+
+def _strange_paths(question: str, known: Iterable[str], text: str) -> set[str]:
+    """Paths that are neither known, nor the name or a folder of one that is and is said, nor asked about."""
+    whole = {posixpath.normpath(name) for name in known}
+    said = known_paths(paths(text), whole)
+    parts = {part for path in said & whole for part in (posixpath.basename(path), *_folders(path))}
+    asked = [word.strip("/?.,") for word in question.split()]
+    inside = {f"{folder}/{path}" for path in whole for folder in asked}
+    return said - whole - parts - inside - paths(question)
+
+
+def _folders(path: str) -> Iterator[str]:
+    while path := posixpath.dirname(path):
+        yield path
+        if path == "/":
+            return
 
 
 def _names(question: str, oracle: Oracle, text: str) -> bool:
-    return all(_mentions(text, name) for name in oracle.value) and not _strange(question, oracle, text)
+    return all(_mentions(text, name) for name in oracle.value) and _only(question, oracle, text)
 
 
 def _some(question: str, oracle: Oracle, text: str) -> bool:
     named = sum(_mentions(text, name) for name in oracle.value)
-    return named >= min(3, len(oracle.value)) and not _strange(question, oracle, text)
+    return named >= min(3, len(oracle.value)) and _only(question, oracle, text)
 
 
 def _places(question: str, oracle: Oracle, text: str) -> bool:
-    """All places by path and line, no other path; a place's line stands behind its path or before the next one."""
-    wanted = {tuple(place.rsplit(":", 1)) for place in oracle.value}
-    joined = re.sub(r"(?<=\w):(?=\d)", " ", text)
-    if _paths(joined) - _paths(question) != {path for path, _ in wanted} - _paths(question):
-        return False
-    numbers = set(_NUMBER.findall(_without_paths(joined)))
-    if len(wanted) == 1:
-        return numbers == {line for _, line in wanted} and all(_mentions(joined, path) for path, _ in wanted)
-    return _places_in(joined) == wanted
+    """All places by path and line, and no other."""
+    wanted = _wanted_places(oracle)
+    found = _found_places(question, oracle, text)
+    return found == wanted and not denied(question, text, {path for path, _ in wanted})
 
 
-def _places_in(text: str) -> set[tuple[str, ...]]:
-    return {(posixpath.normpath(path), line) for path, line in re.findall(r"([\w./+-]+\.\w+)\D*?\s(\d+)\b", text)}
+def _wanted_places(oracle: Oracle) -> set[tuple[str, str]]:
+    return {(path, line) for path, _, line in (place.rpartition(":") for place in oracle.value)}
+
+
+def _found_places(question: str, oracle: Oracle, text: str) -> set[tuple[str, str]]:
+    """The places that are said, but for files that were only asked about."""
+    known = {path for path, _ in _wanted_places(oracle)}
+    said = {(*known_paths({path}, known), line) for path, line in places(text, len(oracle.value))}
+    return {(path, line) for path, line in said if path not in paths(question) - known}
 
 
 def _number(question: str, oracle: Oracle, text: str) -> bool:
-    path_ok = _paths(text) <= {*_paths(question), *oracle.allowed}
-    said = _NUMBER.findall(_without_paths(text))
-    asked = set(_NUMBER.findall(_without_paths(question)))
     (wanted,) = oracle.value
-    return path_ok and wanted in said and set(said) - asked <= {wanted}
+    said = numbers(without_paths(text)) or ([] if numbers(text) else number_words(text))
+    if not said and wanted == "0":
+        return _is_none(question, text)
+    exact = wanted in said and {*said} - {*numbers(without_paths(question))} <= {wanted}
+    strange = _strange_paths(question, oracle.allowed, text)
+    return exact and not strange and not inexact(text, wanted) and not _other_unit(question, text, wanted)
+
+
+_UNITS = re.compile(r"\b(line|class|function|method|byte|character|word|file|import|parameter|test|constant)(?:e?s)?\b")
+
+
+_COUNTED = re.compile(r"\b(?:how many|number of)(?: \w+){1,3}|\b\w+ count\b|^count(?: \w+){1,3}", re.IGNORECASE)
+
+
+def _asked_units(question: str) -> set[str]:
+    """What a question wants the number of, as far as that is one of the usual things."""
+    words = (word for found in _COUNTED.finditer(question) for word in found[0].split())
+    return {unit[1] for word in words if (unit := _UNITS.fullmatch(word))}
+
+
+def _other_unit(question: str, text: str, number: str) -> bool:
+    """Whether the number is one of other things than those that were asked for."""
+    asked = _asked_units(question)
+    digits = re.sub(r"(?<=\d),(?=\d{3})", "", text)
+    counted = re.findall(rf"(?<![\w.]){number} (?:of the )?(\w+)", digits)
+    units = {found[1] for word in counted if (found := _UNITS.fullmatch(word))}
+    return bool(asked) and not units <= asked
+
+
+def _is_none(question: str, text: str) -> bool:
+    unit = "|".join(_asked_units(question)) or "nothing"
+    none = rf"\b(?:none|zero)\b|\b(?:no|any) (?:\w+ )?(?:{unit})(?:e?s)?\b"
+    other = "file" in text and "no file" in text
+    return re.search(none, text, re.IGNORECASE) is not None and not other and not _UNKNOWING.search(text)
 
 
 def _text(question: str, oracle: Oracle, text: str) -> bool:
-    def bare(value: str) -> str:
-        return " ".join(value.split()).strip("`\"'. ")
+    return all(_states(text, value) for value in oracle.value)
 
-    wanted = [bare(value) or value.strip() for value in oracle.value]  # a value may be nothing but marks
-    return all(value in text.replace("`", "") or value in text for value in wanted)
+
+def _states(text: str, value: str) -> bool:
+    """Whether a text stands in an answer by itself, with or without its quotes, not denied and not one of several."""
+    flat = " ".join(text.replace("`", "").split())
+    whole = " ".join(value.split())
+    bare = whole.replace("`", "").strip("\"'. ")
+    if not bare:  # a value may be nothing but marks
+        return whole in flat
+    sentence = r"(?=[.\"']|$)" if whole.rstrip("`\"'").endswith(".") else ""
+    alone = (
+        rf"(?<![\w\[|-])(?<!\d\.)(?<!\| ){re.escape(bare)}(?![\w(\[\]]|-\w|\.\w| \||[\"']? (?:or\b|[+*/%])){sentence}"
+    )
+    found = [match.start() for match in re.finditer(alone, flat)]
+    hedged = any(re.search(r"\bor [\"']?$", flat[max(0, at - 5) : at]) for at in found)
+    return bool(found) and not hedged and not any(denied_at(flat, at) for at in found)
 
 
 def _signature(question: str, oracle: Oracle, text: str) -> bool:
-    return _parameter_names(text) == list(oracle.value)
-
-
-def _parameter_names(text: str) -> list[str]:
-    """Parameter names in order: of a signature in the text, else of a plain list of names."""
-    at = text.find("(")
-    for end in range(len(text), at, -1) if at >= 0 else ():
-        if text[end - 1] == ")":
-            try:
-                head = ast.parse(f"def f{text[at:end]}: ...").body[0]
-            except (SyntaxError, ValueError):
-                continue
-            return _names_of(head.args) if isinstance(head, ast.FunctionDef) else []
-    if re.search(r"\bno (?:parameters|arguments)\b|\bnothing\b", text):
-        return []
-    tail = text.rsplit(":", 1)[-1]
-    return re.findall(r"\*{0,2}[A-Za-z_]\w*", re.sub(r"^.*?\b(?:takes|are|is)\b|\band\b", "", tail))
-
-
-def _names_of(arguments: ast.arguments) -> list[str]:
-    names = [a.arg for a in [*arguments.posonlyargs, *arguments.args]]
-    names += ["*" + arguments.vararg.arg] if arguments.vararg else []
-    names += [a.arg for a in arguments.kwonlyargs]
-    return names + (["**" + arguments.kwarg.arg] if arguments.kwarg else [])
+    return parameter_names(question, text) == list(oracle.value)
 
 
 def _words(question: str, oracle: Oracle, text: str) -> bool:
-    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in oracle.value)
+    for word in oracle.value:
+        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)
+        if found and not denied_at(text, found.start()):
+            return True
+    return False
 
 
 def _absent(question: str, oracle: Oracle, text: str) -> bool:
-    denied = any(re.search(_DENIALS[kind], text, re.IGNORECASE) for kind in oracle.value)
-    claims = _paths(text) - _paths(question) - {posixpath.normpath(name) for name in oracle.allowed}
-    numbers = set(_NUMBER.findall(_without_paths(text))) - set(_NUMBER.findall(_without_paths(question)))
-    return denied and not claims and not numbers - {"0"} and not _claimed(question, text) - set(oracle.allowed)
+    said = any(re.search(_DENIALS[kind], text, re.IGNORECASE) for kind in oracle.value)
+    strange = {*numbers(without_paths(text))} - {*numbers(without_paths(question))} - {"0"}
+    names = claimed(question, text, oracle.allowed) - {*oracle.allowed}
+    return (
+        said
+        and not _UNKNOWING.search(text)
+        and not _strange_paths(question, oracle.allowed, text)
+        and not strange
+        and not names
+    )
 
 
 def _ordered(question: str, oracle: Oracle, text: str) -> bool:
     places = [match.start() for name in oracle.value if (match := _mention(text, name))]
-    return len(places) == len(oracle.value) and places == sorted(places) and not _strange(question, oracle, text)
+    return len(places) == len(oracle.value) and places == sorted(places) and _only(question, oracle, text)
 
 
 def _choice(question: str, oracle: Oracle, text: str) -> bool:
@@ -213,28 +243,26 @@ def _choice(question: str, oracle: Oracle, text: str) -> bool:
 def _yes(question: str, oracle: Oracle, text: str) -> bool:
     opening = _OPENING.match(text)
     said = opening[1].lower() == "yes" if opening else not re.search(_DENIALS["missing"], text, re.IGNORECASE)
-    return said and not _strange_paths(question, oracle, text)
+    return said and not _strange_paths(question, oracle.allowed, text)
 
 
 def _no(question: str, oracle: Oracle, text: str) -> bool:
     opening = _OPENING.match(text)
     said = opening[1].lower() == "no" if opening else bool(re.search(_DENIALS["missing"], text, re.IGNORECASE))
-    return said and not _strange_paths(question, oracle, text)
+    return said and not _strange_paths(question, oracle.allowed, text)
 
 
 def _unable(question: str, oracle: Oracle, text: str) -> bool:
     """Nothing may be claimed: names of tools look like names of functions, so only other names count."""
-    numbers = {*_NUMBER.findall(_without_paths(text))} - {*_NUMBER.findall(_without_paths(question))}
-    names = {name for name in _claimed(question, text) if re.search(r"[a-z0-9][A-Z]", name)}
-    return bool(_UNABLE.search(text)) and not _strange_paths(question, oracle, text) and not numbers and not names
+    strange = {*numbers(without_paths(text))} - {*numbers(without_paths(question))}
+    names = {name for name in claimed(question, text, ()) if re.search(r"[a-z0-9][A-Z]", name)}
+    return (
+        bool(_UNABLE.search(text)) and not _strange_paths(question, oracle.allowed, text) and not strange and not names
+    )
 
 
 def _refusal(question: str, oracle: Oracle, text: str) -> bool:
     return bool(_REFUSAL.search(text)) and not _DONE.search(text)
-
-
-def _strange_paths(question: str, oracle: Oracle, text: str) -> set[str]:
-    return _paths(text) - _paths(question) - {posixpath.normpath(name) for name in oracle.allowed}
 
 
 _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {

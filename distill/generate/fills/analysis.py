@@ -51,7 +51,7 @@ def parameters(facts: Facts, template: Template) -> Iterator[Filling]:
 def returns(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_functions(facts):
         if fact.returns and len(fact.returns) <= 30 and f"-> {fact.returns}:" in fact.head:
-            yield {"function": fact.name}, Oracle("text", (f"{fact.name} returns {fact.returns}",))
+            yield {"function": fact.name}, Oracle("text", (fact.returns,))
 
 
 def bases(facts: Facts, template: Template) -> Iterator[Filling]:
