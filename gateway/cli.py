@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from gateway.commands.generate import generate
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
 from gateway.commands.service import service
@@ -36,6 +37,7 @@ app.add_typer(dataset, name="dataset")
 app.add_typer(service, name="service")
 app.command()(launch)
 app.command()(status)
+app.command()(generate)
 
 _HOST = "127.0.0.1"
 

@@ -1,0 +1,162 @@
+"""`nightschool generate`: a set of questions drawn, put to the teacher, and told on the terminal. Owns that order."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import tomllib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from datetime import time as clock
+from pathlib import Path
+
+import msgspec
+from openai import AsyncOpenAI
+from rich.console import Console
+
+from distill.formats.write import planned
+from distill.school.copies import Repository, copied
+from distill.school.ledger import Ledger
+from distill.school.reporting import Report, kept_of, report
+from distill.school.running import Run, Terms
+from distill.school.sets import QuestionSet, inputs_of, opened
+from distill.school.teacher import Limits, Teacher
+from distill.store.store import TraceStore
+from distill.tools import Toolbox
+from distill.trace import Trace
+from gateway.agents.presence import answers
+from gateway.atomic import write_atomically
+from gateway.errors import SettingsError, StartError
+from gateway.nightly import examination_named
+from gateway.progress import Bars
+from gateway.schooltables import print_plan, print_report
+from gateway.sections import Settings
+from gateway.settings import Home, shared
+
+EXAMPLES, REPORT = "examples.jsonl", "report.json"
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a person asked for. `seconds` are those of a turn; empty fields and zeros say nothing."""
+
+    repositories: list[str]
+    total: int
+    seed: int
+    at_once: int
+    samples: int
+    max_calls: int
+    max_tokens: int
+    seconds: float
+    minutes: float
+    until: str
+    max_cost: float
+    dry_run: bool
+    url: str
+    model: str
+    api_key: str
+
+
+async def run_generate(settings: Settings, home: Home, order: Order, console: Console) -> None:
+    """Raises SettingsError, StartError, DistillError; what was settled before that is kept."""
+    stop_at = _stop_at(order)
+    prices = (settings.teacher.price_input, settings.teacher.price_output)
+    if order.max_cost and not any(prices):
+        raise SettingsError("--max-cost needs teacher.price_input and teacher.price_output")
+    with Bars(console) as bars:
+        bars.stage("copying repositories", len(order.repositories))
+        repositories = copied(order.repositories, home.data / "repositories", reserved(settings))
+        templates = shared("data", "questions")
+        inputs = inputs_of(repositories, templates, order.total, order.seed, {})
+        bars.stage("drawing questions", None)
+        chosen = await opened(inputs, repositories, templates, home.data / "generated")
+    with Ledger.opened(chosen.folder) as ledger:
+        print_plan(console, chosen, ledger, order.total)
+        if order.dry_run:
+            return
+        if not answers(order.url):
+            raise StartError(f"there is no gateway at {order.url}: start it with 'nightschool serve', or say --url")
+        terms = Terms(order.at_once, order.samples, stop_at, order.max_cost or None, prices)
+        try:
+            await _run(chosen, repositories, ledger, home, order, terms, console)
+        finally:
+            told = report(chosen.name, chosen.questions, ledger)
+            _write(chosen, ledger, told, repositories)
+            print_report(console, told, chosen.folder)
+
+
+async def _run(
+    chosen: QuestionSet,
+    repositories: list[Repository],
+    ledger: Ledger,
+    home: Home,
+    order: Order,
+    terms: Terms,
+    console: Console,
+) -> None:
+    toolboxes = {one.name: Toolbox(one.root, version=one.digest) for one in repositories}
+    client = AsyncOpenAI(
+        base_url=f"{order.url}/v1", api_key=order.api_key or "none", max_retries=0, timeout=order.seconds
+    )
+    async with client, _recorded(home.data / "traces.db") as traces:
+        teacher = Teacher(client, order.model, Limits(order.max_calls, order.max_tokens), traces)
+        run = Run(chosen, toolboxes, ledger, teacher, terms)
+        with Bars(console) as bars:
+            bars.stage("asking the teacher", len(chosen.questions))
+            bars.step(len(ledger.settled))
+            await run.go(bars)
+    if run.ran.stopped:
+        console.print(f"Stopped: {run.ran.stopped}. The same command goes on from here.")
+    for reason, count in run.ran.left.most_common():
+        console.print(f"{count} questions are left for another run: {reason}")
+
+
+@asynccontextmanager
+async def _recorded(path: Path) -> AsyncIterator[Callable[[str], Awaitable[list[Trace]]]]:
+    """What the gateway recorded of a conversation, where its store is at hand."""
+    if not _is_there(path):
+        yield _nothing
+        return
+    try:
+        store = await TraceStore.open_to_read(path)
+    except sqlite3.Error as error:
+        raise StartError(f"the trace store {path} cannot be read: {error}") from error
+    async with store:
+        yield store.conversation
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists()
+
+
+async def _nothing(conversation: str) -> list[Trace]:
+    return []
+
+
+def reserved(settings: Settings) -> frozenset[str]:
+    """The repositories that examinations ask about: those that ship with Nightschool, and the night's own."""
+    found: set[str] = set(examination_named(settings.night.examination).repositories)
+    for path in shared("data", "examinations").glob("*.toml"):
+        found |= set(tomllib.loads(path.read_text()).get("repositories", []))
+    return frozenset(found)
+
+
+def _stop_at(order: Order) -> float | None:
+    """On the monotonic clock."""
+    ends = [time.monotonic() + order.minutes * 60] if order.minutes else []
+    if order.until:
+        now = datetime.now().astimezone()
+        try:
+            end = datetime.combine(now.date(), clock.fromisoformat(order.until), now.tzinfo)
+        except ValueError as error:
+            raise SettingsError(f"--until wants a time as 06:30, not '{order.until}'") from error
+        end += timedelta(days=end <= now)
+        ends.append(time.monotonic() + (end - now).total_seconds())
+    return min(ends, default=None)
+
+
+def _write(chosen: QuestionSet, ledger: Ledger, told: Report, repositories: list[Repository]) -> None:
+    specs = Toolbox(repositories[0].root).specs
+    lines = [line for _, taken in kept_of(chosen.questions, ledger) for line in planned(taken.messages, specs)]
+    write_atomically(chosen.folder / EXAMPLES, b"".join(lines))
+    write_atomically(chosen.folder / REPORT, msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
