@@ -78,11 +78,13 @@ class Collector:
         answers, snapshots = self._answers, self._snapshots
         if answers is None or snapshots is None or not traces:
             return None
-        workspace = workspace_of(traces[-1].request)
+        request = traces[-1].request
+        workspace, offered = workspace_of(request), {tool.function.name for tool in request.tools or ()}
 
         def oracle(question: str, answer: str) -> bool | None:
             files = snapshots.of(workspace) if answers.knows(question) else None
-            return answers.right(files.root, question, answer) if files is not None and files.whole else None
+            whole = files is not None and files.whole
+            return answers.right(files.root, question, answer, offered) if files is not None and whole else None
 
         return oracle
 

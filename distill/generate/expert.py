@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from distill.generate.templates import Phrasebook, Recognised, Template, load_templates, proceed
+from distill.generate.plans import proceed
+from distill.generate.templates import Phrasebook, Recognised, Template, load_templates
 from router.chat import AnswerMessage, FunctionCall, Message, Tool, ToolCall
 
 UNKNOWN = "I am a stand-in that knows only the templated questions about code, and this is none of them."
+UNABLE = "I cannot look: no tool that I am offered can do this."
 NO_QUESTION = "I am a stand-in that answers templated questions about code; there is no question here."
 
 
@@ -46,7 +48,7 @@ class Expert:
         if outcome.call is None:
             return AnswerMessage(outcome.answer)
         if outcome.call.name not in offered:
-            return AnswerMessage(f"I would need the tool {outcome.call.name} to answer this.")
+            return AnswerMessage(UNABLE)
         function = FunctionCall(outcome.call.name, arguments_text(outcome.call.arguments))
         identity = f"{recognised.template.name}/{len(results)}/{function.arguments}"
         return AnswerMessage(None, [ToolCall(f"call_{hashlib.sha256(identity.encode()).hexdigest()[:20]}", function)])

@@ -19,6 +19,7 @@ from distill.generate.templates import Call
 _PATH = re.compile(
     r"(?<![\w/.-])[\w.+-]*(?:/[\w.+-]+)+/?|(?<![\w/-])[\w.+-]*\w\.(?:pyi?|txt|md|toml|json|html|css|js|cfg|typed)\b"
 )
+_OPENING = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 _ORDINARY = frozenset({"", "in", "at", "on", "of", "and", "or", "the", "both", "all", "only", "which", "respectively"})
 _WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w]|\.\d)")
@@ -30,7 +31,22 @@ _DENIALS = {
     "empty": r"\bempty\b|\bno (?:content|lines|first line|text)\b|\bblank\b",
     "outside": r"\boutside\b|\bnot allowed\b|\brefuse",
     "binary": r"\bbinary\b",
+    "folder": r"\bfolder\b|\bdirectory\b",
+    "file": r"\bfile\b",
 }
+_CANNOT = (
+    r"\bcannot\b|\bcan not\b|\bcan't\b|\bunable\b|\bnot able\b|\bimpossible\b|\bno (?:\w+ )?tools?\b"
+    r"|\bnot (?:possible|allowed|available|offered)\b"
+)
+_UNABLE = re.compile(rf"{_CANNOT}|\b(?:don't|do not) have\b|\bneed (?:a|the) tool\b|\bno access\b", re.IGNORECASE)
+_REFUSAL = re.compile(
+    rf"{_CANNOT}|\bwon't\b|\bwill not\b|\b(?:only|can) read\b|\bread-only\b|\brefuse\b", re.IGNORECASE
+)
+_CHANGED = "deleted|removed|renamed|created|written|wrote|changed|installed|downloaded|ran|run|sent|pushed|moved|added"
+_DONE = re.compile(
+    rf"\bI(?: have|'ve)?(?: just| now)? (?:{_CHANGED})\b|\b(?:has|have) been (?:{_CHANGED})\b|\bsuccess|^\W*done\b",
+    re.IGNORECASE,
+)
 
 
 def right(question: Question, answer: str) -> bool:
@@ -63,8 +79,12 @@ def _claimed(question: str, text: str) -> set[str]:
     return (coded | {name.rstrip(".") for name in listed}) - asked - _ORDINARY
 
 
+def _mention(text: str, name: str) -> re.Match[str] | None:
+    return re.search(rf"(?<!\w){re.escape(name)}(?![\w]|\.\w)", text)
+
+
 def _mentions(text: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?![\w]|\.\w)", text) is not None
+    return _mention(text, name) is not None
 
 
 def _only(question: str, oracle: Oracle, text: str) -> bool:
@@ -151,6 +171,38 @@ def _absent(question: str, oracle: Oracle, text: str) -> bool:
     return denied and not claims and not numbers - {"0"} and not _claimed(question, text) - set(oracle.allowed)
 
 
+def _ordered(question: str, oracle: Oracle, text: str) -> bool:
+    places = [match.start() for name in oracle.value if (match := _mention(text, name))]
+    return len(places) == len(oracle.value) and places == sorted(places) and _only(question, oracle, text)
+
+
+def _yes(question: str, oracle: Oracle, text: str) -> bool:
+    opening = _OPENING.match(text)
+    said = opening[1].lower() == "yes" if opening else not re.search(_DENIALS["missing"], text, re.IGNORECASE)
+    return said and not _strange_paths(question, oracle, text)
+
+
+def _no(question: str, oracle: Oracle, text: str) -> bool:
+    opening = _OPENING.match(text)
+    said = opening[1].lower() == "no" if opening else bool(re.search(_DENIALS["missing"], text, re.IGNORECASE))
+    return said and not _strange_paths(question, oracle, text)
+
+
+def _unable(question: str, oracle: Oracle, text: str) -> bool:
+    """Nothing may be claimed: names of tools look like names of functions, so only other names count."""
+    numbers = {*_NUMBER.findall(_without_paths(text))} - {*_NUMBER.findall(_without_paths(question))}
+    names = {name for name in _claimed(question, text) if re.search(r"[a-z0-9][A-Z]", name)}
+    return bool(_UNABLE.search(text)) and not _strange_paths(question, oracle, text) and not numbers and not names
+
+
+def _refusal(question: str, oracle: Oracle, text: str) -> bool:
+    return bool(_REFUSAL.search(text)) and not _DONE.search(text)
+
+
+def _strange_paths(question: str, oracle: Oracle, text: str) -> set[str]:
+    return _paths(text) - _paths(question) - {posixpath.normpath(name) for name in oracle.allowed}
+
+
 _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "names": _names,
     "some": _some,
@@ -160,6 +212,11 @@ _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "signature": _signature,
     "words": _words,
     "absent": _absent,
+    "ordered": _ordered,
+    "yes": _yes,
+    "no": _no,
+    "unable": _unable,
+    "refusal": _refusal,
 }
 
 _DEFAULTS: dict[str, dict[str, Any]] = {

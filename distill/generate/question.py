@@ -8,13 +8,25 @@ import msgspec
 
 from distill.generate.templates import Call
 
-Kind = Literal["names", "some", "places", "number", "text", "signature", "words", "absent"]
+Kind = Literal[
+    "names",  # all of them and no other
+    "some",  # at least three of them and no other
+    "ordered",  # all of them and no other, in this order
+    "places",  # "path:number", all of them and no other: lines of files, or counts for each file
+    "number",
+    "text",  # stands in the answer
+    "signature",  # names of parameters, in order
+    "words",  # one of them stands in the answer
+    "yes",
+    "no",
+    "absent",  # the answer denies, in one of these ways: missing, empty, binary, outside, folder, file
+    "unable",  # the answer says that one cannot look, and claims nothing
+    "refusal",  # the answer says that it will not or cannot do it, and does not say that it is done
+]
 
 
 class Oracle(msgspec.Struct, frozen=True):
-    """The right answer. `value` by kind: names (all of them and no other); some (at least three of them and no
-    other); places ("path:line"); number; text (stands in the answer); signature (parameter names in order); words
-    (one of them stands in the answer); absent (which kinds of denial do). `allowed` may be mentioned besides."""
+    """The right answer: `value` is what the kind says of it; `allowed` may be mentioned besides."""
 
     kind: Kind
     value: tuple[str, ...]

@@ -1,40 +1,40 @@
-"""Questions with their oracles, generated from a repository's facts and the templates.
+"""Questions with their oracles, chosen from what repositories and templates offer.
 
-Owns the choice: seeded, in the categories' shares, none twice, and only such questions whose planned calls, run
-through the real tools, give short results that allow the right answer. The right answer itself comes from the facts.
+Owns the choice: seeded, in the categories' shares, spread over repositories, none twice or nearly so, and only such
+questions whose planned calls give short results that allow the right answer. The right answer itself comes from the
+facts.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import random
-from collections.abc import Iterator, Set
-from itertools import islice
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence, Set
+from math import ceil
 
 import msgspec
 
 from distill.errors import QuestionError
 from distill.facts import Facts
-from distill.generate.expert import arguments_text
-from distill.generate.fills import FILLS, Filling
-from distill.generate.oracle import right
+from distill.generate.alike import Alike
+from distill.generate.filling import Filling, Slots
+from distill.generate.fills import fillings
 from distill.generate.question import Oracle, Question
-from distill.generate.templates import CATEGORIES, Call, Phrasebook, Recognised, Template, fill, proceed
+from distill.generate.templates import CATEGORIES, Phrasebook, Template, fill, said
+from distill.generate.trying import Candidate, Trial
 from distill.tools import Toolbox
 
-__all__ = ["SHARES", "Oracle", "Question", "generate"]
+__all__ = ["SHARES", "Oracle", "Question", "Source", "choose", "generate", "quotas"]
 
 SHARES = dict(zip(CATEGORIES, (2, 2, 2, 1, 1), strict=True))
 RESULT_LIMIT = 700  # characters of all results of one question together
-_BATCH = 8
 
 
-class _Candidate(msgspec.Struct, frozen=True):
-    template: Template
-    recognised: Recognised
-    text: str
-    oracle: Oracle
+class Source(msgspec.Struct, frozen=True):
+    """A repository that is asked about."""
+
+    facts: Facts
+    toolbox: Toolbox
 
 
 async def generate(
@@ -48,92 +48,164 @@ async def generate(
     shares: dict[str, int] = SHARES,
     exclude: Set[str] = frozenset(),
 ) -> list[Question]:
-    """Up to `count` questions in a mixed order; fewer where the repository offers no more. The same arguments give
+    """Up to `count` questions about one repository, as `choose` does."""
+    source = Source(facts, toolbox)
+    return await choose([source], templates, count, seed, limit=limit, shares=shares, exclude=exclude)
+
+
+async def choose(
+    sources: Sequence[Source],
+    templates: Sequence[Template],
+    total: int,
+    seed: int,
+    *,
+    limit: int = RESULT_LIMIT,
+    shares: dict[str, int] = SHARES,
+    exclude: Set[str] = frozenset(),
+    repetition: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> list[Question]:
+    """Up to `total` questions in a mixed order; fewer where the repositories offer no more. The same arguments give
     the same questions. `limit` bounds the characters of a question's results, unless its template says otherwise;
-    `exclude` holds texts not to ask.
+    `exclude` holds texts not to ask; `repetition` bounds how often a template asks about one repository. `progress` is
+    called after each question that is found.
+
+    Half of the questions that need no tool are pairs of one that does, as far as there are any.
 
     Raises QuestionError where a template names a fill that does not exist.
     """
-    chance = random.Random(f"{seed}/{facts.repository}")
-    book = Phrasebook(templates)
-    chosen: list[Question] = []
-    texts = set(exclude)
-    present = {template.category for template in templates}
-    wanted = {category: share for category, share in shares.items() if category in present}
-    for category, quota in _quotas(count, wanted).items():
-        pools = {t.name: (t, _pool(facts, t, chance)) for t in templates if t.category == category}
-        stream = _candidates(pools, book, texts, chance)
-        chosen += await _accept(stream, quota, facts.repository, toolbox, limit)
-    chance.shuffle(chosen)
-    return chosen
+    choice = _Choice(sources, templates, seed, limit, exclude, repetition, progress)
+    wanted = quotas(total, {category: shares[category] for category in shares if category in choice.categories})
+    for category, quota in sorted(wanted.items(), key=lambda one: one[0] == "negative"):  # pairs need the others first
+        if category == "negative":
+            await choice.take(category, ceil(quota / 2), paired=True)
+        await choice.take(category, quota - choice.taken[category])
+    return choice.mixed()
 
 
-def _quotas(count: int, shares: dict[str, int]) -> dict[str, int]:
+def quotas(count: int, shares: dict[str, int]) -> dict[str, int]:
     """Whole numbers in the shares' proportion that sum to `count`: largest remainders get what is left over."""
     total = sum(shares.values())
     exact = {category: count * share / total for category, share in shares.items()}
-    quotas = {category: int(value) for category, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda category: quotas[category] - exact[category])
-    for category in by_remainder[: count - sum(quotas.values())]:
-        quotas[category] += 1
-    return quotas
-
-
-def _pool(facts: Facts, template: Template, chance: random.Random) -> list[Filling]:
-    if template.fill not in FILLS:
-        raise QuestionError(f"template {template.name}: there is no fill {template.fill!r}")
-    found = list(FILLS[template.fill](facts, template))
-    chance.shuffle(found)
+    found = {category: int(value) for category, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda category: found[category] - exact[category])
+    for category in by_remainder[: count - sum(found.values())]:
+        found[category] += 1
     return found
 
 
-def _candidates(
-    pools: dict[str, tuple[Template, list[Filling]]], book: Phrasebook, texts: set[str], chance: random.Random
-) -> Iterator[_Candidate]:
-    """Candidates, templates drawn by weight, until all pools are empty. Each text once, also across categories."""
-    while pools := {name: pool for name, pool in pools.items() if pool[1]}:
-        weights = [template.weight for template, _ in pools.values()]
-        template, fillings = pools[chance.choices(list(pools), weights)[0]]
-        slots, oracle = fillings.pop()
-        text = fill(chance.choice(template.phrasings), slots)
-        recognised = book.recognise(text)
+class _Choice:
+    """What was chosen so far, and what there is to choose from."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        templates: Sequence[Template],
+        seed: int,
+        limit: int,
+        exclude: Set[str],
+        repetition: int | None,
+        progress: Callable[[], None],
+    ) -> None:
+        self._sources = {source.facts.repository: source for source in sources}
+        if len(self._sources) < len(sources):
+            raise QuestionError("two repositories have the same name")
+        self._trials = {name: Trial(name, source.toolbox, limit) for name, source in self._sources.items()}
+        self._templates = templates
+        self._book = Phrasebook(templates)
+        self._chance = random.Random(f"{seed}/{'/'.join(self._sources)}")
+        self._exclude = exclude
+        self._alike = Alike()
+        self._repetition = repetition
+        self._progress = progress
+        self._chosen: list[Question] = []
+        self._used: Counter[tuple[str, str]] = Counter()  # by repository and template
+        self._asked: Counter[tuple[str, str]] = Counter()  # by repository and category
+        self._positive: dict[tuple[str, str], list[tuple[Slots, str]]] = defaultdict(list)
+        self._pools: dict[tuple[str, str], list[Filling]] = {}
+
+    @property
+    def categories(self) -> set[str]:
+        return {template.category for template in self._templates}
+
+    @property
+    def taken(self) -> Counter[str]:
+        return Counter(question.category for question in self._chosen)
+
+    def mixed(self) -> list[Question]:
+        self._chance.shuffle(self._chosen)
+        return self._chosen
+
+    async def take(self, category: str, quota: int, *, paired: bool = False) -> None:
+        """Chooses up to `quota` questions of a category: with `paired`, such as are a pair of one that was chosen."""
+        left = quota
+        candidates = self._candidates(category, paired)
+        while left > 0 and (candidate := next(candidates, None)) is not None:
+            repository, asked = candidate
+            question = await self._trials[repository].question(asked)
+            if question is not None:
+                self._keep(question, asked)
+                left -= 1
+
+    def _keep(self, question: Question, asked: Candidate) -> None:
+        self._chosen.append(question)
+        self._alike.add(question.text)
+        self._used[question.repository, question.template] += 1
+        self._asked[question.repository, question.category] += 1
+        self._positive[question.repository, question.template].append((asked.recognised.slots, question.id))
+        self._progress()
+
+    def _candidates(self, category: str, paired: bool) -> Iterator[tuple[str, Candidate]]:
+        """Candidates, templates drawn by weight, each about the repository with the fewest questions, until there are
+        no more; with `paired`, until there are no more pairs."""
+        templates = [template for template in self._templates if template.category == category]
+        while templates:
+            (template,) = self._chance.choices(templates, [template.weight for template in templates])
+            repository = self._next_repository(template, paired)
+            if repository is None:
+                templates.remove(template)
+                continue
+            slots, oracle = self._pool(repository, template).pop()
+            if candidate := self._worded(template, slots, oracle, self._pair_of(repository, template, slots)):
+                yield repository, candidate
+
+    def _next_repository(self, template: Template, paired: bool) -> str | None:
+        """The one with the fewest questions of the category, of those for which the template has something left."""
+        offering = [name for name in self._sources if self._offers(name, template, paired)]
+        return min(offering, key=lambda name: self._asked[name, template.category], default=None)
+
+    def _offers(self, repository: str, template: Template, paired: bool) -> bool:
+        if self._repetition is not None and self._used[repository, template.name] >= self._repetition:
+            return False
+        pool = self._pool(repository, template)
+        return bool(pool) and (not paired or bool(self._pair_of(repository, template, pool[-1][0])))
+
+    def _pool(self, repository: str, template: Template) -> list[Filling]:
+        """What is left of a template's fillings, what comes next at the end: first of all what makes a pair."""
+        key = repository, template.name
+        if key not in self._pools:
+            found = list(fillings(self._sources[repository].facts, template))
+            self._chance.shuffle(found)
+            self._pools[key] = sorted(found, key=lambda one: bool(self._pair_of(repository, template, one[0])))
+        return self._pools[key]
+
+    def _pair_of(self, repository: str, template: Template, slots: Slots) -> str:
+        """The question that needs a tool and has these slots, as far as both have slots of the same names."""
+        for name in template.pair:
+            for known, identity in self._positive[repository, name]:
+                common = known.keys() & slots.keys()
+                if common and all(known[slot] == slots[slot] for slot in common):
+                    return identity
+        return ""
+
+    def _worded(self, template: Template, slots: Slots, oracle: Oracle, pair: str) -> Candidate | None:
+        """The question in a wording in which it is neither like another one nor taken for one of another template."""
         meant = template.of or template.name
-        if text in texts or recognised is None or recognised.template.name != meant or recognised.slots != slots:
-            continue
-        texts.add(text)
-        yield _Candidate(template, recognised, text, oracle)
-
-
-async def _accept(
-    stream: Iterator[_Candidate], quota: int, repository: str, toolbox: Toolbox, limit: int
-) -> list[Question]:
-    accepted: list[Question] = []
-    while len(accepted) < quota and (batch := list(islice(stream, _BATCH))):
-        tried = await asyncio.gather(*(_try(candidate, repository, toolbox, limit) for candidate in batch))
-        accepted += [question for question in tried if question is not None]
-    return accepted[:quota]
-
-
-async def _try(candidate: _Candidate, repository: str, toolbox: Toolbox, limit: int) -> Question | None:
-    """The question, if its calls give short results from which the right answer follows: a pattern that matches too
-    much or too little for the facts is found out here."""
-    calls: list[Call] = []
-    results: list[str] = []
-    outcome = proceed(candidate.recognised, results)
-    while outcome.call is not None:
-        calls.append(outcome.call)
-        results.append(await toolbox.call(outcome.call.name, arguments_text(outcome.call.arguments)))
-        outcome = proceed(candidate.recognised, results)
-    if sum(map(len, results)) > (candidate.template.limit or limit):
+        for phrasing in self._chance.sample(template.phrasings, len(template.phrasings)):
+            text = fill(phrasing, slots)
+            recognised = self._book.recognise(text)
+            if recognised is None or (recognised.template.name, recognised.slots) != (meant, said(slots)):
+                continue
+            if text not in self._exclude and not self._alike.has(text):
+                return Candidate(template, recognised, text, oracle, pair)
         return None
-    identity = hashlib.sha256(f"{repository}\0{candidate.text}".encode()).hexdigest()[:12]
-    question = Question(
-        id=identity,
-        repository=repository,
-        category=candidate.template.category,
-        template=candidate.template.name,
-        text=candidate.text,
-        plan=calls,
-        oracle=candidate.oracle,
-    )
-    return question if right(question, outcome.answer) else None

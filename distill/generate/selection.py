@@ -94,3 +94,39 @@ def absent_paths(facts: Facts) -> Iterator[str]:
         made = posixpath.join(posixpath.dirname(file.path), f"{other.split('.')[0].strip('_')}_{at % 7 + 2}.py")
         if made not in known and good_path(made):
             yield made
+
+
+def base_names(fact: ClassFact) -> Oracle:
+    """The bases by their own names; what stands in their brackets and before their dots may be said too."""
+    inner = {word for base in fact.bases for word in re.findall(r"[\w.]+", base)}
+    inner |= {part for word in inner for part in word.split(".")}
+    return Oracle("names", tuple(sorted({*map(own_name, fact.bases)})), tuple(sorted({*inner, *fact.bases})))
+
+
+def by_basename(facts: Facts) -> dict[str, list[FileFact]]:
+    found: dict[str, list[FileFact]] = defaultdict(list)
+    for file in facts.files:
+        found[posixpath.basename(file.path)].append(file)
+    return found
+
+
+def constants(facts: Facts) -> Iterator[tuple[str, str]]:
+    times = Counter(fact.name for fact in facts.constants)
+    for fact in facts.constants:
+        if times[fact.name] == 1 and good_name(fact.name):
+            yield fact.name, f"{fact.path}:{fact.line}"
+
+
+def good_line(line: str) -> bool:
+    return 3 <= len(line) <= VALUE_LENGTH and line.isprintable()
+
+
+def once_named(facts: Facts) -> Iterator[tuple[str, FileFact]]:
+    for name, files in by_basename(facts).items():
+        if len(files) == 1 and good_path(files[0].path) and not files[0].binary:
+            yield name, files[0]
+
+
+def top(found: Iterable[ClassFact | FunctionFact], path: str) -> Oracle | None:
+    names = [fact.name for fact in found if fact.path == path and not fact.nested]
+    return all_of(names, (path,)) if 0 < len(names) <= 8 else None

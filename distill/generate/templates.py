@@ -1,27 +1,25 @@
-"""Question templates: the TOML files a person edits, as structs, and what they mean.
+"""Question templates: the TOML files a person edits, as structs, and the questions that are theirs.
 
-Owns loading, recognising a question by its phrasings, the next call of a plan, and the words of an answer. Knows
-nothing of facts and never sees a repository: the expert and the question generator both build on it.
+Owns loading, and recognising a question by its phrasings. Knows nothing of facts and never sees a repository: the
+expert and the question generator both build on it; `distill.generate.plans` says how plans go.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from distill.errors import QuestionError
-from distill.generate.readers import READERS, Row
-from distill.tools import ERROR, NOTHING
+from distill.generate.readers import READERS
 
 CATEGORIES = ("search", "analysis", "multi_step", "negative", "edge")
-UNLEARNT = "I am a stand-in and have not learnt that."
 SHOWN = 5  # items an answer lists before it says "more than"
-_SLOT = re.compile(r"\{(\w+)\}")
+SLOT = re.compile(r"\{(\w+)\}")
 _SHAPES = {
     "name": r"[A-Za-z_]\w*",
     "module": r"[\w.]+",
@@ -29,21 +27,32 @@ _SHAPES = {
     "path": r"[^\s,;?]+",
     "number": r"\d+",
     "text": r".+",
+    "words": r"[\w' -]+",
 }
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One call of a plan, and the reader that turns its result into rows. The first row's values fill the slots of
-    the steps after it."""
+    """One call of a plan, and the reader that turns its result into rows. The values of the row that `pick` counts to
+    (1 is the first, -1 the last) fill the slots of the steps after it.
 
-    tool: str
-    arguments: dict[str, Any]
+    `keep` holds values under another name, from where no later step replaces them. A step with `when` is a detour,
+    taken only if the step before it ended so; steps next to each other with the same `when` are one detour. A step
+    with `text` instead of a tool reads what the question itself contains.
+    """
+
     read: str
+    tool: str = ""
+    arguments: dict[str, Any] = {}
+    text: str = ""
+    when: Literal["", "failed", "nothing", "cut"] = ""
+    pick: int = 1
+    keep: dict[str, str] = {}
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`found` may hold {items}: the rows by the form `item`, joined by commas. `more` is said of over SHOWN rows,
-    `none` of no rows, and `error`, `binary` and `outside` of a result that is an error."""
+    """`found` may hold {items}, the rows by the form `item`, joined by commas, and {total}, how many these are. `more`
+    is said of over SHOWN rows, `none` of no rows, and the others of a result that is an error: `error` where there is
+    no such file, `folder` where it is one and `file` where it is none."""
 
     found: str
     item: str = ""
@@ -52,11 +61,15 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: str = ""
     binary: str = ""
     outside: str = ""
+    folder: str = ""
+    file: str = ""
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`fill` names the function of `distill.generate.fills` that finds slot values and right answers. A template
-    that is `of` another takes its phrasings, slots, plan and answer, and differs in how it is filled."""
+    that is `of` another takes its phrasings, slots, plan and answer, and differs in how it is filled, or in the tools
+    that are `withheld`. `pair` names templates: with the same slots, a question of theirs needs a tool and this one
+    none."""
 
     name: str
     fill: str
@@ -68,8 +81,15 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer: Answer = msgspec.field(default_factory=lambda: Answer(""))
     items: list[dict[str, Any]] = msgspec.field(default_factory=list)
     ranges: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+    pair: tuple[str, ...] = ()
     weight: float = 1.0
     limit: int | None = None
+
+    @property
+    def calls(self) -> bool:
+        """Whether an answer takes a call."""
+        return not self.withheld and any(step.tool for step in self.plan)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -85,23 +105,27 @@ class Recognised(msgspec.Struct, frozen=True):
 
 
 def load_templates(folder: Path) -> list[Template]:
-    """All templates of a folder's TOML files, one file per category. Raises QuestionError naming file and fault."""
+    """All templates of a folder's TOML files: `<category>.toml` and, where there are any, `<category>_<more>.toml`.
+    Raises QuestionError naming file and fault."""
     found: list[Template] = []
     for category in CATEGORIES:
-        path = folder / f"{category}.toml"
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-            listed = msgspec.convert(content.get("template", []), list[Template])
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-            raise QuestionError(f"{path}: {error}") from error
-        found += [msgspec.structs.replace(template, category=category) for template in listed]
+        for path in (folder / f"{category}.toml", *sorted(folder.glob(f"{category}_*.toml"))):
+            found += [msgspec.structs.replace(template, category=category) for template in _listed(path)]
     by_name = {template.name: template for template in found}
     if len(by_name) < len(found):
         raise QuestionError(f"{folder}: two templates have the same name")
     complete = [_inherit(template, by_name) for template in found]
     for template in complete:
-        _check(template)
+        _check(template, by_name.keys())
     return complete
+
+
+def _listed(path: Path) -> list[Template]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return msgspec.convert(content.get("template", []), list[Template])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise QuestionError(f"{path}: {error}") from error
 
 
 def _inherit(template: Template, by_name: dict[str, Template]) -> Template:
@@ -110,27 +134,43 @@ def _inherit(template: Template, by_name: dict[str, Template]) -> Template:
     parent = by_name.get(template.of)
     if parent is None or parent.of:
         raise QuestionError(f"template {template.name}: no plain template is called {template.of!r}")
-    taken = {"slots": parent.slots, "plan": parent.plan, "answer": parent.answer, "phrasings": parent.phrasings}
+    pair = template.pair or ((template.of,) if template.withheld else ())
+    taken = {
+        "pair": pair,
+        "slots": parent.slots,
+        "plan": parent.plan,
+        "answer": parent.answer,
+        "phrasings": parent.phrasings,
+    }
     return msgspec.structs.replace(template, **taken)
 
 
-def _check(template: Template) -> None:
+def _check(template: Template, known: Set[str]) -> None:
     if len(template.phrasings) < 1:
         raise QuestionError(f"template {template.name} has no phrasings")
+    if unknown := [name for name in template.pair if name not in known]:
+        raise QuestionError(f"template {template.name}: no template is called {unknown[0]!r}")
     for step in template.plan:
         if step.read not in READERS:
             raise QuestionError(f"template {template.name}: there is no reader {step.read!r}")
+        if bool(step.tool) == bool(step.text) or not step.pick:
+            raise QuestionError(f"template {template.name}: a step has a tool or a text, and picks no row 0")
     for kind in template.slots.values():
         if kind not in _SHAPES:
             raise QuestionError(f"template {template.name}: there is no kind of slot {kind!r}")
     for phrasing in template.phrasings:
-        if set(_SLOT.findall(phrasing)) != set(template.slots):
+        if set(SLOT.findall(phrasing)) != set(template.slots):
             raise QuestionError(f"template {template.name}: {phrasing!r} does not name its slots")
 
 
 def fill(text: str, slots: dict[str, Any]) -> str:
     """The text with its {slots} filled; braces that are no known slot stay."""
-    return _SLOT.sub(lambda match: str(slots.get(match[1], match[0])), text)
+    return SLOT.sub(lambda match: str(slots.get(match[1], match[0])), text)
+
+
+def said(slots: dict[str, str]) -> dict[str, str]:
+    """Slots as they are read from a question, where any white space is one space."""
+    return {name: " ".join(value.split()) for name, value in slots.items()}
 
 
 class Phrasebook:
@@ -151,7 +191,7 @@ class Phrasebook:
 
 
 def _pattern(phrasing: str, slots: dict[str, str]) -> re.Pattern[str]:
-    pieces = _SLOT.split(phrasing)
+    pieces = SLOT.split(" ".join(phrasing.split()))
     seen: set[str] = set()
     for at in range(1, len(pieces), 2):
         name = pieces[at]
@@ -160,77 +200,3 @@ def _pattern(phrasing: str, slots: dict[str, str]) -> re.Pattern[str]:
     for at in range(0, len(pieces), 2):
         pieces[at] = re.escape(pieces[at])
     return re.compile("".join(pieces))
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What a template says to a question and the results so far: the next call, or the answer."""
-
-    call: Call | None = None
-    answer: str = ""
-
-
-def proceed(recognised: Recognised, results: list[str]) -> Outcome:
-    """The next call of the plan, or, once the results suffice, the answer. Looks at nothing but its arguments."""
-    template, known = recognised.template, _known(recognised)
-    rows: list[Row] = []
-    for at, step in enumerate(template.plan):
-        if at >= len(results):
-            return Outcome(Call(step.tool, {key: _argument(value, known) for key, value in step.arguments.items()}))
-        if (failed := _failed(template.answer, results[at])) is not None:
-            return Outcome(answer=fill(failed, known))
-        rows = [] if results[at] == NOTHING else READERS[step.read](results[at], known)
-        if not rows:
-            break
-        known |= rows[0]
-    return Outcome(answer=_say(template, known, rows))
-
-
-def _known(recognised: Recognised) -> dict[str, Any]:
-    """The slots as values, with what needs no tool: numbers computed, the item that has these slots."""
-    template = recognised.template
-    known: dict[str, Any] = dict(recognised.slots)
-    for name, kind in template.slots.items():
-        known[name] = int(known[name]) if kind == "number" else known[name]
-    if template.ranges:
-        a, b = known["a"], known["b"]
-        known |= {"sum": a + b, "difference": a - b, "product": a * b}
-    for item in template.items:
-        if all(item.get(name) == known[name] for name in template.slots):
-            return known | item
-    return known
-
-
-def _argument(value: Any, known: dict[str, Any]) -> Any:
-    """A value of the plan with its slots filled; one that is a slot and nothing else keeps the slot's type."""
-    if isinstance(value, list):
-        return [str(_argument(part, known)) for part in value]
-    if not isinstance(value, str):
-        return value
-    alone = _SLOT.fullmatch(value)
-    return known[alone[1]] if alone and alone[1] in known else fill(value, known)
-
-
-def _failed(answer: Answer, result: str) -> str | None:
-    if not result.startswith(ERROR):
-        return None
-    if answer.binary and "is a binary file" in result:
-        return answer.binary
-    if answer.outside and "outside the repository" in result:
-        return answer.outside
-    if answer.error and "no such file" in result:
-        return answer.error
-    return "The tool failed: " + result.removeprefix(ERROR).split("\n", 1)[0]
-
-
-def _say(template: Template, known: dict[str, Any], rows: list[Row]) -> str:
-    form = template.answer
-    if template.plan and not rows:
-        return fill(form.none, known)
-    if template.items and "answer" not in known:
-        return UNLEARNT
-    if not form.item:
-        return fill(form.found, known)
-    items = list(dict.fromkeys(fill(form.item, known | row) for row in rows))
-    words = form.more if form.more and len(items) > SHOWN else form.found
-    shown = items[:3] if words is form.more else items
-    return fill(words, known | {"items": ", ".join(shown)})

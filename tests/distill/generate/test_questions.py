@@ -16,7 +16,7 @@ from distill.generate.templates import CATEGORIES, Call, Phrasebook, fill, load_
 from distill.tools import Toolbox
 from router.chat import Message
 
-QUESTIONS = Path(__file__).parents[2] / "data" / "questions"
+QUESTIONS = Path(__file__).parents[3] / "data" / "questions"
 TEMPLATES = load_templates(QUESTIONS)
 EXPERT = Expert(TEMPLATES)
 

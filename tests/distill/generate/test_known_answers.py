@@ -9,7 +9,7 @@ import pytest
 from distill.examination.drawn import Examination, set_questions
 from distill.generate.answers import Answers
 
-QUESTIONS = Path(__file__).resolve().parents[2] / "data" / "questions"
+QUESTIONS = Path(__file__).resolve().parents[3] / "data" / "questions"
 SOURCE = '''"""Baskets."""
 
 LIMIT = 3
