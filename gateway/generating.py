@@ -68,8 +68,8 @@ async def run_generate(settings: Settings, home: Home, order: Order, console: Co
         repositories = copied(order.repositories, home.data / "repositories", reserved(settings))
         templates = shared("data", "questions")
         inputs = inputs_of(repositories, templates, order.total, order.seed, {})
-        bars.stage("drawing questions", None)
-        chosen = await opened(inputs, repositories, templates, home.data / "generated")
+        bars.stage("drawing questions", order.total)
+        chosen = await opened(inputs, repositories, templates, home.data / "generated", bars.step)
     with Ledger.opened(chosen.folder) as ledger:
         print_plan(console, chosen, ledger, order.total)
         if order.dry_run:

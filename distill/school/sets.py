@@ -5,7 +5,6 @@ Owns the folder's name and that a set is there whole or not at all. Knows nothin
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import shutil
@@ -17,12 +16,11 @@ import msgspec
 
 from distill.digest import combined_digest, file_digest
 from distill.errors import QuestionError
-from distill.facts import collect
+from distill.generate.drawing import draw
 from distill.generate.question import Question
-from distill.generate.questions import generate
+from distill.generate.questions import SHARES
 from distill.generate.templates import Template, load_templates
 from distill.school.copies import Repository
-from distill.tools import Toolbox
 
 QUESTIONS = "questions.jsonl"
 _INPUTS = "set.json"
@@ -34,13 +32,13 @@ _QUESTION = msgspec.json.Decoder(Question)
 
 class Inputs(msgspec.Struct, frozen=True):
     """What a set is made from: the repositories by name and digest, the templates' digest, how many questions, the seed
-    that draws them, and how much more than others some templates are wanted (none named: as they are)."""
+    that draws them, and the templates that are wanted with their weights (none named: all, by their own)."""
 
     repositories: dict[str, str]
     templates: str
     total: int
     seed: int
-    weights: dict[str, float] = {}
+    weights: dict[str, int] = {}
     version: int = _VERSION
 
     @property
@@ -63,7 +61,7 @@ def templates_digest(folder: Path) -> str:
 
 
 def inputs_of(
-    repositories: Sequence[Repository], templates: Path, total: int, seed: int, weights: Mapping[str, float]
+    repositories: Sequence[Repository], templates: Path, total: int, seed: int, weights: Mapping[str, int]
 ) -> Inputs:
     digests = {one.name: one.digest for one in repositories}
     return Inputs(digests, templates_digest(templates), total, seed, dict(weights))
@@ -74,43 +72,43 @@ async def opened(
     repositories: Sequence[Repository],
     templates: Path,
     sets: Path,
-    drawing: Callable[[], None] = lambda: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> QuestionSet:
-    """The set of these inputs below `sets`, drawn where it is not there yet, of which `drawing` is told.
+    """The set of these inputs below `sets`, drawn where it is not there yet; `progress` is called after each question
+    that is found.
 
     Raises QuestionError for templates or a set that are damaged, and where the repositories offer no question.
     """
     folder = sets / inputs.name
     if not (folder / QUESTIONS).exists():
-        drawing()
-        drawn = await draw(repositories, load_templates(templates), inputs.total, inputs.seed, inputs.weights)
+        drawn = await _drawn(inputs, repositories, templates, progress)
         if not drawn:
             raise QuestionError("these repositories offer no question: they have no code that the templates ask about")
         _write(folder, inputs, drawn)
     return QuestionSet(folder, inputs.name, _read(folder / QUESTIONS))
 
 
-async def draw(
-    repositories: Sequence[Repository],
-    templates: Sequence[Template],
-    total: int,
-    seed: int,
-    weights: Mapping[str, float],
+async def _drawn(
+    inputs: Inputs, repositories: Sequence[Repository], templates: Path, progress: Callable[[], None]
 ) -> list[Question]:
-    """Up to `total` questions, an equal share of each repository, each text once."""
-    wanted = [_weighted(one, weights) for one in templates if not weights or one.name in weights]
-    found: list[Question] = []
-    for at, repository in enumerate(repositories):
-        count = total // len(repositories) + (at < total % len(repositories))
-        facts = await asyncio.to_thread(collect, repository.root, repository.name)
-        toolbox = Toolbox(repository.root, version=repository.digest)
-        asked = {question.text for question in found}
-        found += await generate(facts, wanted, toolbox, count, seed, exclude=asked)
-    return found
+    loaded = load_templates(templates)
+    wanted = [_weighted(one, inputs.weights) for one in loaded if not inputs.weights or one.name in inputs.weights]
+    roots = [one.root for one in repositories]
+    return await draw(roots, wanted, inputs.total, inputs.seed, shares=_shares(wanted, inputs), progress=progress)
 
 
-def _weighted(template: Template, weights: Mapping[str, float]) -> Template:
-    return msgspec.structs.replace(template, weight=template.weight * weights.get(template.name, 1.0))
+def _shares(templates: Sequence[Template], inputs: Inputs) -> dict[str, int]:
+    """How the total is spread over categories: as always, or as the templates' weights are."""
+    if not inputs.weights:
+        return SHARES
+    shares = dict.fromkeys(SHARES, 0)
+    for template in templates:
+        shares[template.category] += inputs.weights[template.name]
+    return {category: share for category, share in shares.items() if share}
+
+
+def _weighted(template: Template, weights: Mapping[str, int]) -> Template:
+    return msgspec.structs.replace(template, weight=float(weights.get(template.name, template.weight)))
 
 
 def _write(folder: Path, inputs: Inputs, questions: Sequence[Question]) -> None:
