@@ -42,10 +42,12 @@ _REFUSAL = re.compile(
 
 def verdict(question: Question, taken: Taken, offered: Set[str]) -> str:
     """KEPT, or the reason why not; `offered` are the names of the tools there were."""
-    if taken.end != "answered":
-        return taken.code or taken.end
+    if taken.code:
+        return taken.code
     if not all(_valid(call, offered) for call in taken.calls):
         return "invalid_call"
+    if taken.end != "answered":
+        return taken.end
     if not right(question, taken.answer):
         return "refused" if _REFUSAL.search(taken.answer) else "wrong"
     if question.plan and not taken.calls:

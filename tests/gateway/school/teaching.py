@@ -16,19 +16,35 @@ from router.chat import AnswerMessage, Message, Tool
 from tests.gateway.running import ROOT, Script
 
 BRAIN = Expert.from_folder(ROOT / "data" / "questions")
+DETOUR = ("list_files", '{"path":  "."}')
 Spoil = Callable[[str, AnswerMessage], Act | None]
 """What is said instead, by the question and what the expert would say; None: that."""
 
 
-def teacher(spoil: Spoil = lambda question, answer: None, delay: float = 0.0) -> Script:
+def teacher(
+    spoil: Spoil = lambda question, answer: None,
+    delay: float = 0.0,
+    of_body: Callable[[dict[str, Any]], Act | None] = lambda body: None,
+) -> Script:
     def play(body: dict[str, Any]) -> Act:
-        messages = msgspec.convert(body["messages"], list[Message])
-        answer = BRAIN.answer(messages, msgspec.convert(body.get("tools", []), list[Tool]))
-        spoilt = spoil(question_of(body), answer)
+        answer = answer_to(body)
         calls = [(call.function.name, call.function.arguments) for call in answer.tool_calls or ()]
-        return spoilt or Act(text=answer.content or "", calls=calls, delay=delay)
+        plain = Act(text=answer.content or "", calls=calls, delay=delay)
+        return spoil(question_of(body), answer) or of_body(body) or plain
 
     return Script(play, model="large")
+
+
+def answer_to(body: dict[str, Any]) -> AnswerMessage:
+    """What the expert says, to whom a way round is none of its plan."""
+    messages = msgspec.convert(body["messages"], list[Message])
+    at = next((at for at, one in enumerate(messages) if one.tool_calls and _is_detour(one)), None)
+    straight = messages if at is None else [*messages[:at], *messages[at + 2 :]]
+    return BRAIN.answer(straight, msgspec.convert(body.get("tools", []), list[Tool]))
+
+
+def _is_detour(message: Message) -> bool:
+    return any(call.function.arguments == DETOUR[1] for call in message.tool_calls or ())
 
 
 def question_of(body: dict[str, Any]) -> str:
