@@ -1,8 +1,9 @@
 """The exploring agent's three tools: run_command, read_file, list_files. Read-only and confined to one repository.
 
 Owns running what `distill.commands` allows, with limits on time, output, memory and processes; `distill.reading` does
-what needs no program. Knows nothing of models or of HTTP. There is no shell anywhere: a command is an argv list from
-start to end.
+what needs no program. A toolbox may offer the tools of another agent's vocabulary: each of their calls is put as one of
+the three and done as such. Knows nothing of models or of HTTP. There is no shell anywhere: a command is an argv list
+from start to end.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distill.commands import Command
+import msgspec
+
+from distill.commands import Command, confine
 from distill.errors import ToolError
 from distill.reading import ERROR, FAILURES, NOTHING, Limits, Reader, command_of, steady
 from router.chat import FunctionSpec, Tool
+
+if TYPE_CHECKING:
+    from distill.vocabularies import Vocabulary
 
 __all__ = ["ERROR", "NOTHING", "SPECS", "Limits", "Toolbox"]
 
@@ -66,20 +73,52 @@ SPECS = [
 
 class Toolbox:
     """The tools on one repository; `version` names its files' content, where somebody knows it. Raises RepositoryError
-    where `root` is not a folder."""
+    where `root` is not a folder. `vocabulary` is whose tools it offers; None: all of the exploring agent's own."""
 
     def __init__(self, root: Path, limits: Limits | None = None, version: str = "") -> None:
         self.version = version
+        self.vocabulary: Vocabulary | None = None
+        self._withheld: frozenset[str] = frozenset()
         self._reader = Reader(root, limits)
         self.root = self._reader.root
         self.limits = self._reader.limits
 
     @property
     def specs(self) -> list[Tool]:
-        return SPECS
+        return SPECS if self.vocabulary is None else self.vocabulary.offered(self._withheld)
+
+    def offering(self, vocabulary: Vocabulary, withheld: Collection[str] = ()) -> Toolbox:
+        """The same folder, limits and confinement behind a vocabulary's tools, but for those that mean one of the three
+        that are `withheld`."""
+        made = Toolbox(self.root, self.limits, self.version)
+        made.vocabulary, made._withheld = vocabulary, frozenset(withheld)
+        return made
 
     async def call(self, name: str, arguments: str) -> str:
-        """What the tool says. Whatever the model wrote, this returns a text; a failure begins with "error:"."""
+        """What the tool says. Whatever the model wrote, this returns a text; a failure is said as the vocabulary says
+        one, among the three with "error:" before it."""
+        if self.vocabulary is None:
+            return await self._do(name, arguments)
+        try:
+            return await self._translated(self.vocabulary, name, arguments)
+        except FAILURES as error:
+            return self.vocabulary.failure(self._reader.failure(name, error))
+
+    async def _translated(self, vocabulary: Vocabulary, name: str, arguments: str) -> str:
+        """Raises ToolError, msgspec.MsgspecError, RecursionError."""
+        if name not in {tool.function.name for tool in self.specs}:
+            raise ToolError(f"there is no tool {name!r}")
+        given = msgspec.json.decode(arguments.strip() or "{}", type=dict[str, Any])
+        wanted = vocabulary.wanted(name, given)
+        call, place = wanted.call, self
+        if call.name in self._withheld:
+            raise ToolError(f"{name} cannot do that here")
+        if wanted.folder != ".":
+            place = Toolbox(confine(self.root, wanted.folder), self.limits)
+        result = await place._do(call.name, msgspec.json.encode(call.arguments).decode())
+        return vocabulary.printed(name, wanted, result)
+
+    async def _do(self, name: str, arguments: str) -> str:
         try:
             if name == "run_command":
                 return self._reader.shorten(await self._run(command_of(self.root, arguments)))

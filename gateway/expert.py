@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 def create_app(expert: Expert | None = None) -> Litestar:
     """The expert as an ASGI application; without one given, on the templates that ship with Nightschool."""
-    brain = expert or Expert.from_folder(shared("data", "questions"))
+    brain = expert or Expert.from_folder(shared("data", "questions"), shared("data", "vocabularies"))
 
     @post("/v1/chat/completions", status_code=200)
     async def complete(request: Request[Any, Any, Any]) -> Response[Any]:

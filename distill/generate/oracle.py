@@ -9,12 +9,10 @@ import ast
 import posixpath
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
-
-import msgspec
 
 from distill.generate.question import Kind, Oracle, Question
 from distill.generate.templates import Call
+from distill.vocabularies.normal import normal
 
 _PATH = re.compile(
     r"(?<![\w/.-])[\w.+-]*(?:/[\w.+-]+)+/?|(?<![\w/-])[\w.+-]*\w\.(?:pyi?|txt|md|toml|json|html|css|js|cfg|typed)\b"
@@ -56,8 +54,9 @@ def right(question: Question, answer: str) -> bool:
 
 
 def exact_calls(question: Question, calls: Iterable[Call]) -> bool:
-    """Whether the calls made are the expected ones, in order, but for how arguments are written."""
-    return [_normal(call) for call in calls] == [_normal(call) for call in question.plan]
+    """Whether the calls made, as the exploring agent's own tools, are the expected ones, in order, but for how
+    arguments are written."""
+    return [normal(call) for call in calls] == [normal(call) for call in question.plan]
 
 
 def _paths(text: str) -> set[str]:
@@ -217,58 +216,4 @@ _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "no": _no,
     "unable": _unable,
     "refusal": _refusal,
-}
-
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "read_file": {"start": 1, "lines": 40},
-    "list_files": {"path": "."},
-    "run_command": {"args": []},
-}
-
-
-def _normal(call: Call) -> tuple[str, str]:
-    """A call in its one spelling: defaults dropped, paths without './', short options apart and in order."""
-    defaults = _DEFAULTS.get(call.name, {})
-    arguments = {key: value for key, value in call.arguments.items() if defaults.get(key, ...) != value}
-    if isinstance(arguments.get("path"), str):
-        arguments["path"] = posixpath.normpath(arguments["path"])
-        arguments = {key: value for key, value in arguments.items() if defaults.get(key, ...) != value}
-    words = arguments.get("args")
-    if call.name == "run_command" and isinstance(words, list) and all(isinstance(word, str) for word in words):
-        arguments["args"] = _normal_words(str(arguments.get("command")), words)
-    return call.name, msgspec.json.encode(arguments, order="deterministic").decode()
-
-
-def _normal_words(program: str, words: list[str]) -> list[str]:
-    if program == "find":  # its words are an expression: their order means something
-        return [posixpath.normpath(words[0]), *words[1:]] if words and not words[0].startswith("-") else [".", *words]
-    options: set[str] = set()
-    operands: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            operands.extend(rest)
-        elif program in ("head", "tail") and re.fullmatch(r"-n?\d+|-n", word):
-            options.add("-n" + (word.lstrip("-n") or next(rest, "")))
-        elif re.fullmatch(r"-[A-Za-z]+", word):
-            options |= {f"-{letter}" for letter in word[1:]}
-        elif word.startswith("--"):
-            options.add(_LONG.get(word, word))
-        else:
-            operands.append(word)
-    start = 1 if program == "grep" else 0  # the pattern is no path
-    paths = [posixpath.normpath(path) for path in operands[start:]]
-    if program == "grep" and "-r" in options and not paths:
-        paths = ["."]
-    return [*sorted(options), *operands[:start], *paths]
-
-
-_LONG = {
-    "--recursive": "-r",
-    "--line-number": "-n",
-    "--word-regexp": "-w",
-    "--files-with-matches": "-l",
-    "--count": "-c",
-    "--fixed-strings": "-F",
-    "--lines": "-l",
 }
