@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from datetime import time as clock
@@ -16,24 +16,29 @@ from openai import AsyncOpenAI
 from rich.console import Console
 
 from distill.formats.write import planned
-from distill.school.copies import Repository, copied
+from distill.generate.templates import load_templates
+from distill.school.copies import copied
+from distill.school.estimating import estimated
+from distill.school.failures import read_failures, weights_of
 from distill.school.ledger import Ledger
 from distill.school.reporting import Report, kept_of, report
 from distill.school.running import Run, Terms
 from distill.school.sets import QuestionSet, inputs_of, opened
 from distill.school.teacher import Limits, Teacher
+from distill.school.toolboxes import Toolboxes
 from distill.store.store import TraceStore
-from distill.tools import Toolbox
 from distill.trace import Trace
+from distill.vocabularies import load_vocabularies
 from gateway.agents.presence import answers
 from gateway.atomic import write_atomically
 from gateway.errors import SettingsError, StartError
 from gateway.nightly import examination_named
 from gateway.progress import Bars
-from gateway.schooltables import print_plan, print_report
+from gateway.schooltables import print_estimate, print_plan, print_report
 from gateway.sections import Settings
 from gateway.settings import Home, shared
 
+_DAY, _LATELY = 86_400, 7  # seconds; days whose requests say how long the teacher takes
 EXAMPLES, REPORT = "examples.jsonl", "report.json"
 
 
@@ -52,6 +57,7 @@ class Order(msgspec.Struct, frozen=True):
     until: str
     max_cost: float
     dry_run: bool
+    failures: Path | None
     url: str
     model: str
     api_key: str
@@ -59,46 +65,53 @@ class Order(msgspec.Struct, frozen=True):
 
 async def run_generate(settings: Settings, home: Home, order: Order, console: Console) -> None:
     """Raises SettingsError, StartError, DistillError; what was settled before that is kept."""
-    stop_at = _stop_at(order)
-    prices = (settings.teacher.price_input, settings.teacher.price_output)
-    if order.max_cost and not any(prices):
-        raise SettingsError("--max-cost needs teacher.price_input and teacher.price_output")
-    with Bars(console) as bars:
-        bars.stage("copying repositories", len(order.repositories))
-        repositories = copied(order.repositories, home.data / "repositories", reserved(settings))
-        templates = shared("data", "questions")
-        inputs = inputs_of(repositories, templates, order.total, order.seed, {})
-        bars.stage("drawing questions", order.total)
-        chosen = await opened(inputs, repositories, templates, home.data / "generated", bars.step)
+    terms = _terms(settings, order)
+    chosen, toolboxes = await _set(settings, home, order, console)
+    store = home.data / "traces.db"
     with Ledger.opened(chosen.folder) as ledger:
         print_plan(console, chosen, ledger, order.total)
+        async with _store(store) as known:
+            sums = await known.sums(int(time.time() // _DAY) - _LATELY) if known is not None else []
+        guess = estimated(chosen.questions, ledger, sums, terms.at_once, terms.prices)
+        print_estimate(console, guess, priced=any(terms.prices))
         if order.dry_run:
             return
         if not answers(order.url):
             raise StartError(f"there is no gateway at {order.url}: start it with 'nightschool serve', or say --url")
-        terms = Terms(order.at_once, order.samples, stop_at, order.max_cost or None, prices)
         try:
-            await _run(chosen, repositories, ledger, home, order, terms, console)
+            await _run(chosen, toolboxes, ledger, store, order, terms, console)
         finally:
             told = report(chosen.name, chosen.questions, ledger)
-            _write(chosen, ledger, told, repositories)
+            _write(chosen, ledger, told, toolboxes)
             print_report(console, told, chosen.folder)
+
+
+async def _set(settings: Settings, home: Home, order: Order, console: Console) -> tuple[QuestionSet, Toolboxes]:
+    templates = shared("data", "questions")
+    with Bars(console) as bars:
+        bars.stage("copying repositories", None)
+        repositories = copied(order.repositories, home.data / "repositories", reserved(settings))
+        weights = weights_of(read_failures(order.failures), load_templates(templates)) if order.failures else {}
+        inputs = inputs_of(repositories, templates, order.total, order.seed, weights)
+        bars.stage("drawing questions", order.total)
+        chosen = await opened(inputs, repositories, templates, home.data / "generated", bars.step)
+    return chosen, Toolboxes(repositories, load_vocabularies(shared("data", "vocabularies")))
 
 
 async def _run(
     chosen: QuestionSet,
-    repositories: list[Repository],
+    toolboxes: Toolboxes,
     ledger: Ledger,
-    home: Home,
+    store: Path,
     order: Order,
     terms: Terms,
     console: Console,
 ) -> None:
-    toolboxes = {one.name: Toolbox(one.root, version=one.digest) for one in repositories}
     client = AsyncOpenAI(
         base_url=f"{order.url}/v1", api_key=order.api_key or "none", max_retries=0, timeout=order.seconds
     )
-    async with client, _recorded(home.data / "traces.db") as traces:
+    async with client, _store(store) as known:
+        traces = known.conversation if known is not None else _nothing
         teacher = Teacher(client, order.model, Limits(order.max_calls, order.max_tokens), traces)
         run = Run(chosen, toolboxes, ledger, teacher, terms)
         with Bars(console) as bars:
@@ -112,17 +125,17 @@ async def _run(
 
 
 @asynccontextmanager
-async def _recorded(path: Path) -> AsyncIterator[Callable[[str], Awaitable[list[Trace]]]]:
-    """What the gateway recorded of a conversation, where its store is at hand."""
+async def _store(path: Path) -> AsyncIterator[TraceStore | None]:
+    """The gateway's trace store, to read; None where it is not at hand."""
     if not _is_there(path):
-        yield _nothing
+        yield None
         return
     try:
         store = await TraceStore.open_to_read(path)
     except sqlite3.Error as error:
         raise StartError(f"the trace store {path} cannot be read: {error}") from error
     async with store:
-        yield store.conversation
+        yield store
 
 
 def _is_there(path: Path) -> bool:
@@ -141,6 +154,13 @@ def reserved(settings: Settings) -> frozenset[str]:
     return frozenset(found)
 
 
+def _terms(settings: Settings, order: Order) -> Terms:
+    prices = (settings.teacher.price_input, settings.teacher.price_output)
+    if order.max_cost and not any(prices):
+        raise SettingsError("--max-cost needs teacher.price_input and teacher.price_output")
+    return Terms(order.at_once, order.samples, _stop_at(order), order.max_cost or None, prices)
+
+
 def _stop_at(order: Order) -> float | None:
     """On the monotonic clock."""
     ends = [time.monotonic() + order.minutes * 60] if order.minutes else []
@@ -155,8 +175,8 @@ def _stop_at(order: Order) -> float | None:
     return min(ends, default=None)
 
 
-def _write(chosen: QuestionSet, ledger: Ledger, told: Report, repositories: list[Repository]) -> None:
-    specs = Toolbox(repositories[0].root).specs
-    lines = [line for _, taken in kept_of(chosen.questions, ledger) for line in planned(taken.messages, specs)]
+def _write(chosen: QuestionSet, ledger: Ledger, told: Report, toolboxes: Toolboxes) -> None:
+    kept = kept_of(chosen.questions, ledger)
+    lines = [line for question, taken in kept for line in planned(taken.messages, toolboxes.of(question).specs)]
     write_atomically(chosen.folder / EXAMPLES, b"".join(lines))
     write_atomically(chosen.folder / REPORT, msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")

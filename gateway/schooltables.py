@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.school.checks import REASONS
+from distill.school.estimating import Estimate
 from distill.school.ledger import Ledger
 from distill.school.reporting import Part, Report
 from distill.school.sets import QuestionSet
@@ -23,6 +24,15 @@ def print_plan(console: Console, chosen: QuestionSet, ledger: Ledger, wanted: in
     console.print(f"Set {chosen.name}: {len(chosen.questions)} questions ({told}); {len(ledger.settled)} are settled.")
     if len(chosen.questions) < wanted:
         console.print(f"The repositories offer no more: {wanted} were wanted.")
+
+
+def print_estimate(console: Console, estimate: Estimate | None, *, priced: bool) -> None:
+    """What is still to come; `priced`: whether anybody knows what the teacher costs."""
+    if estimate is None:
+        console.print("How long that takes is known once some are answered.")
+        return
+    costs = f", {estimate.cost:.2f} by the teacher's prices" if priced else ""
+    console.print(f"What is left takes about {_time(estimate.seconds)}{costs} (by {estimate.by}).")
 
 
 def print_report(console: Console, report: Report, folder: Path) -> None:
@@ -48,6 +58,12 @@ def _cells(part: Part) -> list[str]:
     calls = f"{part.calls}/{part.shortest}"
     shares = [_share(one) for one in (part.right, part.used_tools, part.needless_tools)]
     return [str(part.questions), str(part.settled), str(part.kept), *shares, calls]
+
+
+def _time(seconds: float) -> str:
+    """Hours and minutes."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"
 
 
 def _share(share: Share) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -22,6 +22,7 @@ from distill.school.ledger import Ledger, Settled, Taken
 from distill.school.recall import from_turns
 from distill.school.sets import QuestionSet
 from distill.school.teacher import NotTold, Teacher, conversation_of
+from distill.school.toolboxes import Toolboxes
 from distill.tools import Toolbox
 
 _LAST_SECONDS = 120.0  # for answers under way once it is time to stop
@@ -54,12 +55,12 @@ class Ran(msgspec.Struct):
 
 
 class Run:
-    """Of one set, whose repositories' tools are `toolboxes`, by name. `clock` is monotonic, in seconds."""
+    """Of one set. `clock` is monotonic, in seconds."""
 
     def __init__(
         self,
         chosen: QuestionSet,
-        toolboxes: Mapping[str, Toolbox],
+        toolboxes: Toolboxes,
         ledger: Ledger,
         teacher: Teacher,
         terms: Terms,
@@ -122,7 +123,7 @@ class Run:
 
     async def _settle(self, question: Question, progress: Progress) -> str:
         """Why a question is left for another run; '' once it is settled."""
-        toolbox = self._toolboxes[question.repository]
+        toolbox = self._toolboxes.of(question)
         offered = {spec.function.name for spec in toolbox.specs}
         taken = dict(self._ledger.taken.get(question.id, {}))
         for sample in range(self._terms.samples):

@@ -28,6 +28,9 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Draw the questions, ask none; tell time and cost.")
     ] = False,
+    for_failures: Annotated[
+        Path | None, typer.Option(help="Ask what an examination's student failed at: its folder, or result.json.")
+    ] = None,
     url: Annotated[str, typer.Option(help="The gateway's address; default: that of the settings.")] = "",
     model: Annotated[str, typer.Option(help="The model to ask for.")] = "teacher",
     api_key_env: Annotated[str, typer.Option(help="The environment variable with the key that is sent.")] = "",
@@ -54,6 +57,7 @@ def generate(
         until=until,
         max_cost=max_cost,
         dry_run=dry_run,
+        failures=for_failures,
         url=address(url or settings.gateway_url(chosen)),
         model=model,
         api_key=settings.api_key(api_key_env),
