@@ -113,7 +113,7 @@ async def _run(
     async with client, _store(store) as known:
         traces = known.conversation if known is not None else _nothing
         teacher = Teacher(client, order.model, Limits(order.max_calls, order.max_tokens), traces)
-        run = Run(chosen, toolboxes, ledger, teacher, terms)
+        run = Run(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes))
         with Bars(console) as bars:
             bars.stage("asking the teacher", len(chosen.questions))
             bars.step(len(ledger.settled))
@@ -158,21 +158,26 @@ def _terms(settings: Settings, order: Order) -> Terms:
     prices = (settings.teacher.price_input, settings.teacher.price_output)
     if order.max_cost and not any(prices):
         raise SettingsError("--max-cost needs teacher.price_input and teacher.price_output")
-    return Terms(order.at_once, order.samples, _stop_at(order), order.max_cost or None, prices)
+    return Terms(order.at_once, order.samples, _next(order.until), order.max_cost or None, prices)
 
 
-def _stop_at(order: Order) -> float | None:
-    """On the monotonic clock."""
-    ends = [time.monotonic() + order.minutes * 60] if order.minutes else []
-    if order.until:
-        now = datetime.now().astimezone()
-        try:
-            end = datetime.combine(now.date(), clock.fromisoformat(order.until), now.tzinfo)
-        except ValueError as error:
-            raise SettingsError(f"--until wants a time as 06:30, not '{order.until}'") from error
-        end += timedelta(days=end <= now)
-        ends.append(time.monotonic() + (end - now).total_seconds())
-    return min(ends, default=None)
+def _next(time_of_day: str) -> float | None:
+    """When it is that time next, on the monotonic clock. Raises SettingsError."""
+    if not time_of_day:
+        return None
+    now = datetime.now().astimezone()
+    try:
+        end = datetime.combine(now.date(), clock.fromisoformat(time_of_day), now.tzinfo)
+    except ValueError as error:
+        raise SettingsError(f"--until wants a time as 06:30, not '{time_of_day}'") from error
+    end += timedelta(days=end <= now)
+    return time.monotonic() + (end - now).total_seconds()
+
+
+def _from_now(terms: Terms, minutes: float) -> Terms:
+    """The same, with the minutes that asking may take, 0: any."""
+    ends = [end for end in (terms.stop_at, time.monotonic() + minutes * 60 if minutes else None) if end is not None]
+    return msgspec.structs.replace(terms, stop_at=min(ends, default=None))
 
 
 def _write(chosen: QuestionSet, ledger: Ledger, told: Report, toolboxes: Toolboxes) -> None:

@@ -23,6 +23,8 @@ from distill.generate.repositories import MAX_FILE_BYTES, digest, snapshot
 from distill.snapshots import kept_aside
 
 _MADE = frozenset({"node_modules", "__pycache__", "venv", "site-packages", "build", "dist", "target"})
+_PACKAGES = ("*/__init__.py", "src/*/__init__.py")
+_VERSION = re.compile(r"[-_.]v?\d[\w.]*$")
 _LOOKED_AT = 200_000  # entries of a folder: what comes after them in the order of names is left out
 _FILES, _BYTES = 2000, 20_000_000  # of one folder
 _HEAD = 8192  # bytes that tell text from anything else
@@ -47,8 +49,10 @@ def copied(wanted: Sequence[str], copies: Path, reserved: Set[str]) -> list[Repo
     named: dict[str, tuple[str, str]] = {}
     for one in wanted:
         name, source = _named(one)
-        if name.lower() in {other.lower() for other in reserved}:
-            raise RepositoryError(f"{name} is kept for examinations, which ask about code that nobody has learnt from.")
+        if examined := _examined(name, source, {_plain(other) for other in reserved}):
+            raise RepositoryError(
+                f"{one} is {examined}, which examinations ask about: what was learnt says nothing there"
+            )
         if name in named:
             raise RepositoryError(f"{named[name][0]} and {one} would both be called {name}: say {name}_2={source}")
         named[name] = (one, source)
@@ -56,13 +60,26 @@ def copied(wanted: Sequence[str], copies: Path, reserved: Set[str]) -> list[Repo
     return [_copy(name, source, copies) for name, (_, source) in named.items()]
 
 
+def _examined(name: str, source: str, reserved: Set[str]) -> str:
+    """What of the reserved it is, by its name or that of its folder, or as a package inside of it; '' for none."""
+    folder = Path(source)
+    inner = [path.parent.name for pattern in _PACKAGES for path in folder.glob(pattern)] if folder.is_dir() else []
+    named = (_plain(one) for one in (name, folder.resolve().name, *inner))
+    return next((one for one in named if one in reserved), "")
+
+
+def _plain(name: str) -> str:
+    """A name without its version, and however its words are joined."""
+    return re.sub(r"[-_.]+", "_", _VERSION.sub("", name)).lower()
+
+
 def _named(wanted: str) -> tuple[str, str]:
     """The name of a copy and where it comes from: a folder's path, or a package."""
     name, equals, rest = wanted.partition("=")
     if equals and name.isidentifier():
-        return name, rest
-    if not Path(wanted).is_dir():
-        if os.sep in wanted:
+        return name, _named(rest)[1]
+    if not wanted or not Path(wanted).is_dir():
+        if os.sep in wanted or not wanted:
             raise RepositoryError(f"There is no folder {wanted}.")
         return wanted, wanted
     name = re.sub(r"\W", "_", Path(wanted).resolve().name, flags=re.ASCII)

@@ -25,6 +25,7 @@ def teacher(
     spoil: Spoil = lambda question, answer: None,
     delay: float = 0.0,
     of_body: Callable[[dict[str, Any]], Act | None] = lambda body: None,
+    port: int = 0,
 ) -> Script:
     def play(body: dict[str, Any]) -> Act:
         answer = answer_to(body)
@@ -32,7 +33,7 @@ def teacher(
         plain = Act(text=answer.content or "", calls=calls, delay=delay)
         return spoil(question_of(body), answer) or of_body(body) or plain
 
-    return Script(play, model="large")
+    return Script(play, model="large", port=port)
 
 
 def answer_to(body: dict[str, Any]) -> AnswerMessage:
