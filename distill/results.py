@@ -11,8 +11,10 @@ from typing import Any
 
 import msgspec
 
-_NUMBERED = re.compile(r"\s{0,10}(\d{1,7})(?:→|\t|: |\| )(.*)")
+_NUMBERED = re.compile(r"\s{0,10}(\d{1,7})(?:→|\t|: | ?\| )(.*)")
 _FOUND = re.compile(r"(?:\./)?([\w./+@-]{1,300}):(\d{1,7})[:-](.*)")  # a line of grep's
+_HEADING = re.compile(r"(?:# |File: )?((?:\./)?[\w./+@-]{1,300}):?")  # above the lines that a search found in a file
+_BELOW = re.compile(r"\s{0,8}(?:(?:Line |L)(\d{1,7}): |(\d{1,7}) \| )(.*)")
 _WHOLE = 500  # characters of a found line that nobody cut
 _EDGE = 6  # lines at either end of a result in which a status may stand
 _LINE = 300  # characters of a line that are looked at
@@ -42,7 +44,7 @@ _NOTHING = frozenset(
     {
         *("", "(no output)", "(empty)", "no output", "<no output>", "[]", "{}", "null", "none"),
         *("no matches found", "no matches", "no match", "no files found", "no results found", "no results"),
-        *("not found", "0 matches", "found 0 matches", "found 0 files", "0 files", "0 results"),
+        *("not found", "0 matches", "found 0 matches", "found 0 files", "found 0 results", "0 files", "0 results"),
     }
 )
 _MISSING = ("no such file", "not found", "does not exist", "doesn't exist", "enoent", "cannot find", "could not find")
@@ -93,9 +95,18 @@ def numbered_lines(text: str) -> list[tuple[int, str]]:
 
 
 def found_lines(text: str) -> list[tuple[str, int, str]]:
-    """The lines of files that a search shows: path, number, text."""
-    found = (_FOUND.fullmatch(line.rstrip("\r")) for line in text.split("\n") if len(line) <= _WHOLE)
-    return [(line[1], int(line[2]), line[3]) for line in found if line]
+    """The lines of files that a search shows, each with its path or below it: path, number, text."""
+    shown: list[tuple[str, int, str]] = []
+    above = ""
+    for line in (raw.rstrip("\r") for raw in text.split("\n") if len(raw) <= _WHOLE):
+        if found := _FOUND.fullmatch(line):
+            shown.append((found[1], int(found[2]), found[3]))
+        elif above and (found := _BELOW.fullmatch(line)):
+            shown.append((above, int(found[1] or found[2]), found[3]))
+            continue
+        heading = _HEADING.fullmatch(line)
+        above = heading[1].rstrip(":") if heading else ""
+    return shown
 
 
 def _status(text: str) -> int | None:

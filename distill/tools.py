@@ -114,7 +114,7 @@ class Toolbox:
         if call.name in self._withheld:
             raise ToolError(f"{name} cannot do that here")
         if wanted.folder != ".":
-            place = Toolbox(confine(self.root, wanted.folder), self.limits)
+            place = Toolbox(_folder(self.root, wanted.folder), self.limits)
         result = await place._do(call.name, msgspec.json.encode(call.arguments).decode())
         return vocabulary.printed(name, wanted, result)
 
@@ -161,6 +161,13 @@ class Toolbox:
         finally:
             await _end(process)
         return status, output.decode(errors="replace"), complaint.decode(errors="replace")
+
+
+def _folder(root: Path, path: str) -> Path:
+    folder = confine(root, path)
+    if not folder.is_dir():
+        raise ToolError(f"{path} is not a directory")
+    return folder
 
 
 def _argv(command: Command) -> list[str]:

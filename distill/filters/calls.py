@@ -18,11 +18,16 @@ from distill.tools import SPECS
 from router.chat import Tool, ToolCall
 
 READS = frozenset({"read", "read_file", "readfile", "view", "view_file", "open_file", "cat"})
-SEARCHES = frozenset({"grep", "rg", "search", "search_files", "search_text", "search_code", "find_text"})
+SEARCHES = frozenset(
+    {
+        *("grep", "rg", "search", "search_files", "search_text", "search_code", "find_text"),
+        *("grep_search", "search_file_content"),
+    }
+)
 SHELLS = frozenset(
     ["bash", "shell", "exec_command", "local_shell", "run_shell_command", "run_terminal_cmd", "execute_command"]
 )
-_HARMLESS = READS | SEARCHES | {"glob", "ls", "list", "list_files", "list_dir", "find"}
+_HARMLESS = READS | SEARCHES | {"glob", "ls", "list", "list_files", "list_dir", "list_directory", "find", "file_search"}
 _OURS = {tool.function.name: tool for tool in SPECS}
 _PATHS = ("file_path", "filePath", "path", "filename", "target_file")
 _COMMANDS = ("command", "cmd")

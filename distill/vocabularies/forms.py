@@ -28,16 +28,18 @@ _LONG = {"recursive": "r", "line-number": "n", "word-regexp": "w", "ignore-case"
 _LONG |= {"count": "c", "extended-regexp": "E", "fixed-strings": "F"}
 _LONG |= {"after-context": "A", "before-context": "B", "context": "C"}
 _LEAST_LINES = 1
+_ALL = ("run_command", "read_file", "list_files")
 
 
 class Form(msgspec.Struct, frozen=True):
     """`slots` by name with the kind of their values and what is meant where one is not filled (None: it has to be).
-    `tool` is the canonical tool that it mostly means. `filled` gives the slots of a canonical call, for a tool that can
-    say these slots; None where the form cannot say it, and a slot is None where it does not matter. `wanted` gives the
-    canonical call of filled slots, and raises ToolError. `instead` names for a slot another that says as much.
+    `tools` are the canonical tools that it means, the first one mostly. `filled` gives the slots of a canonical call,
+    for a tool that can say these slots; None where the form cannot say it, and a slot is None where it does not matter.
+    `wanted` gives the canonical call of filled slots, and raises ToolError. `instead` names for a slot another that
+    says as much.
     """
 
-    tool: str
+    tools: tuple[str, ...]
     slots: dict[str, tuple[type, Any]]
     filled: Callable[[Call, Collection[str]], Slots | None]
     wanted: Callable[[Slots], Wanted]
@@ -224,7 +226,7 @@ def _words(call: Call, program: str) -> list[str] | None:
 _PLACE = {"path": (str, "."), "where": (str, "."), "limit": (int, 0)}
 FORMS = {
     "search": Form(
-        "run_command",
+        ("run_command",),
         {
             **{
                 "pattern": (str, None),
@@ -241,20 +243,18 @@ FORMS = {
         {"path": "where", "include": "where"},
     ),
     "find": Form(
-        "run_command", {**_PLACE, "glob": (str, "**")}, _find_slots, _wanted_find, {"path": "where", "glob": "where"}
+        ("run_command",), {**_PLACE, "glob": (str, "**")}, _find_slots, _wanted_find, {"path": "where", "glob": "where"}
     ),
     "read": Form(
-        "read_file",
+        ("read_file",),
         {"path": (str, None), "start": (int, 1), "lines": (int, 40), "end": (int, 0), "skipped": (int, 0)},
         _read_slots,
         _wanted_read,
         {"start": "skipped", "lines": "end"},
     ),
-    "list": Form("list_files", {"path": (str, "."), "recursive": (bool, False)}, _list_slots, _wanted_list),
-    "line": Form(
-        "run_command", {"line": (str, None), "folder": (str, "."), "limit": (int, 0)}, _line_slots, wanted_by_line
-    ),
+    "list": Form(("list_files",), {"path": (str, "."), "recursive": (bool, False)}, _list_slots, _wanted_list),
+    "line": Form(_ALL, {"line": (str, None), "folder": (str, "."), "limit": (int, 0)}, _line_slots, wanted_by_line),
     "words": Form(
-        "run_command", {"words": (list, None), "folder": (str, "."), "limit": (int, 0)}, _words_slots, wanted_by_words
+        _ALL, {"words": (list, None), "folder": (str, "."), "limit": (int, 0)}, _words_slots, wanted_by_words
     ),
 }

@@ -27,15 +27,22 @@ FIELDS: dict[str, frozenset[str]] = {
     "lines": frozenset({"line", "text"}),
     "entries": frozenset({"entry"}),
 }
-_VALUES = {"path": r".+?", "line": r"\d+", "text": r".*", "count": r"\d+", "entry": r".+", "missing": r"\d+"}
+_VALUES = {
+    "path": r".+?",
+    "line": r"\d{1,9}",
+    "text": r".*",
+    "count": r"\d{1,9}",
+    "entry": r".+",
+    "missing": r"\d{1,9}",
+}
 _CANONICAL = {
-    "matches": re.compile(r"(?:(?P<path>.+?):)??(?P<line>\d+):(?P<text>.*)"),
+    "matches": re.compile(r"(?:(?P<path>.+?):)??(?P<line>\d{1,9}):(?P<text>.*)"),
     "paths": re.compile(r"(?P<path>.+)"),
-    "counts": re.compile(r"(?:(?P<path>.+?):)?(?P<count>\d+)"),
-    "lines": re.compile(r"(?P<line>\d+): (?P<text>.*)"),
+    "counts": re.compile(r"(?:(?P<path>.+?):)?(?P<count>\d{1,9})"),
+    "lines": re.compile(r"(?P<line>\d{1,9}): (?P<text>.*)"),
     "entries": re.compile(r"(?P<entry>.+)"),
 }
-_CUT = re.compile(r"\[(?P<missing>\d+) more characters not shown\]")
+_CUT = re.compile(r"\[(?P<missing>\d{1,9}) more characters not shown\]")
 
 
 class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

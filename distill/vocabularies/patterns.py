@@ -41,7 +41,10 @@ def parts_of(pattern: str, syntax: Syntax) -> tuple[Part, ...]:
     if syntax == "fixed":
         return tuple(Part("char", letter) for letter in pattern)
     read = [*(_basic(pattern) if syntax == "basic" else _modern(pattern, posix=syntax == "extended"))]
-    return tuple(_anchored(read)) if syntax == "basic" else tuple(read)
+    parts = tuple(_anchored(read)) if syntax == "basic" else tuple(read)
+    if any(_repeats(part) and not _can_repeat(parts[at - 1] if at else None) for at, part in enumerate(parts)):
+        raise ToolError("the pattern repeats nothing, or what is repeated already")
+    return parts
 
 
 def written(parts: tuple[Part, ...], syntax: Syntax) -> str:
@@ -50,6 +53,8 @@ def written(parts: tuple[Part, ...], syntax: Syntax) -> str:
         if any(part.kind != "char" for part in parts):
             raise ToolError("the pattern is no plain text")
         return "".join(part.text for part in parts)
+    if syntax == "basic" and any(_is_inner_anchor(parts, at) for at in range(len(parts))):
+        raise ToolError("a basic pattern has '^' and '$' at its ends only")
     return "".join(_written(part, syntax) for part in parts)
 
 
@@ -67,10 +72,27 @@ def bounded(parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
 
 
 def unbounded(parts: tuple[Part, ...]) -> tuple[Part, ...] | None:
-    """The parts without their bounds, where grep's -w would add just these; else None."""
+    """The parts without their bounds, where grep's -w means just these; else None."""
     bound = Part("short", "b")
     inner = parts[parts[:1] == (bound,) : len(parts) - (parts[-1:] == (bound,))]
-    return inner if inner != parts and bounded(inner) == parts else None
+    if inner == parts or bounded(inner) != parts:
+        return None
+    sure = all(_is_word(part) or part.kind == "sign" for part in (inner[0], inner[-1]))
+    return inner if sure else None
+
+
+def _repeats(part: Part) -> bool:
+    return part.kind == "sign" and (part.text in "*+?" or part.text.startswith("{"))
+
+
+def _can_repeat(part: Part | None) -> bool:
+    if part is None or _repeats(part):
+        return False
+    return part.text not in "bB<>" if part.kind == "short" else part.kind != "sign" or part.text in ".)"
+
+
+def _is_inner_anchor(parts: tuple[Part, ...], at: int) -> bool:
+    return (parts[at] == Part("sign", "^") and at > 0) or (parts[at] == Part("sign", "$") and at < len(parts) - 1)
 
 
 def _is_plain(part: Part, anchor: str) -> bool:
@@ -118,28 +140,31 @@ def _anchored(parts: list[Part]) -> Iterator[Part]:
 
 def _modern(pattern: str, posix: bool) -> Iterator[Part]:
     """An extended pattern, or a `regex`."""
-    at = 0
+    at, repeated = 0, False
     while at < len(pattern):
-        letter = pattern[at]
-        if letter == "\\":
-            yield _escaped(pattern[at + 1 : at + 2])
-            at += 2
-        elif letter == "[":
-            inner, at = _posix_set(pattern, at) if posix else _regex_set(pattern, at)
-            yield Part("set", inner)
-        elif letter == "{" and (found := _COUNTED.match(pattern, at)):
-            yield _counted(found[0])
-            at = found.end()
-        elif letter == "(" and pattern.startswith("(?", at):
-            if not pattern.startswith("(?:", at):
-                raise ToolError(f"the pattern has {pattern[at : at + 4]!r}, which this search does not know")
-            yield Part("sign", "(")
-            at += 3
-        elif letter == "?" and at and not posix and pattern[at - 1] in "*+?}" and pattern[at - 2 : at - 1] != "\\":
-            at += 1  # as few as possible: the same lines match
-        else:
-            yield Part("sign" if letter in ".*^$()|+?" else "char", letter)
-            at += 1
+        if pattern[at] == "?" and repeated and not posix:
+            at, repeated = at + 1, False  # as few as possible: the same lines match
+            continue
+        part, at = _part_at(pattern, at, posix)
+        repeated = _repeats(part)
+        yield part
+
+
+def _part_at(pattern: str, at: int, posix: bool) -> tuple[Part, int]:
+    """The part that starts there, and where it is over."""
+    letter = pattern[at]
+    if letter == "\\":
+        return _escaped(pattern[at + 1 : at + 2]), at + 2
+    if letter == "[":
+        inner, end = _posix_set(pattern, at) if posix else _regex_set(pattern, at)
+        return Part("set", inner), end
+    if letter == "{" and (found := _COUNTED.match(pattern, at)):
+        return _counted(found[0]), found.end()
+    if letter == "(" and pattern.startswith("(?", at):
+        if not pattern.startswith("(?:", at):
+            raise ToolError(f"the pattern has {pattern[at : at + 4]!r}, which this search does not know")
+        return Part("sign", "("), at + 3
+    return Part("sign" if letter in ".*^$()|+?" else "char", letter), at + 1
 
 
 def _counted(text: str) -> Part:

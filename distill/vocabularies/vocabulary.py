@@ -73,7 +73,7 @@ class Vocabulary:
 
     def offered(self, withheld: Collection[str] = ()) -> list[Tool]:
         """The tools but those that mostly mean one of the canonical tools that are withheld."""
-        kept = (tool for tool in self.tools if tool.meaning.tool not in withheld)
+        kept = (tool for tool in self.tools if tool.meaning.tools[0] not in withheld)
         return [Tool(FunctionSpec(tool.name, tool.description, tool.parameters)) for tool in kept]
 
     def spoken(self, call: Call) -> Call | None:
