@@ -16,14 +16,13 @@ from openai import AsyncOpenAI
 from rich.console import Console
 
 from distill.formats.write import planned
-from distill.generate.templates import load_templates
 from distill.school.copies import copied
 from distill.school.estimating import estimated
-from distill.school.failures import read_failures, weights_of
+from distill.school.failures import read_failures
 from distill.school.ledger import Ledger
 from distill.school.reporting import Report, kept_of, report
 from distill.school.running import Run, Terms
-from distill.school.sets import QuestionSet, inputs_of, opened
+from distill.school.sets import QuestionSet, Sources, inputs_of, opened
 from distill.school.teacher import Limits, Teacher
 from distill.school.toolboxes import Toolboxes
 from distill.store.store import TraceStore
@@ -87,15 +86,15 @@ async def run_generate(settings: Settings, home: Home, order: Order, console: Co
 
 
 async def _set(settings: Settings, home: Home, order: Order, console: Console) -> tuple[QuestionSet, Toolboxes]:
-    templates = shared("data", "questions")
+    sources = Sources(shared("data", "questions"), shared("data", "vocabularies"))
+    failures = read_failures(order.failures) if order.failures else []
     with Bars(console) as bars:
         bars.stage("copying repositories", None)
         repositories = copied(order.repositories, home.data / "repositories", reserved(settings))
-        weights = weights_of(read_failures(order.failures), load_templates(templates)) if order.failures else {}
-        inputs = inputs_of(repositories, templates, order.total, order.seed, weights)
+        inputs = inputs_of(repositories, sources, order.total, order.seed, failures)
         bars.stage("drawing questions", order.total)
-        chosen = await opened(inputs, repositories, templates, home.data / "generated", bars.step)
-    return chosen, Toolboxes(repositories, load_vocabularies(shared("data", "vocabularies")))
+        chosen = await opened(inputs, repositories, sources, home.data / "generated", bars.step)
+    return chosen, Toolboxes(repositories, load_vocabularies(sources.vocabularies))
 
 
 async def _run(

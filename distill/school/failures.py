@@ -41,7 +41,10 @@ def read_failures(run: Path) -> list[Failure]:
         found = msgspec.json.decode(path.read_bytes(), type=_Result).failures
     except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise QuestionError(f"{path} is no result of an examination: {error}") from error
-    return [failure for failure in found if failure.cause not in _NOTHING_TO_LEARN]
+    failures = [failure for failure in found if failure.cause not in _NOTHING_TO_LEARN]
+    if not failures:
+        raise QuestionError(f"nothing failed in {path} that could be learnt")
+    return failures
 
 
 def weights_of(failures: Sequence[Failure], templates: Sequence[Template]) -> dict[str, int]:

@@ -21,6 +21,9 @@ from distill.generate.question import Question
 from distill.generate.questions import SHARES
 from distill.generate.templates import Template, load_templates
 from distill.school.copies import Repository
+from distill.school.failures import Failure, weights_of
+from distill.vocabularies import load_vocabularies
+from distill.vocabularies.choosing import with_vocabularies
 
 QUESTIONS = "questions.jsonl"
 _INPUTS = "set.json"
@@ -32,12 +35,15 @@ _QUESTION = msgspec.json.Decoder(Question)
 
 class Inputs(msgspec.Struct, frozen=True):
     """What a set is made from: the repositories by name and digest, the templates' digest, how many questions, the seed
-    that draws them, and the templates that are wanted with their weights (none named: all, by their own)."""
+    that draws them; the tool vocabularies by name and digest, and the share that is asked in the exploring agent's own;
+    the templates that are wanted with their weights (none named: all, by their own)."""
 
     repositories: dict[str, str]
     templates: str
     total: int
     seed: int
+    vocabularies: dict[str, str]
+    explore: float = 0.5
     weights: dict[str, int] = {}
     version: int = _VERSION
 
@@ -54,23 +60,33 @@ class QuestionSet(msgspec.Struct, frozen=True):
     questions: list[Question]
 
 
-def templates_digest(folder: Path) -> str:
-    """A name for what the question templates say."""
-    files = sorted(folder.glob("*.toml"))
-    return combined_digest(f"{path.name} {file_digest(path)}" for path in files)
+class Sources(msgspec.Struct, frozen=True):
+    """The folders that questions come from."""
+
+    templates: Path
+    vocabularies: Path
 
 
 def inputs_of(
-    repositories: Sequence[Repository], templates: Path, total: int, seed: int, weights: Mapping[str, int]
+    repositories: Sequence[Repository], sources: Sources, total: int, seed: int, failures: Sequence[Failure] = ()
 ) -> Inputs:
+    """What a set is made from that asks of everything, or of what failed: then the templates that did, in the
+    vocabularies that did. Raises QuestionError."""
     digests = {one.name: one.digest for one in repositories}
-    return Inputs(digests, templates_digest(templates), total, seed, dict(weights))
+    templates = combined_digest(f"{path.name} {file_digest(path)}" for path in sorted(sources.templates.glob("*.toml")))
+    spoken = {path.stem: file_digest(path) for path in sorted(sources.vocabularies.glob("*.toml"))}
+    if not failures:
+        return Inputs(digests, templates, total, seed, spoken)
+    weights = weights_of(failures, load_templates(sources.templates))
+    failed = {name: content for name, content in spoken.items() if any(one.vocabulary == name for one in failures)}
+    explore = sum(one.vocabulary not in failed for one in failures) / len(failures)
+    return Inputs(digests, templates, total, seed, failed, round(explore, 2), weights)
 
 
 async def opened(
     inputs: Inputs,
     repositories: Sequence[Repository],
-    templates: Path,
+    sources: Sources,
     sets: Path,
     progress: Callable[[], None] = lambda: None,
 ) -> QuestionSet:
@@ -81,7 +97,7 @@ async def opened(
     """
     folder = sets / inputs.name
     if not (folder / QUESTIONS).exists():
-        drawn = await _drawn(inputs, repositories, templates, progress)
+        drawn = await _drawn(inputs, repositories, sources, progress)
         if not drawn:
             raise QuestionError("these repositories offer no question: they have no code that the templates ask about")
         _write(folder, inputs, drawn)
@@ -89,12 +105,16 @@ async def opened(
 
 
 async def _drawn(
-    inputs: Inputs, repositories: Sequence[Repository], templates: Path, progress: Callable[[], None]
+    inputs: Inputs, repositories: Sequence[Repository], sources: Sources, progress: Callable[[], None]
 ) -> list[Question]:
-    loaded = load_templates(templates)
+    loaded = load_templates(sources.templates)
     wanted = [_weighted(one, inputs.weights) for one in loaded if not inputs.weights or one.name in inputs.weights]
     roots = [one.root for one in repositories]
-    return await draw(roots, wanted, inputs.total, inputs.seed, shares=_shares(wanted, inputs), progress=progress)
+    shares = _shares(wanted, inputs)
+    found = await draw(roots, wanted, inputs.total, inputs.seed, shares=shares, progress=progress)
+    known = load_vocabularies(sources.vocabularies)
+    spoken = {name: one for name, one in known.items() if name in inputs.vocabularies}
+    return with_vocabularies(found, spoken, inputs.seed, inputs.explore)
 
 
 def _shares(templates: Sequence[Template], inputs: Inputs) -> dict[str, int]:
