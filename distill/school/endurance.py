@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from distill.agent import NONSENSE, TIMEOUT, Fault
+from distill.agent import NONSENSE, TIMEOUT, UNREACHABLE, Fault
 from distill.errors import DistillError
 
 # Somebody else's requests, or a night, come first: that is waited for as long as it takes.
 _BUSY = frozenset({"overloaded", "rate_limit_exceeded", "memory_leased", "no_room", "shutting_down"})
 _SPENT = "spend_limit_reached"
 _USELESS = frozenset({401, 403, 404})  # the key or the address is wrong: the next question would fare no better
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts, where the endpoint names none
-_ATTEMPTS = 4
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between attempts, where the endpoint names none
+_ATTEMPTS, _LONG_ATTEMPTS = 4, 10  # of a question; the latter where it has no part in what fails
+_AWAY = "away"
 
 Step = Literal["wait", "drop", "leave"]
 
@@ -49,7 +50,7 @@ class Endurance:
     def step(self, fault: Fault, error: str, attempt: int, answers: int) -> tuple[Step, float, str]:
         """What to do after a question's `attempt` (from 1) failed, with the seconds to wait and the reason; `answers`
         is how many there were when it was asked first. A question that fails while others are answered is dropped; one
-        that fails with all others is left for another run.
+        that fails with all others, or as nobody is there, is left for another run.
 
         Raises Spent, or EndpointDown when there is no use in going on.
         """
@@ -62,9 +63,11 @@ class Endurance:
         if 400 <= fault.status < 500 and fault.status != 408:
             return "drop", 0.0, "refused_request"
         self._failed(error)
-        if attempt < _ATTEMPTS:
-            return "wait", self._pause(fault, attempt), _reason(fault)
-        return ("drop" if self.answers > answers else "leave"), 0.0, _reason(fault)
+        reason = _reason(fault)
+        if attempt < (_LONG_ATTEMPTS if reason == _AWAY else _ATTEMPTS):
+            return "wait", self._pause(fault, attempt), reason
+        blamed = reason != _AWAY and self.answers > answers
+        return ("drop" if blamed else "leave"), 0.0, reason
 
     def end(self) -> None:
         """The run is over. Raises EndpointDown where that is because nothing was answered any more."""
@@ -86,6 +89,8 @@ class Endurance:
 
 
 def _reason(fault: Fault) -> str:
+    if fault.code in (UNREACHABLE, "backend_unreachable", "backend_resting"):
+        return _AWAY
     if fault.code in (TIMEOUT, "backend_timeout") or fault.status == 504:
         return "timeout"
     return "nonsense" if fault.code in (NONSENSE, "backend_broken") else "endpoint_failed"

@@ -16,7 +16,7 @@ import msgspec
 
 from distill.agent import Conversation
 from distill.generate.question import Question
-from distill.school.checks import cannot_be_shorter, shortest, verdict
+from distill.school.checks import LONGER, cannot_be_shorter, shortest, verdict
 from distill.school.endurance import Endurance, Spent
 from distill.school.ledger import Ledger, Settled, Taken
 from distill.school.recall import from_turns
@@ -25,6 +25,7 @@ from distill.school.teacher import NotTold, Teacher, conversation_of
 from distill.school.toolboxes import Toolboxes
 from distill.tools import Toolbox
 
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 0.0)  # seconds after which the gateway is told once more what is not to be learnt
 _LAST_SECONDS = 120.0  # for answers under way once it is time to stop
 
 
@@ -138,12 +139,22 @@ class Run:
         kept, reason = shortest(question, taken, offered)
         for sample, one in taken.items():
             if sample != kept and one.traces:
-                try:
-                    await self._teacher.set_aside(one.traces[-1], verdict(question, one, offered) or "longer")
-                except NotTold:
+                told = await self._set_aside(one.traces[-1], verdict(question, one, offered) or LONGER)
+                if not told:
                     return "not_told"
         self._ledger.add(Settled(question.id, kept, reason))
         return ""
+
+    async def _set_aside(self, trace: str, reason: str) -> bool:
+        """Whether the gateway could be told, at once or a little later."""
+        for pause in _PAUSES:
+            try:
+                await self._teacher.set_aside(trace, reason)
+            except NotTold:
+                await asyncio.sleep(pause)
+            else:
+                return True
+        return False
 
     async def _take(self, question: Question, sample: int, toolbox: Toolbox, progress: Progress) -> Taken | str:
         """One answer, however long a busy endpoint is waited for; or why there is none."""

@@ -15,7 +15,7 @@ from gateway.backends.scripted import Act
 from router.chat import AnswerMessage, Message, Tool
 from tests.gateway.running import ROOT, Script
 
-BRAIN = Expert.from_folder(ROOT / "data" / "questions")
+BRAIN = Expert.from_folder(ROOT / "data" / "questions", ROOT / "data" / "vocabularies")
 DETOUR = ("list_files", '{"path":  "."}')
 Spoil = Callable[[str, AnswerMessage], Act | None]
 """What is said instead, by the question and what the expert would say; None: that."""

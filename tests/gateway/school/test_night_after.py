@@ -43,6 +43,12 @@ def kind_of(question: str) -> str:
     return kinds[zlib.crc32(question.encode()) % len(kinds)]
 
 
+def expected(question: dict[str, Any]) -> str:
+    """Why an answer is dropped: what is repeated here is a call that other vocabularies do not have."""
+    kind = kind_of(question["text"])
+    return "invalid_call" if kind == "repeated" and question["vocabulary"] != "explore" else kind
+
+
 def spoilt(question: str, answer: AnswerMessage) -> Act | None:
     """Wrong answers come after the right calls; what is not JSON is answered once it was complained about."""
     kind = kind_of(question)
@@ -88,7 +94,7 @@ def test_a_corrupted_teacher_teaches_only_what_is_right(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         report = msgspec.json.decode((set_folder(tmp_path) / "report.json").read_bytes())
         lines = (set_folder(tmp_path) / "questions.jsonl").read_bytes().splitlines()
-        kinds = {one["id"]: kind_of(one["text"]) for one in map(msgspec.json.decode, lines)}
+        kinds = {one["id"]: expected(one) for one in map(msgspec.json.decode, lines)}
         wanted = Counter(kind for kind in kinds.values() if kind)
         assert set(wanted) == set(SPOILT)
         assert report["dropped"] == wanted
