@@ -10,8 +10,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -59,7 +59,7 @@ _LINE = msgspec.json.Decoder(Taken | Settled)
 class Ledger:
     """What is known of a set's questions. One process at a time has it open to write."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self._file = file
         self.taken: dict[str, dict[int, Taken]] = {}
         self.settled: dict[str, Settled] = {}
@@ -79,10 +79,17 @@ class Ledger:
             yield ledger
 
     def add(self, line: Taken | Settled) -> None:
-        """Raises OSError; then the line may be there or not."""
-        self._file.write(msgspec.json.encode(line) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Raises OSError, and then the line is not there."""
+        number = self._file.fileno()
+        end = os.lseek(number, 0, os.SEEK_END)
+        content = memoryview(msgspec.json.encode(line) + b"\n")
+        try:
+            while content:
+                content = content[os.write(number, content) :]
+            os.fsync(number)
+        except OSError:
+            os.ftruncate(number, end)
+            raise
         self._note(line)
 
     def _read(self, path: Path) -> None:
@@ -93,8 +100,7 @@ class Ledger:
                 self._note(_LINE.decode(line))
             except msgspec.MsgspecError as error:
                 raise DatasetError(f"{path}, line {number} is damaged: {error}") from error
-        self._file.seek(whole)
-        self._file.truncate()
+        self._file.truncate(whole)
 
     def _note(self, line: Taken | Settled) -> None:
         if isinstance(line, Taken):
@@ -105,5 +111,5 @@ class Ledger:
             self.settled[line.question] = line
 
 
-def _new_or_old(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+def _new_or_old(path: Path) -> FileIO:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
