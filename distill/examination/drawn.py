@@ -21,6 +21,7 @@ from distill.generate.questions import generate
 from distill.generate.repositories import digest, snapshot
 from distill.generate.templates import Template, load_templates
 from distill.tools import Toolbox
+from distill.vocabularies import EXPLORE
 from router.chat import Message
 
 
@@ -76,9 +77,9 @@ async def set_questions(
         limit = examination.result_limit
         wanted = count + examination.history
         drawn = await generate(facts, loaded, toolbox, wanted, examination.seed, limit=limit, exclude=asked)
-        said = [await _recited(question, toolbox, expert) for question in drawn[count:]]
+        said = [await _recited(one, _offered(one, toolbox), expert) for one in drawn[count:]]
         earlier = tuple(message for exchange in said for message in exchange)
-        items += [Item(question, toolbox, earlier) for question in drawn[:count]]
+        items += [Item(one, _offered(one, toolbox), earlier) for one in drawn[:count]]
     return items
 
 
@@ -106,6 +107,11 @@ async def _recited(question: Question, toolbox: Toolbox, expert: Expert) -> list
         for call in turn.tool_calls:
             result = await toolbox.call(call.function.name, call.function.arguments)
             messages.append(Message("tool", result, tool_call_id=call.id))
+
+
+def _offered(question: Question, toolbox: Toolbox) -> Toolbox:
+    """The tools that a question is asked with."""
+    return toolbox.offering(EXPLORE, question.withheld) if question.withheld else toolbox
 
 
 def _chosen(templates: list[Template], kinds: Sequence[str]) -> list[Template]:

@@ -29,8 +29,8 @@ _DENIALS = {
     "empty": r"\bempty\b|\bno (?:content|lines|first line|text)\b|\bblank\b",
     "outside": r"\boutside\b|\bnot allowed\b|\brefuse",
     "binary": r"\bbinary\b",
-    "folder": r"\bfolder\b|\bdirectory\b",
-    "file": r"\bfile\b",
+    "folder": r"\bis an? (?:folder|directory)\b|\bnot an? (?:\w+ )?file\b",
+    "file": r"\bis an? (?:\w+ )?file\b|\bnot an? (?:folder|directory)\b",
 }
 _CANNOT = (
     r"\bcannot\b|\bcan not\b|\bcan't\b|\bunable\b|\bnot able\b|\bimpossible\b|\bno (?:\w+ )?tools?\b"
@@ -175,6 +175,15 @@ def _ordered(question: str, oracle: Oracle, text: str) -> bool:
     return len(places) == len(oracle.value) and places == sorted(places) and _only(question, oracle, text)
 
 
+def _choice(question: str, oracle: Oracle, text: str) -> bool:
+    """The right one alone, or before the other one; behind it where the comparison is turned round."""
+    right_one, other = (_mention(text, name) for name in oracle.value)
+    if right_one is None or other is None:
+        return right_one is not None
+    turned = re.search(r"\b(?:shorter|smaller|fewer|less)\b", text, re.IGNORECASE) is not None
+    return (right_one.start() < other.start()) != turned
+
+
 def _yes(question: str, oracle: Oracle, text: str) -> bool:
     opening = _OPENING.match(text)
     said = opening[1].lower() == "yes" if opening else not re.search(_DENIALS["missing"], text, re.IGNORECASE)
@@ -212,6 +221,7 @@ _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "words": _words,
     "absent": _absent,
     "ordered": _ordered,
+    "choice": _choice,
     "yes": _yes,
     "no": _no,
     "unable": _unable,

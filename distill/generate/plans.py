@@ -5,6 +5,7 @@ Owns how a plan is walked and what is said at its end. Pure: looks at nothing bu
 
 from __future__ import annotations
 
+import posixpath
 from itertools import groupby
 from typing import Any
 
@@ -83,6 +84,8 @@ def _known(recognised: Recognised) -> dict[str, Any]:
     known: dict[str, Any] = dict(recognised.slots)
     for name, kind in template.slots.items():
         known[name] = int(known[name]) if kind == "number" else known[name]
+    if "path" in template.slots:
+        known["basename"] = posixpath.basename(known["path"])
     if template.ranges:
         a, b = known["a"], known["b"]
         known |= {"sum": a + b, "difference": a - b, "product": a * b}
