@@ -25,6 +25,7 @@ from distill.generate.repositories import digest
 from distill.workspace import Workspace, after_home
 
 _DIGITS = 12  # of a commit, in a folder's name
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _ODD = re.compile(r"[^\w.-]")
 _LONGEST = 60  # characters of a repository's name
 _FILES = "files"
@@ -45,6 +46,11 @@ class Limits(msgspec.Struct, frozen=True):
 class _Record(msgspec.Struct, frozen=True):
     commit: str
     unpacked: Unpacked
+
+
+def kept_aside(copy: Path, content: str) -> Path:
+    """Where a copy of the exploring agent's with this digest lies, once another has its place."""
+    return copy.with_name(f"{copy.name}.{content[:_DIGITS]}")
 
 
 class Snapshots:
@@ -79,10 +85,13 @@ class Snapshots:
 
     def _of_explored(self, workspace: Workspace) -> Snapshot | None:
         """A copy of the exploring agent's, which tells a digest of its files instead of a commit."""
-        root = self._explored / workspace.repository
-        if not workspace.repository.isidentifier() or root.is_symlink() or not root.is_dir():  # they are packages
+        newest = self._explored / workspace.repository
+        if not workspace.repository.isidentifier() or not _DIGEST.fullmatch(workspace.commit):
             return None
-        return Snapshot(root, clean=True, whole=True) if digest(root) == workspace.commit else None
+        for root in (newest, kept_aside(newest, workspace.commit)):
+            if root.is_dir() and not root.is_symlink() and digest(root) == workspace.commit:
+                return Snapshot(root, clean=True, whole=True)
+        return None
 
     def _of_commit(self, workspace: Workspace) -> Snapshot | None:
         folder = self._local(workspace.folder)

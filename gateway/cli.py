@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from gateway.commands.exam import exam
+from gateway.commands.generate import generate
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
 from gateway.commands.service import service
@@ -38,6 +39,7 @@ app.add_typer(service, name="service")
 app.command()(launch)
 app.command()(status)
 app.command()(exam)
+app.command()(generate)
 
 _HOST = "127.0.0.1"
 

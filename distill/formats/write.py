@@ -13,7 +13,7 @@ import msgspec
 
 from distill.formats.conversation import said
 from distill.trace import Trace
-from router.chat import Message, ToolCall, request_body
+from router.chat import Message, Tool, ToolCall, request_body
 
 
 def traces(found: Iterable[Trace]) -> Iterator[bytes]:
@@ -51,9 +51,14 @@ def plan(conversations: Iterable[Iterable[Trace]]) -> Iterator[bytes]:
     they are not its first ones.
     """
     for trace in _longest(conversations):
-        orders = {tool.function.name: _names(tool.function.parameters) for tool in trace.request.tools or ()}
-        for question in _questions(_messages(trace)):
-            yield _line(_for_plan(question, orders))
+        yield from planned(_messages(trace), trace.request.tools or ())
+
+
+def planned(messages: list[Message], tools: Iterable[Tool]) -> Iterator[bytes]:
+    """The lines that `plan` has for one conversation."""
+    orders = {tool.function.name: _names(tool.function.parameters) for tool in tools}
+    for question in _questions(messages):
+        yield _line(_for_plan(question, orders))
 
 
 def _longest(conversations: Iterable[Iterable[Trace]]) -> Iterator[Trace]:
