@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from pathlib import Path
 
 from distill.confinement import Confined, confinement
+from distill.examination.teaching import TEACHING, read_teaching
 from distill.filters import Rules, Sifted, Told, sift
 from distill.generate.answers import Answers
 from distill.outcome import Outcome
@@ -27,7 +28,8 @@ class Collector:
     """The filters over a data folder's store. Nothing about `reserved` repositories is ever learnt; results are read
     again on `snapshots`, in the machine's confinement where a program is needed; there `answers` know what is right of
     what the exploring agent was asked. Opinions of the model `judge` count; those of one that was named before do
-    not."""
+    not. What a teacher that was compared does not teach is not learnt. Raises ExaminationError where the comparison's
+    file is damaged."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Collector:
         self._snapshots = snapshots
         self.judge = judge
         self._answers = answers
+        self._teaching = read_teaching(data / TEACHING)
         way = confinement() if snapshots is not None else None
         self._confined = Confined(way) if way is not None else None
 
@@ -70,6 +73,9 @@ class Collector:
             snapshot=self._snapshots.of if self._snapshots is not None else None,
             confined=self._confined,
             oracle=self._oracle(traces),
+            needs_tool=self._answers.needs_tool if self._answers is not None else None,
+            category=self._category(traces) if self._teaching is not None else None,
+            teaches=self._teaching.teaches if self._teaching is not None else None,
         )
 
     def _oracle(self, traces: Sequence[Trace]) -> Callable[[str, str], bool | None] | None:
@@ -79,14 +85,29 @@ class Collector:
         if answers is None or snapshots is None or not traces:
             return None
         request = traces[-1].request
-        workspace, offered = workspace_of(request), {tool.function.name for tool in request.tools or ()}
+        workspace = workspace_of(request)
 
         def oracle(question: str, answer: str) -> bool | None:
             files = snapshots.of(workspace) if answers.knows(question) else None
-            whole = files is not None and files.whole
-            return answers.right(files.root, question, answer, offered) if files is not None and whole else None
+            if files is None or not files.whole:
+                return None
+            return answers.right(files.root, question, answer, request.tools or ())
 
         return oracle
+
+    def _category(self, traces: Sequence[Trace]) -> Callable[[str], str | None] | None:
+        answers, snapshots = self._answers, self._snapshots
+        if answers is None or not traces:
+            return None
+        request = traces[-1].request
+        workspace = workspace_of(request)
+
+        def category(question: str) -> str | None:
+            files = snapshots.of(workspace) if snapshots is not None and answers.knows(question) else None
+            root = files.root if files is not None and files.whole else None
+            return answers.category(root, question, request.tools or ())
+
+        return category
 
 
 def _judged(run: Run, known: Mapping[str, Sequence[Outcome]], judge: str) -> bool | None:

@@ -72,6 +72,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     models: Path
     base: Path
     templates: Path
+    vocabularies: Path
     examination: Examination
     recipe: dict[str, Any]
     lease_bytes: int
@@ -151,7 +152,7 @@ async def learnable(settings: NightSettings, items: Sequence[Item], day: Day, pr
                 reserved,
                 settings.snapshots,
                 settings.judge,
-                Answers.from_folder(settings.templates),
+                Answers.from_folder(settings.templates, settings.vocabularies),
             )
             await _label(store, collector, until, day, settings.labels, progress)
             if settings.judge:

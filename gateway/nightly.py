@@ -38,6 +38,7 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], examin
         models=home.models,
         base=model_folder(settings.student.model, home),
         templates=shared("data", "questions"),
+        vocabularies=shared("data", "vocabularies"),
         examination=sat,
         recipe=settings.night.recipe,
         lease_bytes=settings.night.memory_bytes,

@@ -19,6 +19,7 @@ from distill.examination.comparison import compare
 from distill.examination.figures import succeeded
 from distill.examination.marking import Mark
 
+TEACHING = "teaching.json"  # below data/
 VERSION = 1
 LEAST = 20  # questions of a category; with fewer nothing is decided, and the category is taught
 
@@ -51,10 +52,17 @@ class Sat(msgspec.Struct, frozen=True):
 
 
 class Teaching(msgspec.Struct, frozen=True):
+    """What was found of each teacher, by its model's name."""
+
     examination: Sat
     student: str
     teachers: dict[str, Teacher]
     version: int = VERSION
+
+    def teaches(self, teacher: str, category: str) -> bool:
+        """Whether examples of this category may be learnt from a teacher. Who was never compared teaches everything."""
+        known = self.teachers.get(teacher)
+        return known is None or category not in known.not_taught
 
 
 def lessons(student: Sequence[Mark], teacher: Sequence[Mark]) -> dict[str, Lesson]:
@@ -100,11 +108,3 @@ def read_teaching(path: Path) -> Teaching | None:
     if found.version != VERSION:
         raise ExaminationError(f"{path} is of version {found.version}, and this Nightschool reads {VERSION}")
     return found
-
-
-def teaches(path: Path, teacher: str, category: str) -> bool:
-    """Whether examples of this category may be learnt from a teacher, by its model's name. Who was never compared
-    teaches everything. Raises ExaminationError for a damaged file."""
-    found = read_teaching(path)
-    known = found.teachers.get(teacher) if found else None
-    return known is None or category not in known.not_taught

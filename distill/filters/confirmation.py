@@ -32,10 +32,12 @@ def outcomes(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterato
 
 
 def oracle(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
-    """Where the right answer is known, the answer is right."""
+    """Where the right answer is known, the answer is right; where nothing had to be looked at, nothing was called."""
     for run in runs:
         if _right(run, told) is False:
             yield Finding("oracle", "dropped", "wrong_answer", run.end - 1)
+        elif any(step.message.tool_calls for step in run.steps) and _needs_tool(run, told) is False:
+            yield Finding("oracle", "dropped", "needless_call", run.end - 1)
 
 
 def confirmed(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
@@ -86,6 +88,10 @@ def _right(run: Run, told: Told) -> bool | None:
 
 def _all_failed(run: Run) -> bool:
     return all(failed(step.result_of(call) or "") for step in run.steps for call in step.calls)
+
+
+def _needs_tool(run: Run, told: Told) -> bool | None:
+    return told.needs_tool(run.question) if told.needs_tool is not None else None
 
 
 def _failed(run: Run, told: Told) -> bool:

@@ -49,9 +49,11 @@ REASONS: dict[str, Effect] = {
     "unproven_absence": "dropped",
     # oracle, agreement, judge
     "wrong_answer": "dropped",
+    "needless_call": "dropped",
     "disagreed": "masked",
     "unconfirmed": "dropped",
     "judged_bad": "dropped",
+    "teacher_no_better": "dropped",
     # what became of what passed
     "learnt_before": "noted",
     "corrected": "noted",

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 import msgspec
 
 from distill.dataset import Example
-from distill.filters import asking, confirmation, editing, form, grounding, reexecution, rights
+from distill.filters import asking, confirmation, editing, form, grounding, reexecution, rights, taught
 from distill.filters.reasons import Finding
 from distill.filters.told import Check, Told
 from distill.outcome import Outcome
@@ -41,6 +41,7 @@ CHECKS: dict[str, Check] = {
     "grounding": grounding.grounded,
     "looked at": asking.looked_at,
     "oracle": confirmation.oracle,
+    "taught": taught.taught,
     "confirmed": confirmation.confirmed,
     "judge": confirmation.judged,
 }

@@ -42,7 +42,8 @@ class Told:
     seconds) a call in it, on whichever of its ways, first may have changed some. `confined` runs lines of a shell on a
     snapshot, None where the machine has no confinement that was proven.
     `finds_secret` says whether a text holds one. `oracle` says whether an answer (second) to a question (first) is
-    right, and `judge` whether a run is good; None: they cannot say.
+    right, `needs_tool` whether one has to look at something to answer it, `category` which it is of, and `judge`
+    whether a run is good; None: they cannot say. `teaches` says whether a model (first) teaches a category (second).
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -54,6 +55,9 @@ class Told:
     confined: Confined | None = None
     finds_secret: Callable[[str], bool] | None = None
     oracle: Callable[[str, str], bool | None] | None = None
+    needs_tool: Callable[[str], bool | None] | None = None
+    category: Callable[[str], str | None] | None = None
+    teaches: Callable[[str, str], bool] | None = None
     judge: Callable[[Trajectory, Run], bool | None] | None = None
 
 

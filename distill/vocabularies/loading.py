@@ -58,6 +58,15 @@ class Vocabularies:
         best = max(shared, key=lambda name: (shared[name], -len(self._known[name].specs)))
         return self._known[best] if shared[best] else EXPLORE
 
+    def able(self, tools: Sequence[Tool] | None) -> frozenset[str] | None:
+        """Which of the exploring agent's own tools the offered ones stand for; None where nobody knows what one of them
+        can do."""
+        vocabulary = self.of(tools)
+        if not {_shape(tool) for tool in tools or ()} <= _shapes(vocabulary):
+            return None
+        names = {tool.function.name for tool in tools or ()}
+        return frozenset(own for tool in vocabulary.tools if tool.name in names for own in tool.meaning.tools)
+
 
 def _shapes(vocabulary: Vocabulary) -> frozenset[tuple[str, frozenset[str]]]:
     return frozenset(map(_shape, vocabulary.specs))

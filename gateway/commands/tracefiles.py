@@ -131,7 +131,7 @@ def explain(
     home = settings.home(chosen)
     rules = Rules(confirm=chosen.night.confirm)
     reserved = nightly.reserved_by(nightly.examination_named(chosen.night.examination))
-    answers = Answers.from_folder(settings.shared("data", "questions"))
+    answers = Answers.from_folder(settings.shared("data", "questions"), settings.shared("data", "vocabularies"))
 
     async def look(store: TraceStore) -> Explanation:
         trace = await store.get(trace_id)

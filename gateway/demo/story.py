@@ -118,6 +118,7 @@ def _night_settings(home: Path, templates: Path, lessons: Lessons, seed: int) ->
         models=home / "models",
         base=home / "models" / EMBEDDED,
         templates=templates,
+        vocabularies=shared("data", "vocabularies"),
         examination=drawn,
         recipe=RECIPE,
         lease_bytes=_LEASE_BYTES,

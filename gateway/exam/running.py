@@ -22,7 +22,7 @@ from distill.examination.items import Item
 from distill.examination.results import Circumstances, Result, result_of
 from distill.examination.setting import set_questions
 from distill.examination.sitting import sit
-from distill.examination.teaching import Sat, Teaching, decides, merged, read_teaching
+from distill.examination.teaching import TEACHING, Sat, Teaching, decides, merged, read_teaching
 from gateway.atomic import write_atomically
 from gateway.errors import SettingsError
 from gateway.exam.endpoints import Behind, add_adapter, chosen, client_of, look_behind, peak_memory
@@ -186,7 +186,7 @@ def _teach(result: Result, arms: Sequence[Arm], home: Home) -> Result:
         return result
     student = next(arm.model for arm in arms if arm.label == result.student)
     now = Teaching(result.examination, student, {one.model: one.teacher for one in deciding})
-    path = home.data / "teaching.json"
+    path = home.data / TEACHING
     try:
         written = merged(read_teaching(path), now)
     except ExaminationError as error:

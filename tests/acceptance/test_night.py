@@ -76,7 +76,7 @@ def _night(gateway: Running, examination: Path) -> subprocess.CompletedProcess[s
 def test_the_results_of_the_day_are_read_again(evening: Running) -> None:
     async def explained() -> list[Explanation]:
         data = evening.home / "data"
-        answers = Answers.from_folder(shared("data", "questions"))
+        answers = Answers.from_folder(shared("data", "questions"), shared("data", "vocabularies"))
         found = snapshots(Settings(), Home(data, evening.home / "models"))
         async with await TraceStore.open_to_read(data / "traces.db") as store:
             collector = Collector(store, data, Rules(), snapshots=found, answers=answers)

@@ -25,6 +25,7 @@ from router.chat import AnswerMessage
 from tests.distill.test_labelling import filled, scenes
 
 QUESTIONS = Path(__file__).resolve().parents[2] / "data" / "questions"
+VOCABULARIES = QUESTIONS.with_name("vocabularies")
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -53,7 +54,9 @@ async def learnt(
 ) -> Dataset:
     nobody = DrawnExamination("none", 1, [], 0, 0)
     rules, kept_out = Rules(confirm=confirm), tuple(passages)
-    chosen = NightSettings(data, data, data, QUESTIONS, nobody, {}, 0, minimum=minimum, rules=rules, passages=kept_out)
+    chosen = NightSettings(
+        data, data, data, QUESTIONS, VOCABULARIES, nobody, {}, 0, minimum=minimum, rules=rules, passages=kept_out
+    )
     with alone(data / "datasets"):
         async with Steady("http://127.0.0.1:9", "nobody") as day:
             return await learnable(chosen, [], day, stages)

@@ -17,6 +17,7 @@ from router.chat import ChatRequest, Message
 from router.decision import Decision
 
 QUESTIONS = Path(__file__).resolve().parents[3] / "data" / "questions"
+VOCABULARIES = QUESTIONS.with_name("vocabularies")
 
 
 async def _conversation(expert: Expert, item: Item) -> list[Trace]:
@@ -37,12 +38,12 @@ async def _conversation(expert: Expert, item: Item) -> list[Trace]:
 
 async def _explained(items: list[Item], folder: Path) -> list[tuple[str, Explained]]:
     expert = Expert.from_folder(QUESTIONS)
-    answers = Answers.from_folder(QUESTIONS)
+    answers = Answers.from_folder(QUESTIONS, VOCABULARIES)
     snapshots = Snapshots(folder / "snapshots", [], folder, folder / "repositories")
     found = []
     for item in items:
-        offered = {tool.function.name for tool in item.toolbox.specs}
-        told = Told(snapshot=snapshots.of, oracle=partial(answers.right, item.toolbox.root, offered=offered))
+        known = partial(answers.right, item.toolbox.root, tools=item.toolbox.specs)
+        told = Told(snapshot=snapshots.of, oracle=known, needs_tool=answers.needs_tool)
         (one,) = explain(await _conversation(expert, item), told).trajectories
         found.append((item.question.text, one))
     return found

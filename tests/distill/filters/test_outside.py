@@ -229,6 +229,36 @@ def test_oracle_and_judge(root: Path, verdict: bool | None, dropped: bool) -> No
     assert reason(made.traces("c"), judge) == ("judged_bad" if dropped else "")
 
 
+@pytest.mark.parametrize(("needs", "dropped"), [(True, False), (None, False), (False, True)])
+def test_a_call_where_nothing_had_to_be_looked_at(root: Path, needs: bool | None, dropped: bool) -> None:
+    made = scene(root, True)
+    told = Told(oracle=right, needs_tool=lambda question: needs)
+    assert reason(made.traces("c"), told) == ("needless_call" if dropped else "")
+
+
+@pytest.mark.parametrize(
+    ("known", "not_taught", "dropped"),
+    [
+        ("search", {"search"}, True),
+        ("search", {"multi_step"}, False),
+        (None, {"multi_step"}, True),  # two calls
+        (None, {"search", "analysis"}, False),
+        (None, set(), False),
+    ],
+)
+def test_a_teacher_that_is_no_better_does_not_teach(
+    root: Path, known: str | None, not_taught: set[str], dropped: bool
+) -> None:
+    traces = scene(root, True).traces("c")
+    model = traces[-1].model
+    told = Told(
+        oracle=right,
+        category=lambda question: known,
+        teaches=lambda teacher, category: teacher != model or category not in not_taught,
+    )
+    assert reason(traces, told) == ("teacher_no_better" if dropped else "")
+
+
 def test_a_corrected_answer_is_learnt_in_place_of_the_bad_one(root: Path) -> None:
     made = scene(root, True)
     traces = made.traces("c")

@@ -8,8 +8,13 @@ import pytest
 
 from distill.examination.drawn import DrawnExamination, set_drawn
 from distill.generate.answers import Answers
+from distill.tools import SPECS
+from distill.vocabularies import load_vocabularies
+from router.chat import FunctionSpec, Tool
 
 QUESTIONS = Path(__file__).resolve().parents[3] / "data" / "questions"
+VOCABULARIES = QUESTIONS.with_name("vocabularies")
+ALL_VOCABULARIES = load_vocabularies(VOCABULARIES)
 SOURCE = '''"""Baskets."""
 
 LIMIT = 3
@@ -37,7 +42,7 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def answers() -> Answers:
-    return Answers.from_folder(QUESTIONS)
+    return Answers.from_folder(QUESTIONS, VOCABULARIES)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +70,10 @@ async def test_the_examination_knows_the_same(answers: Answers, tmp_path: Path) 
     assert len(items) > 40
     for item in items:
         said = f"I do not know; perhaps {item.question.id}.py, line 4321."
-        offered = {tool.function.name for tool in item.toolbox.specs}
-        assert answers.right(item.toolbox.root, item.question.text, said, offered) is False, item.question
+        known = answers.right(item.toolbox.root, item.question.text, said, item.toolbox.specs)
+        assert known is False, item.question
+        category = answers.category(item.toolbox.root, item.question.text, item.toolbox.specs)
+        assert category == item.question.category, item.question
 
 
 def test_what_needs_no_tool_is_known_too(answers: Answers, shop: Path) -> None:
@@ -88,8 +95,32 @@ def test_without_the_tools_the_right_answer_is_that_one_cannot_look(
     answers: Answers, shop: Path, offered: set[str] | None, there: bool, cannot: bool
 ) -> None:
     question = "Where does the class Basket live?"
-    assert answers.right(shop, question, "It is in basket.py, line 10.", offered) is there
-    assert answers.right(shop, question, "I cannot look: I have no tool for that.", offered) is cannot
+    tools = None if offered is None else [tool for tool in SPECS if tool.function.name in offered]
+    assert answers.right(shop, question, "It is in basket.py, line 10.", tools) is there
+    assert answers.right(shop, question, "I cannot look: I have no tool for that.", tools) is cannot
+
+
+@pytest.mark.parametrize("name", sorted(ALL_VOCABULARIES))
+def test_the_tools_of_every_vocabulary_can_look(answers: Answers, shop: Path, name: str) -> None:
+    question, vocabulary = "Where does the class Basket live?", ALL_VOCABULARIES[name]
+    assert answers.right(shop, question, "It is in basket.py, line 10.", vocabulary.specs) is True
+    assert answers.right(shop, question, "I cannot look.", vocabulary.specs) is False
+
+
+def test_of_tools_that_nobody_knows_the_best_is_believed(answers: Answers, shop: Path) -> None:
+    other = [Tool(FunctionSpec("ask_the_index", "Ask.", {"type": "object", "properties": {}}))]
+    assert answers.right(shop, "Where does the class Basket live?", "It is in basket.py, line 10.", other) is True
+
+
+def test_what_a_question_wants_is_known_by_its_words(answers: Answers, shop: Path) -> None:
+    assert answers.needs_tool("Where does the class Basket live?") is True
+    assert answers.needs_tool("What is 17 plus 5?") is False
+    assert answers.needs_tool("Why is Basket so slow?") is None
+    assert answers.category(shop, "Who extends Thing?", SPECS) == "search"
+    assert answers.category(shop, "Who extends Basket?", SPECS) == "edge"
+    assert answers.category(shop, "Who extends Thing?", []) == "negative"
+    assert answers.category(None, "Who extends Basket?", SPECS) == "search"  # what is there is not at hand
+    assert answers.category(shop, "Why is Basket so slow?", SPECS) is None
 
 
 def test_code_in_the_question_is_what_counts(answers: Answers, shop: Path) -> None:

@@ -10,15 +10,17 @@ import msgspec
 import pytest
 
 from distill.agent import SYSTEM
-from distill.examination.drawn import Examination, Item, set_questions
+from distill.examination.drawn import DrawnExamination, set_drawn
+from distill.examination.items import Item
 from distill.filters import Explained, Told, explain
 from distill.filters.reasons import Finding
 from distill.generate.answers import Answers
 from distill.snapshots import Snapshots
 from distill.trace import Trace
+from distill.vocabularies.choosing import can_ask
 from router.chat import ChatRequest, Message
 from router.decision import Decision
-from tests.distill.vocabularies.asking import DATA, EXPERT, VOCABULARIES, can_say
+from tests.distill.vocabularies.asking import DATA, EXPERT, VOCABULARIES
 
 # The least share of calls whose results are read again where there is no sandbox. A shell's line with quotes is run
 # again only in one, and so is sed; counts, lists of files and lines without numbers no snapshot speaks for or against.
@@ -33,19 +35,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def items(folder: Path) -> list[Item]:
-    examination = Examination("vocabularies", 1, ["pluggy", "iniconfig"], 40, 3, result_limit=700)
-    return asyncio.run(set_questions(examination, DATA / "questions", folder / "repositories"))
+    examination = DrawnExamination("vocabularies", 1, ["pluggy", "iniconfig"], 40, 3, result_limit=700)
+    return asyncio.run(set_drawn(examination, DATA / "questions", folder / "repositories"))
 
 
 @pytest.fixture(scope="module")
 def edges(folder: Path) -> list[Item]:
     kinds = ["missing_file", "empty_file", "beyond_end", "absent_class", "absent_file", "first_line"]
-    examination = Examination("edges", 1, ["click"], 16, 3, kinds=kinds, result_limit=700)
-    return asyncio.run(set_questions(examination, DATA / "questions", folder / "repositories"))
+    examination = DrawnExamination("edges", 1, ["click"], 16, 3, kinds=kinds, result_limit=700)
+    return asyncio.run(set_drawn(examination, DATA / "questions", folder / "repositories"))
 
 
 async def conversation(item: Item, vocabulary: str) -> list[Trace]:
-    toolbox = item.toolbox.offering(VOCABULARIES[vocabulary])
+    toolbox = item.toolbox.offering(VOCABULARIES[vocabulary], item.question.withheld)
     messages = [Message("system", SYSTEM), Message("user", item.question.text)]
     traces: list[Trace] = []
     while not traces or messages[-1].role == "tool":
@@ -63,12 +65,13 @@ async def conversation(item: Item, vocabulary: str) -> list[Trace]:
 
 async def explained(items: list[Item], vocabulary: str, folder: Path) -> list[tuple[str, Explained]]:
     """What the filters say of each question that the vocabulary can say."""
-    answers = Answers.from_folder(DATA / "questions")
+    answers = Answers.from_folder(DATA / "questions", DATA / "vocabularies")
     snapshots = Snapshots(folder / vocabulary, [], folder, folder / "repositories")
     found = []
     for item in items:
-        if can_say(VOCABULARIES[vocabulary], item.question.plan):
-            told = Told(snapshot=snapshots.of, oracle=partial(answers.right, item.toolbox.root))
+        if can_ask(VOCABULARIES[vocabulary], item.question):
+            offered = item.toolbox.offering(VOCABULARIES[vocabulary], item.question.withheld).specs
+            told = Told(snapshot=snapshots.of, oracle=partial(answers.right, item.toolbox.root, tools=offered))
             (one,) = explain(await conversation(item, vocabulary), told).trajectories
             found.append((item.question.text, one))
     return found

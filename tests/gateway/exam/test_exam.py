@@ -18,7 +18,7 @@ import pytest
 
 from distill.examination.drawn import DrawnExamination, set_drawn
 from distill.examination.results import Result
-from distill.examination.teaching import teaches
+from distill.examination.teaching import read_teaching
 from distill.generate.question import Question
 from gateway.backends.scripted import Act
 from tests.gateway.exam.pupil import BROKEN, FAULTS, GARBAGE, Pupil, failing
@@ -222,7 +222,9 @@ def test_teachers_are_compared_and_it_is_written_who_teaches_what(gateway: Runni
     result = msgspec.json.decode(Path(done.stdout.rpartition("Result: ")[2].strip()).read_bytes(), type=Result)
     assert [(one.label, one.recommended) for one in result.teachers] == [("good", True), ("poor", False)]
     path = gateway.home / "data" / "teaching.json"
-    assert (teaches(path, "good", "search"), teaches(path, "poor", "search")) == (True, False)
+    teaching = read_teaching(path)
+    assert teaching is not None
+    assert (teaching.teaches("good", "search"), teaching.teaches("poor", "search")) == (True, False)
     lesson = result.teachers[1].teacher.categories["search"]
     assert (lesson.items, lesson.gained, lesson.lost) == (24, 0, 1)
     assert [one.question for one in result.doubtful] == [question.text for question in asked[3:6]]

@@ -59,9 +59,8 @@ def spoilt(question: str, answer: AnswerMessage) -> Act | None:
 def collector(store: TraceStore, home: Path) -> Collector:
     data = home / "data"
     snapshots = Snapshots(data / "snapshots", [], Path.home(), data / "repositories")
-    return Collector(
-        store, data, Rules(), snapshots=snapshots, answers=Answers.from_folder(ROOT / "data" / "questions")
-    )
+    answers = Answers.from_folder(ROOT / "data" / "questions", ROOT / "data" / "vocabularies")
+    return Collector(store, data, Rules(), snapshots=snapshots, answers=answers)
 
 
 async def sifted(home: Path) -> tuple[set[str], Counter[str], dict[str, str]]:
