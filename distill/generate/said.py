@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w]|\.\d)")
 _WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _TICKED = re.compile(r"`([\w.]+)(?:\(\)|/)?`")
 _CALLED = re.compile(r"(?<=\w)\([^()\n]*\)")
-_BRACKETS = re.compile(r" ?\([^()\n]*\)")
+_BRACKETS = re.compile(r" ?\([^()\n]*\)|(?<=\w)\[[^\[\]\n]*\]")
 _HEAD = re.compile(
     r"(?:class |def |async def )?[`'\"]*([A-Za-z_][\w.]*)/?[`'\"]*(?=\s*(?:$|[(:,;=\u2192\u2013\u2014-]))"
 )
