@@ -189,7 +189,7 @@ def _heads(line: str) -> Iterator[str]:
 
 def _listed(sentence: str, known: set[str], alone: bool) -> set[str]:
     """Names that stand in a row with a known one, or in one of nothing but names behind a colon (`alone`)."""
-    bare = _BRACKETS.sub("", sentence.removeprefix(ITEM)).rstrip(".!?:; ")
+    bare = _BRACKETS.sub("", _BRACKETS.sub("", sentence.removeprefix(ITEM))).rstrip(".!?:; ")  # one in another
     pieces = [piece.split(" ") for piece in _BETWEEN.split(bare)]
     firsts, lasts = ([_named(piece[at]) for piece in pieces] for at in (0, -1))
     single = [len(piece) == 1 for piece in pieces]
