@@ -26,7 +26,7 @@ from distill.generate.selection import (
 from distill.generate.templates import Template
 
 _One = TypeVar("_One")
-_OWN_IMPORT = re.compile(r"^from \.+(?:\w+\.)*(\w+) import\b", re.MULTILINE)
+_OWN_IMPORT = re.compile(r"^from \.+(?:(?:\w+\.)*(\w+))? import\b", re.MULTILINE)
 
 
 def parent_docs(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -157,7 +157,7 @@ def _first_imports(facts: Facts) -> dict[str, str]:
     found: dict[str, str] = {}
     for path, text in facts.texts.items():
         match = _OWN_IMPORT.search(text) if path.endswith(".py") else None
-        if match and (target := once.get(f"{match[1]}.py")):
+        if match and match[1] and (target := once.get(f"{match[1]}.py")):  # not `from . import`
             found[path] = target
     return found
 

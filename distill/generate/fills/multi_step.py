@@ -291,6 +291,8 @@ def dataclass_fields(facts: Facts, template: Template) -> Iterator[Filling]:
                 continue
             body = node.body if isinstance(node, ast.ClassDef) else []
             annotated = [one.target for one in body if isinstance(one, ast.AnnAssign)]
+            if any(mark in source_of(facts, fact) for mark in ("ClassVar", "InitVar", "KW_ONLY")):
+                continue  # not all that is annotated is a field
             names = [target.id for target in annotated if isinstance(target, ast.Name)]
             if 1 <= len(names) <= 8:
                 yield {"name": fact.name}, all_of(names, (fact.path,))

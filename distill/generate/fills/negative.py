@@ -62,7 +62,7 @@ def _values(facts: Facts, slot: str) -> list[str]:
         "name": lambda: (fact.name for fact in once_classes(facts)),
         "function": lambda: (fact.name for fact in once_functions(facts)),
         "path": lambda: (file.path for file in plain_files(facts) if file.size),
-        "constant": lambda: (name for name, _ in constants(facts)),
+        "constant": lambda: (name for name, _ in constants(facts) if name.isupper()),
         "module": lambda: (fact.module for fact in facts.imports if fact.module.isidentifier()),
         "folder": lambda: good_folders(facts),
         "filename": lambda: (name for name, _ in once_named(facts)),
