@@ -271,6 +271,7 @@ _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "places": _places,
     "number": _number,
     "text": _text,
+    "type": _text,
     "signature": _signature,
     "words": _words,
     "absent": _absent,

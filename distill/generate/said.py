@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w]|\.\d)")
 _WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _TICKED = re.compile(r"`([\w.]+)(?:\(\)|/)?`")
 _CALLED = re.compile(r"(?<=\w)\([^()\n]*\)")
-_BRACKETS = re.compile(r" ?\([^()\n]*\)")
+_BRACKETS = re.compile(r" ?\([^()\n]*\)|(?<=\w)\[[^\[\]\n]*\]")
 _HEAD = re.compile(
     r"(?:class |def |async def )?[`'\"]*([A-Za-z_][\w.]*)/?[`'\"]*(?=\s*(?:$|[(:,;=\u2192\u2013\u2014-]))"
 )
@@ -189,7 +189,7 @@ def _heads(line: str) -> Iterator[str]:
 
 def _listed(sentence: str, known: set[str], alone: bool) -> set[str]:
     """Names that stand in a row with a known one, or in one of nothing but names behind a colon (`alone`)."""
-    bare = _BRACKETS.sub("", sentence.removeprefix(ITEM)).rstrip(".!?:; ")
+    bare = _BRACKETS.sub("", _BRACKETS.sub("", sentence.removeprefix(ITEM))).rstrip(".!?:; ")  # one in another
     pieces = [piece.split(" ") for piece in _BETWEEN.split(bare)]
     firsts, lasts = ([_named(piece[at]) for piece in pieces] for at in (0, -1))
     single = [len(piece) == 1 for piece in pieces]

@@ -47,12 +47,12 @@ async def ask(question: Question, toolbox: Toolbox) -> tuple[list[Call], list[st
 
 async def test_the_expert_answers_what_is_generated(repository: Path) -> None:
     toolbox = Toolbox(repository)
-    questions = await generate(collect(repository), TEMPLATES, toolbox, 64, seed=7)
-    assert len(questions) == 64
+    questions = await generate(collect(repository), TEMPLATES, toolbox, 96, seed=7)
+    assert len(questions) == 96
     assert Counter(question.category for question in questions) == dict(
-        zip(CATEGORIES, (16, 16, 16, 8, 8), strict=True)
+        zip(CATEGORIES, (24, 24, 24, 12, 12), strict=True)
     )
-    assert len({question.text for question in questions}) == 64
+    assert len({question.text for question in questions}) == 96
     answered = 0
     for question in questions:
         calls, results, answer = await ask(question, toolbox)

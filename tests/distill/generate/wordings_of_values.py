@@ -149,7 +149,7 @@ LINE_AT = Worded(
     ],
 )
 RETURNS = Worded(
-    question("text", ["int"], "What does the function walk return?"),
+    question("type", ["int"], "What does the function walk return?"),
     [
         "walk returns int.",
         "`walk` returns an `int`.",

@@ -15,14 +15,13 @@ from distill.vocabularies import load_vocabularies
 from tests.distill.sandbox.bait import HIDDEN, SECRET, Bait, new_bait
 from tests.distill.sandbox.calls import Hostile
 from tests.distill.sandbox.lines import LINES, as_line, as_words
-from tests.distill.sandbox.test_hostile import CLASSES, LIMITS
+from tests.distill.sandbox.test_hostile import CLASSES, FREE, LIMITS
 from tests.distill.sandbox.test_races import swapping
 
 VOCABULARIES = load_vocabularies(Path(__file__).parents[3] / "data" / "vocabularies")
-_HOW = {"bash": "bash", "codex": "shell"}  # each vocabulary's tool
 _TOLD = [
     *(("bash", line) for calls in CLASSES.values() for call in calls if (line := as_line(call))),
-    *(("codex", words) for calls in CLASSES.values() for call in calls if (words := as_words(call))),
+    *(("codex", words) for call in FREE if (words := as_words(call))),
     *(("bash", Hostile("bash", json.dumps({"command": line}))) for line in LINES),
     *(("codex", Hostile("shell", json.dumps({"command": ["bash", "-lc", line]}))) for line in LINES),
     *(
