@@ -25,6 +25,11 @@ def good_name(name: str) -> bool:
     return 3 <= len(name) <= NAME_LENGTH and not name.startswith("__")
 
 
+def good_module(module: str) -> bool:
+    """Whether a module's name says which it is from anywhere: a relative one means another in every folder."""
+    return 2 <= len(module) <= NAME_LENGTH and not module.startswith(".")
+
+
 def good_path(path: str) -> bool:
     return len(path) <= PATH_LENGTH and re.fullmatch(r"[\w./-]+", path) is not None
 

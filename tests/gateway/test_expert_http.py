@@ -30,6 +30,7 @@ from distill.generate.questions import generate
 from distill.generate.repositories import snapshot
 from distill.generate.templates import Call, load_templates
 from distill.tools import SPECS, Toolbox
+from distill.vocabularies import EXPLORE
 from gateway.errors import StartError
 from gateway.expert import run
 from gateway.settings import shared
@@ -160,7 +161,7 @@ async def test_the_agent_explores_a_package_through_the_expert(url: str, tmp_pat
     questions = await generate(collect(root), load_templates(shared("data", "questions")), toolbox, 60, seed=3)
     assert len(questions) == 60
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-        tasks = [(question.id, question.text, toolbox) for question in questions]
+        tasks = [(one.id, one.text, toolbox.offering(EXPLORE, one.withheld)) for one in questions]
         done = await explore_all(client, "expert", tasks, at_once=4)
     for question, conversation in zip(questions, done, strict=True):
         assert conversation.end == "answered", conversation.error

@@ -12,13 +12,13 @@ from distill.facts import ClassFact, Facts, FunctionFact
 from distill.generate.filling import Filling
 from distill.generate.question import Oracle
 from distill.generate.selection import (
-    NAME_LENGTH,
     all_of,
     base_names,
     children_of_bases,
     constants,
     good_doc,
     good_line,
+    good_module,
     good_path,
     largest,
     once_classes,
@@ -178,7 +178,7 @@ def only_importer_classes(facts: Facts, template: Template) -> Iterator[Filling]
 def _only_importers(facts: Facts) -> Iterator[tuple[str, str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for fact in facts.imports:
-        if fact.names and len(fact.module.strip(".")) > 1 and len(fact.module) <= NAME_LENGTH:
+        if fact.names and good_module(fact.module):
             found[fact.module].append(fact.path)
     for module, paths in found.items():
         if len(set(paths)) == 1:

@@ -19,6 +19,7 @@ from distill.generate.selection import (
     distinctive,
     few,
     good_folders,
+    good_module,
     good_name,
     good_path,
     mentioned,
@@ -61,7 +62,7 @@ def _imports(facts: Facts, named: bool) -> Iterator[Filling]:
         if bool(fact.names) == named:
             found[fact.module].add(fact.path)
     for module, paths in found.items():
-        if len(module) <= NAME_LENGTH and len(module.strip(".")) > 1 and len(paths) <= 8:
+        if good_module(module) and len(paths) <= 8:
             yield {"module": module}, all_of(paths)
 
 
@@ -150,7 +151,7 @@ def prefixed_functions(facts: Facts, template: Template) -> Iterator[Filling]:
 
 
 def raised(facts: Facts, template: Template) -> Iterator[Filling]:
-    yield from _lines_with(facts, r"^\s+raise (\w+)", "exception")
+    yield from _lines_with(facts, r"^\s+raise ([A-Z]\w+)(?![\w.])", "exception")
 
 
 def caught(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -227,7 +228,7 @@ def importers_of_name(facts: Facts, template: Template) -> Iterator[Filling]:
         for name in fact.names:
             found[fact.module, name].append(fact.path)
     for (module, name), paths in found.items():
-        if good_name(name) and len(module.strip(".")) > 1 and len(module) <= NAME_LENGTH and len(paths) <= SHOWN:
+        if good_name(name) and good_module(module) and len(paths) <= SHOWN:
             yield {"imported": name, "module": module}, all_of(paths)
 
 
