@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from distill.dataset import Mixture, build
 from distill.dataset.contamination import RUN, Guard, Passage
-from distill.examination.drawn import Item, passages
+from distill.examination.items import Item, passages
 from distill.generate.question import Oracle, Question
 from distill.tools import Toolbox
 from router.chat import FunctionCall, Message, ToolCall

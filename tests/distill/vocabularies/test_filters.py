@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from distill.agent import SYSTEM
-from distill.examination.drawn import Examination, Item, set_questions
+from distill.examination.drawn import DrawnExamination, set_drawn
+from distill.examination.items import Item
 from distill.filters import Explained, Told, explain
 from distill.filters.reasons import Finding
 from distill.generate.answers import Answers
@@ -33,15 +34,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def items(folder: Path) -> list[Item]:
-    examination = Examination("vocabularies", 1, ["pluggy", "iniconfig"], 40, 3, result_limit=700)
-    return asyncio.run(set_questions(examination, DATA / "questions", folder / "repositories"))
+    examination = DrawnExamination("vocabularies", 1, ["pluggy", "iniconfig"], 40, 3, result_limit=700)
+    return asyncio.run(set_drawn(examination, DATA / "questions", folder / "repositories"))
 
 
 @pytest.fixture(scope="module")
 def edges(folder: Path) -> list[Item]:
     kinds = ["missing_file", "empty_file", "beyond_end", "absent_class", "absent_file", "first_line"]
-    examination = Examination("edges", 1, ["click"], 16, 3, kinds=kinds, result_limit=700)
-    return asyncio.run(set_questions(examination, DATA / "questions", folder / "repositories"))
+    examination = DrawnExamination("edges", 1, ["click"], 16, 3, kinds=kinds, result_limit=700)
+    return asyncio.run(set_drawn(examination, DATA / "questions", folder / "repositories"))
 
 
 async def conversation(item: Item, vocabulary: str) -> list[Trace]:
