@@ -155,7 +155,20 @@ def _text(question: str, oracle: Oracle, text: str) -> bool:
         return " ".join(value.split()).strip("`\"'. ")
 
     wanted = [bare(value) or value.strip() for value in oracle.value]  # a value may be nothing but marks
-    return all(value in text.replace("`", "") or value in text for value in wanted)
+    return all(_stands(value, text.replace("`", "")) or _stands(value, text) for value in wanted)
+
+
+def _stands(value: str, text: str) -> bool:
+    """Whether the text has the value, and not within a longer word or number."""
+    before = r"(?<!\w)(?<!\d\.)" if value[:1].isalnum() else ""
+    behind = r"(?!\w|\.\d)" if value[-1:].isalnum() else ""
+    return re.search(before + re.escape(value) + behind, text) is not None
+
+
+def _type(question: str, oracle: Oracle, text: str) -> bool:
+    (wanted,) = (" ".join(value.split()) for value in oracle.value)
+    inside = rf"(?<![\w\[|])(?<!\| ){re.escape(wanted)}(?![\w\[|]|\.\w| \|)"
+    return any(re.search(inside, told) for told in (text, text.replace("`", ""), text.replace("'", '"')))
 
 
 def _signature(question: str, oracle: Oracle, text: str) -> bool:
@@ -243,6 +256,7 @@ _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "places": _places,
     "number": _number,
     "text": _text,
+    "type": _type,
     "signature": _signature,
     "words": _words,
     "absent": _absent,

@@ -14,8 +14,8 @@ from distill.generate.question import Oracle
 from distill.generate.selection import (
     base_names,
     constants,
+    good_doc,
     good_folders,
-    good_line,
     good_path,
     once_classes,
     once_functions,
@@ -40,7 +40,7 @@ def arithmetic(facts: Facts, template: Template) -> Iterator[Filling]:
 def items(facts: Facts, template: Template) -> Iterator[Filling]:
     for item in template.items:
         accepted = item.get("accept", [item["answer"]])
-        yield {name: item[name] for name in template.slots}, Oracle("words", tuple(accepted))
+        yield {name: str(item[name]) for name in template.slots}, Oracle("words", tuple(accepted))
 
 
 def refused(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -62,7 +62,7 @@ def _values(facts: Facts, slot: str) -> list[str]:
         "name": lambda: (fact.name for fact in once_classes(facts)),
         "function": lambda: (fact.name for fact in once_functions(facts)),
         "path": lambda: (file.path for file in plain_files(facts) if file.size),
-        "constant": lambda: (name for name, _ in constants(facts)),
+        "constant": lambda: (name for name, _ in constants(facts) if name.isupper()),
         "module": lambda: (fact.module for fact in facts.imports if fact.module.isidentifier()),
         "folder": lambda: good_folders(facts),
         "filename": lambda: (name for name, _ in once_named(facts)),
@@ -111,7 +111,7 @@ def pasted_bases(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def pasted_class_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_classes(facts):
-        if good_line(fact.doc) and (code := _pasted(facts, fact)):
+        if good_doc(fact) and (code := _pasted(facts, fact)):
             yield {"name": fact.name, "code": code}, Oracle("text", (fact.doc,))
 
 
@@ -136,12 +136,12 @@ def pasted_parameter_counts(facts: Facts, template: Template) -> Iterator[Fillin
 def pasted_returns(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_functions(facts):
         if fact.returns and len(fact.returns) <= 30 and (code := _pasted(facts, fact)):
-            yield {"function": fact.name, "code": code}, Oracle("text", (fact.returns,))
+            yield {"function": fact.name, "code": code}, Oracle("type", (fact.returns,))
 
 
 def pasted_function_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_functions(facts):
-        if good_line(fact.doc) and (code := _pasted(facts, fact)):
+        if good_doc(fact) and (code := _pasted(facts, fact)):
             yield {"function": fact.name, "code": code}, Oracle("text", (fact.doc,))
 
 
