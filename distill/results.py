@@ -99,6 +99,9 @@ def found_lines(text: str) -> list[tuple[str, int, str]]:
     shown: list[tuple[str, int, str]] = []
     above = ""
     for line in (raw.rstrip("\r") for raw in text.split("\n") if len(raw) <= _WHOLE):
+        if not line:
+            above = ""
+            continue
         if found := _FOUND.fullmatch(line):
             shown.append((found[1], int(found[2]), found[3]))
         elif above and (found := _BELOW.fullmatch(line)):

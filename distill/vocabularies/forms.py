@@ -79,7 +79,8 @@ def search_of(call: Call) -> Search | None:
         given = dict(named)
         pattern = [value or "" for name, value in named if name in ("e", "regexp")] or operands[:1]
         paths = operands if given.keys() & {"e", "regexp"} else operands[1:]
-        if len(pattern) != 1 or len(paths) > 1 or (not paths and "r" not in given):
+        path = posixpath.normpath(paths[0] if paths else ".")
+        if len(pattern) != 1 or len(paths) > 1 or (path == "." and "r" not in given):
             return None
         if not given.keys() <= _KNOWN or len(given) < len({*named}):
             return None
@@ -91,7 +92,7 @@ def search_of(call: Call) -> Search | None:
         return None
     shows = "files" if "l" in given else "counts" if "c" in given else "lines"
     whole = bounded(parts) if "w" in given else parts
-    return Search(whole or parts, posixpath.normpath((paths or ["."])[0]), shows, given, "w" in given and whole is None)
+    return Search(whole or parts, path, shows, given, word="w" in given and whole is None)
 
 
 def _search_slots(call: Call, sayable: Collection[str]) -> Slots | None:

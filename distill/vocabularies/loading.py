@@ -48,15 +48,15 @@ class Vocabularies:
     """Some vocabularies, of which the one is found that a request's tools belong to."""
 
     def __init__(self, known: Iterable[Vocabulary] = ()) -> None:
-        self._known = {vocabulary.name: vocabulary for vocabulary in (EXPLORE, *known)}
+        self._known = {one: _shapes(one) for one in (EXPLORE, *known)}
 
     def of(self, tools: Sequence[Tool] | None) -> Vocabulary:
         """The vocabulary with most of the tools by name and parameters, and fewest others; the exploring agent's own
         where none has any."""
         offered = {_shape(tool) for tool in tools or ()}
-        shared = {name: len(_shapes(one) & offered) for name, one in self._known.items()}
-        best = max(shared, key=lambda name: (shared[name], -len(self._known[name].specs)))
-        return self._known[best] if shared[best] else EXPLORE
+        shared = {one: len(shapes & offered) for one, shapes in self._known.items()}
+        best = max(shared, key=lambda one: (shared[one], -len(self._known[one])))
+        return best if shared[best] else EXPLORE
 
 
 def _shapes(vocabulary: Vocabulary) -> frozenset[tuple[str, frozenset[str]]]:

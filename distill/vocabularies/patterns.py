@@ -31,11 +31,6 @@ class Part(NamedTuple):
     text: str
 
 
-def translated(pattern: str, source: Syntax, target: Syntax) -> str:
-    """The pattern as another syntax writes it. Raises ToolError where it has what grep, or the target, cannot say."""
-    return written(parts_of(pattern, source), target)
-
-
 def parts_of(pattern: str, syntax: Syntax) -> tuple[Part, ...]:
     """Raises ToolError where the pattern is damaged or has what grep has not."""
     if syntax == "fixed":

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from distill.results import failed, found_nothing
+from distill.results import failed, found_lines, found_nothing, numbered_lines
 
 FAILED = {
     "ours": "error: no such file: x.py",
@@ -79,9 +79,38 @@ def test_what_found_something(text: str) -> None:
     assert not found_nothing(text)
 
 
-@pytest.mark.parametrize("piece", ["a", "exit ", "Error:", "{", "Traceback (most recent call last):\n", "a: ", "\n"])
+FOUND = {
+    "beside": "src/a.py:3:class A:\nsrc/a.py:12: class B:",
+    "opencode": "Found 2 matches\nsrc/a.py:\n  Line 3: class A:\n  Line 12: class B:",
+    "gemini": "Found 2 matches:\nFile: src/a.py\nL3: class A:\nL12: class B:\n---",
+    "roo": "Found 2 results.\n# src/a.py\n  3 | class A:\n 12 | class B:\n----",
+}
+
+
+@pytest.mark.parametrize("shape", FOUND)
+def test_what_a_search_shows_beside_its_path_and_below_it(shape: str) -> None:
+    found = [(path, number, text.strip()) for path, number, text in found_lines(FOUND[shape])]
+    assert found == [("src/a.py", 3, "class A:"), ("src/a.py", 12, "class B:")]
+
+
+@pytest.mark.parametrize(
+    "text", ["  3 | class A:", "src/a.py\n\n  3 | class A:", "see src/a.py:\nLine 3: no", "a.py:\n3: x"]
+)
+def test_lines_without_a_path_right_above_are_of_no_file(text: str) -> None:
+    assert found_lines(text) == []
+
+
+def test_lines_with_their_numbers() -> None:
+    shown = "     1\ta\n  2→b\n00003| c\n4: d\n5 | e\n6| f"
+    assert numbered_lines(shown) == [(number, letter) for number, letter in enumerate("abcdef", 1)]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "a.py:\n", "1 | x\n", ":1", "exit ", "Error:", "{", "Traceback (most recent call last):\n", "a: ", "\n"],
+)
 def test_long_results_take_no_time(piece: str) -> None:
     text = piece * (2_000_000 // len(piece))
     start = time.monotonic()
-    failed(text), found_nothing(text)
+    failed(text), found_nothing(text), found_lines(text)
     assert time.monotonic() - start < 2

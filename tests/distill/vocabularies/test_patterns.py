@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from distill.errors import ToolError
 from distill.generate.templates import Call
 from distill.vocabularies.forms import search_of
-from distill.vocabularies.patterns import bounded, parts_of, translated, unbounded, written
+from distill.vocabularies.patterns import bounded, parts_of, unbounded, written
 from tests.distill.vocabularies.asking import VOCABULARIES
 
 LINES = [
@@ -57,7 +57,7 @@ def test_what_agents_search_for_is_what_grep_finds(pattern: str) -> None:
 def test_a_basic_pattern_means_the_same_as_a_regex(pattern: str) -> None:
     expected = grep("-e", pattern)
     try:
-        regex = translated(pattern, "basic", "regex")
+        regex = written(parts_of(pattern, "basic"), "regex")
     except ToolError:
         return
     assert expected is None or found(regex) == expected
