@@ -191,6 +191,8 @@ async def test_the_planned_calls_of_the_full_examination_show_the_answers() -> N
     [
         (Oracle("names", ("A", "B")), ["x: class A", "class B"], True),
         (Oracle("names", ("A", "B")), ["x: class A"], False),
+        (Oracle("some", ("A", "B", "C", "D")), ["A B D"], True),
+        (Oracle("some", ("A", "B", "C", "D")), ["A B"], False),
         (Oracle("number", ("3",)), ["a\nb\nc"], True),
         (Oracle("number", ("3",)), ["lines: 3"], True),
         (Oracle("number", ("3",)), ["lines: 13\nb"], False),

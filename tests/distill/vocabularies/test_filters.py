@@ -102,8 +102,8 @@ async def test_a_failure_that_is_the_answer_is_learnt(name: str, edges: list[Ite
 async def test_a_result_that_the_files_do_not_give_is_found_in_every_form(folder: Path) -> None:
     """The check reads what vocabularies print, and does not just pass over it."""
     told = Told(snapshot=Snapshots(folder / "stale", [], folder, folder / "repositories").of)
-    examination = Examination("stale", 1, ["pluggy"], 1, 3, kinds=["class_defined"])
-    (item,) = await set_questions(examination, DATA / "questions", folder / "repositories")
+    examination = DrawnExamination("stale", 1, ["pluggy"], 1, 3, kinds=["class_defined"])
+    (item,) = await set_drawn(examination, DATA / "questions", folder / "repositories")
     for name in ("claude", "cline", "copilot", "gemini", "opencode"):
         *_, last = await conversation(item, name)
         messages = [*last.request.messages]
