@@ -36,7 +36,7 @@ class Grammar:
 
 @dataclass(frozen=True)
 class Command:
-    """A checked command: `argv` may be run in the repository as it stands."""
+    """A checked command: `argv` may be run in the repository as it stands. `recursive`: it goes into folders."""
 
     program: str
     argv: tuple[str, ...]
@@ -139,7 +139,8 @@ def _check_options(root: Path, program: str, args: list[str]) -> Command:
     if not paths and program != "ls" and not recursive:
         raise ToolError(f"{program} wants a path")
     context = bool(given & {"A", "B", "C", "NUMBER", "after-context", "before-context", "context"})
-    return Command(program, tuple(args), recursive, context, tuple(paths))
+    walks = recursive and (not paths or any((root / path).is_dir() for path in paths))
+    return Command(program, tuple(args), walks, context, tuple(paths))
 
 
 def _check_paths(root: Path, program: str, paths: list[str], directories: bool) -> None:

@@ -71,7 +71,7 @@ async def set_drawn(
         limit = examination.result_limit
         wanted = count + examination.history
         drawn = await generate(facts, loaded, toolbox, wanted, examination.seed, limit=limit, exclude=asked)
-        said = [await _recited(question, toolbox, expert) for question in drawn[count:]]
+        said = [await _recited(one, offered(one, toolbox, _OWN), expert) for one in drawn[count:]]
         earlier = tuple(message for exchange in said for message in exchange)
         items += [Item(one, offered(one, toolbox, _OWN), earlier) for one in drawn[:count]]
     return items

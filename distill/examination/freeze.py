@@ -1,7 +1,7 @@
 """`python -m distill.examination.freeze FOLDER…`: make the items of frozen examinations; `make freeze` does all.
 
 Owns how items come about: drawn from the archives by a seed, and written by hand. The same archives, templates and seed
-give the same file. For who keeps examinations; nothing that serves or learns imports this.
+give the same file. For those who keep examinations; nothing that serves or learns imports this.
 """
 
 from __future__ import annotations

@@ -92,16 +92,17 @@ class Comparison:
         self._tools = Toolbox(toolbox.root, limits)
         self._cut = Reader(toolbox.root, toolbox.limits).shorten
         self._results: dict[tuple[str, str], str] = {}
+        self._whole: dict[tuple[str, str], Seen] = {}
 
     async def level(self, planned: Call, made: Call) -> Level:
         """How near `made` comes to `planned`."""
         if normal(planned) == normal(made):
             return Level.EXACT
         wanted, found = await self.whole(planned), await self.whole(made)
-        first, second = self._sought(planned), self._sought(made)
         if not wanted.said:  # nothing found is the same everywhere: it says something of what was looked for only
-            return first.in_vain(second, nothing=not found.said, failed=_failed(found))
-        if _tells_no_lines(wanted) and first.words != second.words:
+            sought = self._sought(planned)
+            return sought.in_vain(self._sought(made), nothing=not found.said, failed=_failed(found))
+        if _tells_no_lines(wanted) and self._sought(planned).words != self._sought(made).words:
             return Level.OTHER
         if wanted.said == found.said:
             return Level.EQUIVALENT
@@ -111,11 +112,16 @@ class Comparison:
         return Level.COVERING if files and files <= _files(await self.shown(made), "numbered", "line") else Level.OTHER
 
     async def whole(self, call: Call) -> Seen:
-        return seen(call, await self._result(call), self._tools.root)
+        key = normal(call)
+        if key not in self._whole:
+            self._whole[key] = seen(call, await self._result(call), self._tools.root)
+        return self._whole[key]
 
     async def shown(self, call: Call) -> Seen:
         """What a model sees: the beginning of a long result."""
-        return seen(call, self._cut(await self._result(call)), self._tools.root)
+        result = await self._result(call)
+        cut = self._cut(result)
+        return await self.whole(call) if cut == result else seen(call, cut, self._tools.root)
 
     async def _result(self, call: Call) -> str:
         key = normal(call)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -175,7 +175,7 @@ def _of_grep(lines: list[str], command: Command, root: Path) -> Iterator[Sight]:
             path, _, count = line.rpartition(":")
             yield Sight("count", _normal(path or alone), int(count) if count.isdecimal() else 0, "matches")
     else:
-        is_file = lru_cache(4096)(lambda path: (root / path).is_file())
+        is_file = lru_cache(4096)(partial(_is_file, root))
         found = (_of_line(line, alone, "n" in options, is_file) for line in lines if line != "--")
         yield from (Sight("part", one.path, one.number, one.text) if "o" in options else one for one in found)
 
@@ -194,6 +194,16 @@ def _of_line(line: str, alone: str, numbers: bool, is_file: Callable[[str], bool
         if is_file(line[: match.start()]):
             return Sight("line", _normal(line[: match.start()]), 0, line[match.end() :].rstrip())
     return Sight("line", alone, 0, line.rstrip()) if alone else Sight("text", text=line.rstrip())
+
+
+def _is_file(root: Path, path: str) -> bool:
+    """Whether what stands before a number is the name of a file in the folder; it may be any text."""
+    if path.startswith("/") or ".." in path.split("/"):
+        return False
+    try:
+        return (root / path).is_file()
+    except (OSError, ValueError):  # too long for a name
+        return False
 
 
 def _normal(path: object) -> str:

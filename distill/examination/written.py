@@ -83,8 +83,9 @@ def shows(oracle: Oracle, results: Sequence[str]) -> bool:
 
 
 def _numbered(place: str, text: str) -> bool:
-    """Whether a result numbers its lines as those of one file are numbered, without the path."""
-    return re.search(rf"^{place.rpartition(':')[2]}[:-]", text, re.MULTILINE) is not None
+    """Whether a result has the number as lines of one file have it, without the path, or as counts of files have it."""
+    path, _, number = place.rpartition(":")
+    return re.search(rf"^{number}(?:[:-]| {re.escape(path)}$)", text, re.MULTILINE) is not None
 
 
 def _lines(results: Sequence[str]) -> int:

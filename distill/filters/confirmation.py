@@ -13,20 +13,22 @@ from distill.filters.calls import all_ours
 from distill.filters.reasons import Effect, Finding
 from distill.filters.told import Told
 from distill.outcome import Outcome
+from distill.results import failed
 from distill.trajectory import Run, Step, Trajectory
 
 
 def outcomes(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
     """Nothing went wrong later on: no failed call, no repair, no complaint, no question put again.
 
-    The exploring agent's tools say "error:" of what is not there, which may be the very answer: of its calls only
-    those are bad that had to be made again.
+    That a call failed may be the very answer, as of what is not there. So of the exploring agent's calls only those are
+    bad that had to be made again, and of others' none where all failed and the answer is known to be right.
     """
-    others = not all_ours(trajectory.tools)
+    ours = all_ours(trajectory.tools)
     for run in runs:
+        error_is_bad = not (ours or (_all_failed(run) and _right(run, told)))
         for step in run.steps:
             for outcome in told.outcomes(step.trace.id) if step.trace is not None else ():
-                yield from _of_outcome(outcome, step, run, others)
+                yield from _of_outcome(outcome, step, run, error_is_bad)
 
 
 def oracle(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[Finding]:
@@ -82,6 +84,10 @@ def _right(run: Run, told: Told) -> bool | None:
     return told.oracle(run.question, run.final.message.text)
 
 
+def _all_failed(run: Run) -> bool:
+    return all(failed(step.result_of(call) or "") for step in run.steps for call in step.calls)
+
+
 def _failed(run: Run, told: Told) -> bool:
     """Whether the teacher gave an answer that was dropped, and nobody set it right."""
     trace = run.final.trace if run.final is not None else None
@@ -97,8 +103,8 @@ def judged(trajectory: Trajectory, runs: Sequence[Run], told: Told) -> Iterator[
             yield Finding("judge", "dropped", "judged_bad", run.end - 1)
 
 
-def _of_outcome(outcome: Outcome, step: Step, run: Run, others: bool) -> Iterator[Finding]:
-    if outcome.kind == "repaired" or (outcome.kind == "tool_error" and others):
+def _of_outcome(outcome: Outcome, step: Step, run: Run, error_is_bad: bool) -> Iterator[Finding]:
+    if outcome.kind == "repaired" or (outcome.kind == "tool_error" and error_is_bad):
         yield Finding("outcomes", "masked", outcome.kind, step.at, outcome.comment)
     elif outcome.kind == "feedback" and ((outcome.score or 0) < 0 or outcome.corrected is not None):
         yield Finding("outcomes", "dropped", "bad_feedback", run.end - 1, outcome.comment)

@@ -11,7 +11,7 @@ import msgspec
 
 Effect = Literal["passed", "noted", "masked", "dropped"]
 
-VERSION = "filters-4"  # changes whenever the same traces may give other examples
+VERSION = "filters-5"  # changes whenever the same traces may give other examples
 
 REASONS: dict[str, Effect] = {
     # who may be learnt from

@@ -14,7 +14,7 @@ from distill.facts import Facts, collect
 from distill.generate.fills import fillings
 from distill.generate.oracle import right
 from distill.generate.question import Oracle, Question
-from distill.generate.templates import Phrasebook, Recognised, Template, load_templates, said
+from distill.generate.templates import Phrasebook, Recognised, Template, load_templates
 
 _REPOSITORIES = 16  # whose facts are held
 _LONGEST = 1000  # characters of a question that can be a template's
@@ -66,7 +66,7 @@ class Answers:
         found: dict[_Slots, list[_Known]] = defaultdict(list)
         for template in self._templates[name]:
             for slots, oracle in fillings(facts, template):
-                found[frozenset(said(slots).items())].append((template.withheld, oracle))
+                found[frozenset(slots.items())].append((template.withheld, oracle))
         return found
 
 

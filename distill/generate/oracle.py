@@ -29,8 +29,8 @@ _DENIALS = {
     "empty": r"\bempty\b|\bno (?:content|lines|first line|text)\b|\bblank\b",
     "outside": r"\boutside\b|\bnot allowed\b|\brefuse",
     "binary": r"\bbinary\b",
-    "folder": r"\bfolder\b|\bdirectory\b",
-    "file": r"\bfile\b",
+    "folder": r"\bis an? (?:folder|directory)\b|\bnot an? (?:\w+ )?file\b",
+    "file": r"\bis an? (?:\w+ )?file\b|\bnot an? (?:folder|directory)\b",
 }
 _CANNOT = (
     r"\bcannot\b|\bcan not\b|\bcan't\b|\bunable\b|\bnot able\b|\bimpossible\b|\bno (?:\w+ )?tools?\b"
@@ -51,6 +51,25 @@ def right(question: Question, answer: str) -> bool:
     """Whether the answer's text states what the question's oracle knows, and nothing against it."""
     text = " ".join(answer.split())
     return bool(text) and _JUDGES[question.oracle.kind](question.text, question.oracle, text)
+
+
+def score(question: Question, answer: str) -> float:
+    """1 for a right answer. For a wrong one 0, but where a set was asked for (names, some, places) the F1 of what it
+    names against what is right: 2 * common / (named + wanted)."""
+    if right(question, answer):
+        return 1.0
+    text, oracle = " ".join(answer.split()), question.oracle
+    if oracle.kind not in ("names", "some", "places"):
+        return 0.0
+    if oracle.kind == "places":
+        wanted = {tuple(place.rsplit(":", 1)) for place in oracle.value}
+        found = _places_in(re.sub(r"(?<=\w):(?=\d)", " ", text))
+        common, named, sought = len(found & wanted), len(found), len(wanted)
+    else:
+        common = sum(_mentions(text, name) for name in oracle.value)
+        named = common + len(_strange(question.text, oracle, text))
+        sought = len(oracle.value) if oracle.kind == "names" else min(3, len(oracle.value))
+    return min(2 * common / (named + max(sought, common)), 1.0) if common else 0.0
 
 
 def exact_calls(question: Question, calls: Iterable[Call]) -> bool:
@@ -91,21 +110,20 @@ def _mentions(text: str, name: str) -> bool:
     return _mention(text, name) is not None
 
 
-def _only(question: str, oracle: Oracle, text: str) -> bool:
-    """Whether nothing is claimed but what is right or allowed."""
+def _strange(question: str, oracle: Oracle, text: str) -> set[str]:
+    """The paths and names that are claimed and neither right nor allowed."""
     known = {*oracle.value, *oracle.allowed}
     paths = {posixpath.normpath(name) for name in known}
-    extra_paths = _paths(text) - paths - _paths(question)
-    return not extra_paths and not _claimed(question, text) - known
+    return (_paths(text) - paths - _paths(question)) | (_claimed(question, text) - known)
 
 
 def _names(question: str, oracle: Oracle, text: str) -> bool:
-    return all(_mentions(text, name) for name in oracle.value) and _only(question, oracle, text)
+    return all(_mentions(text, name) for name in oracle.value) and not _strange(question, oracle, text)
 
 
 def _some(question: str, oracle: Oracle, text: str) -> bool:
     named = sum(_mentions(text, name) for name in oracle.value)
-    return named >= min(3, len(oracle.value)) and _only(question, oracle, text)
+    return named >= min(3, len(oracle.value)) and not _strange(question, oracle, text)
 
 
 def _places(question: str, oracle: Oracle, text: str) -> bool:
@@ -117,8 +135,11 @@ def _places(question: str, oracle: Oracle, text: str) -> bool:
     numbers = set(_NUMBER.findall(_without_paths(joined)))
     if len(wanted) == 1:
         return numbers == {line for _, line in wanted} and all(_mentions(joined, path) for path, _ in wanted)
-    found = {(posixpath.normpath(path), line) for path, line in re.findall(r"([\w./+-]+\.\w+)\D*?\s(\d+)\b", joined)}
-    return found == wanted
+    return _places_in(joined) == wanted
+
+
+def _places_in(text: str) -> set[tuple[str, ...]]:
+    return {(posixpath.normpath(path), line) for path, line in re.findall(r"([\w./+-]+\.\w+)\D*?\s(\d+)\b", text)}
 
 
 def _number(question: str, oracle: Oracle, text: str) -> bool:
@@ -177,7 +198,16 @@ def _absent(question: str, oracle: Oracle, text: str) -> bool:
 
 def _ordered(question: str, oracle: Oracle, text: str) -> bool:
     places = [match.start() for name in oracle.value if (match := _mention(text, name))]
-    return len(places) == len(oracle.value) and places == sorted(places) and _only(question, oracle, text)
+    return len(places) == len(oracle.value) and places == sorted(places) and not _strange(question, oracle, text)
+
+
+def _choice(question: str, oracle: Oracle, text: str) -> bool:
+    """The right one alone, or before the other one; behind it where the comparison is turned round."""
+    right_one, other = (_mention(text, name) for name in oracle.value)
+    if right_one is None or other is None:
+        return right_one is not None
+    turned = re.search(r"\b(?:shorter|smaller|fewer|less)\b", text, re.IGNORECASE) is not None
+    return (right_one.start() < other.start()) != turned
 
 
 def _yes(question: str, oracle: Oracle, text: str) -> bool:
@@ -217,6 +247,7 @@ _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "words": _words,
     "absent": _absent,
     "ordered": _ordered,
+    "choice": _choice,
     "yes": _yes,
     "no": _no,
     "unable": _unable,

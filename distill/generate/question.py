@@ -17,6 +17,7 @@ Kind = Literal[
     "text",  # stands in the answer
     "signature",  # names of parameters, in order
     "words",  # one of them stands in the answer
+    "choice",  # the first of the values and not the second
     "yes",
     "no",
     "absent",  # the answer denies, in one of these ways: missing, empty, binary, outside, folder, file

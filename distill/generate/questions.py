@@ -20,7 +20,7 @@ from distill.generate.alike import Alike
 from distill.generate.filling import Filling, Slots
 from distill.generate.fills import fillings
 from distill.generate.question import Oracle, Question
-from distill.generate.templates import CATEGORIES, Phrasebook, Template, fill, said
+from distill.generate.templates import CATEGORIES, Phrasebook, Template, fill
 from distill.generate.trying import Candidate, Trial
 from distill.tools import Toolbox
 
@@ -204,7 +204,7 @@ class _Choice:
         for phrasing in self._chance.sample(template.phrasings, len(template.phrasings)):
             text = fill(phrasing, slots)
             recognised = self._book.recognise(text)
-            if recognised is None or (recognised.template.name, recognised.slots) != (meant, said(slots)):
+            if recognised is None or (recognised.template.name, recognised.slots) != (meant, slots):
                 continue
             if text not in self._exclude and not self._alike.has(text):
                 return Candidate(template, recognised, text, oracle, pair)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from distill.facts import ClassFact, Facts, FileFact, FunctionFact
+from distill.facts import ClassFact, Facts, FileFact, FunctionFact, Place
 from distill.generate.question import Oracle
 from distill.generate.templates import SHOWN
 
@@ -130,3 +131,77 @@ def once_named(facts: Facts) -> Iterator[tuple[str, FileFact]]:
 def top(found: Iterable[ClassFact | FunctionFact], path: str) -> Oracle | None:
     names = [fact.name for fact in found if fact.path == path and not fact.nested]
     return all_of(names, (path,)) if 0 < len(names) <= 8 else None
+
+
+def good_folders(facts: Facts) -> list[str]:
+    """Folders below the repository's own, with paths that are easily said."""
+    return [path for path in facts.folders if path != "." and good_path(path)]
+
+
+def within(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/")
+
+
+def source_of(facts: Facts, fact: ClassFact | FunctionFact) -> str:
+    """The lines of a class or function, without its decorators, as they are."""
+    lines = facts.texts[fact.path].split("\n")
+    return "\n".join(lines[fact.line - 1 : fact.line - 1 + fact.lines])
+
+
+def one_line_head(fact: FunctionFact) -> bool:
+    """Whether the head stands on one line that is not too long to be shown."""
+    return len(fact.head.strip()) <= VALUE_LENGTH and fact.head.rstrip().endswith(":")
+
+
+def few(found: dict[str, list[str]], most: int = SHOWN) -> Iterator[tuple[str, list[str]]]:
+    """Names that are easily said, with what is found by each, where that is not too much."""
+    for name, ones in found.items():
+        unique = list(dict.fromkeys(ones))
+        if good_name(name) and len(unique) <= most:
+            yield name, unique
+
+
+def with_parent(facts: Facts) -> Iterator[tuple[ClassFact, ClassFact]]:
+    once = {fact.name: fact for fact in once_classes(facts)}
+    for fact in once.values():
+        parent = once.get(fact.bases[0]) if fact.bases else None
+        if parent is not None and parent is not fact:
+            yield fact, parent
+
+
+def largest(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Folders without folders, and the largest of their files in bytes, where there is one that is larger than all."""
+    sizes = {file.path: file.size for file in facts.files}
+    for folder in good_folders(facts):
+        paths = [f"{folder}/{entry}" for entry in facts.folders[folder]]
+        ranked = sorted(paths, key=lambda path: -sizes.get(path, 0))
+        plain = all(path in sizes for path in paths)
+        if plain and 3 <= len(paths) <= 24 and sizes[ranked[0]] > sizes[ranked[1]] and good_path(ranked[0]):
+            yield folder, ranked[0]
+
+
+def mentioned(facts: Facts, names: Sequence[str]) -> dict[str, list[Place]]:
+    """The lines that hold each of the names as a word."""
+    wanted = set(names)
+    found: dict[str, list[Place]] = {name: [] for name in names}
+    for path, text in facts.texts.items():
+        present = wanted.intersection(re.findall(r"\w+", text))
+        ends = [match.start() for match in re.finditer("\n", text)] if present else []
+        for name in present:
+            numbers = dict.fromkeys(bisect_left(ends, at) + 1 for at in _words(text, name))
+            found[name] += [Place(path, number) for number in numbers]
+    return found
+
+
+def _words(text: str, name: str) -> Iterator[int]:
+    """Where a name stands as a word of its own."""
+    at = text.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if not (_in_word(text[at - 1 : at] if at else "") or _in_word(text[end : end + 1])):
+            yield at
+        at = text.find(name, end)
+
+
+def _in_word(sign: str) -> bool:
+    return sign.isalnum() or sign == "_"

@@ -20,6 +20,7 @@ from distill.generate.readers import READERS
 CATEGORIES = ("search", "analysis", "multi_step", "negative", "edge")
 SHOWN = 5  # items an answer lists before it says "more than"
 SLOT = re.compile(r"\{(\w+)\}")
+_SPACES = r"\s{1,9}"  # between words; bounded, so that no question takes long
 _SHAPES = {
     "name": r"[A-Za-z_]\w*",
     "module": r"[\w.]+",
@@ -27,7 +28,7 @@ _SHAPES = {
     "path": r"[^\s,;?]+",
     "number": r"\d+",
     "text": r".+",
-    "words": r"[\w' -]+",
+    "code": r"(?s:\S(?:.*\S)?)",
 }
 
 
@@ -52,7 +53,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`found` may hold {items}, the rows by the form `item`, joined by commas, and {total}, how many these are. `more`
     is said of over SHOWN rows, `none` of no rows, and the others of a result that is an error: `error` where there is
-    no such file, `folder` where it is one and `file` where it is none."""
+    no such file, `folder` where it is one and `file` where it is none. `detour` stands before the answer where a detour
+    was taken."""
 
     found: str
     item: str = ""
@@ -63,6 +65,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outside: str = ""
     folder: str = ""
     file: str = ""
+    detour: str = ""
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +84,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer: Answer = msgspec.field(default_factory=lambda: Answer(""))
     items: list[dict[str, Any]] = msgspec.field(default_factory=list)
     ranges: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    accept: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     pair: tuple[str, ...] = ()
     weight: float = 1.0
@@ -168,11 +172,6 @@ def fill(text: str, slots: dict[str, Any]) -> str:
     return SLOT.sub(lambda match: str(slots.get(match[1], match[0])), text)
 
 
-def said(slots: dict[str, str]) -> dict[str, str]:
-    """Slots as they are read from a question, where any white space is one space."""
-    return {name: " ".join(value.split()) for name, value in slots.items()}
-
-
 class Phrasebook:
     """Recognises the template of a question and reads its slots."""
 
@@ -183,7 +182,7 @@ class Phrasebook:
         self._forms.sort(key=lambda form: -len(re.sub(r"\(\?P.*?\)", "", form[0].pattern)))
 
     def recognise(self, question: str) -> Recognised | None:
-        text = " ".join(question.split())
+        text = question.strip()
         for pattern, template in self._forms:
             if match := pattern.fullmatch(text):
                 return Recognised(template, match.groupdict())
@@ -191,12 +190,12 @@ class Phrasebook:
 
 
 def _pattern(phrasing: str, slots: dict[str, str]) -> re.Pattern[str]:
-    pieces = SLOT.split(" ".join(phrasing.split()))
+    pieces = SLOT.split(phrasing.strip())
     seen: set[str] = set()
     for at in range(1, len(pieces), 2):
         name = pieces[at]
         pieces[at] = f"(?P={name})" if name in seen else f"(?P<{name}>{_SHAPES[slots[name]]})"
         seen.add(name)
     for at in range(0, len(pieces), 2):
-        pieces[at] = re.escape(pieces[at])
+        pieces[at] = _SPACES.join(map(re.escape, re.split(r"\s+", pieces[at])))
     return re.compile("".join(pieces))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from distill.dataset import Dataset, alone, forget_in, traces_of
+from distill.dataset.contamination import Passage
 from distill.dataset.example import read_examples
 from distill.day import Day
 from distill.errors import DatasetError
@@ -47,9 +48,12 @@ class Steady(Day):
         return trace.answer
 
 
-async def learnt(data: Path, stages: Stages, minimum: int = 1, confirm: bool = False) -> Dataset:
+async def learnt(
+    data: Path, stages: Stages, minimum: int = 1, confirm: bool = False, passages: Sequence[Passage] = ()
+) -> Dataset:
     nobody = DrawnExamination("none", 1, [], 0, 0)
-    chosen = NightSettings(data, data, data, QUESTIONS, nobody, {}, 0, minimum=minimum, rules=Rules(confirm=confirm))
+    rules, kept_out = Rules(confirm=confirm), tuple(passages)
+    chosen = NightSettings(data, data, data, QUESTIONS, nobody, {}, 0, minimum=minimum, rules=rules, passages=kept_out)
     with alone(data / "datasets"):
         async with Steady("http://127.0.0.1:9", "nobody") as day:
             return await learnable(chosen, [], day, stages)
@@ -96,6 +100,14 @@ async def test_the_same_store_gives_the_same_dataset(tmp_path: Path) -> None:
     first = await learnt(tmp_path, Stages())
     assert await learnt(tmp_path, Stages()) == first
     assert first.train + first.valid == 4  # two are near duplicates
+
+
+async def test_what_other_examinations_ask_is_not_learnt(tmp_path: Path) -> None:
+    await stored(tmp_path)
+    (asked,) = {scene.messages[1].text for scene in scenes(tmp_path / "again", ours=False)}
+    learnt_of = await learnt(tmp_path, Stages(), passages=[Passage(asked, "It is there.")])
+    assert "c0.2" not in traces_in(learnt_of)
+    assert learnt_of.train + learnt_of.valid < 4
 
 
 async def test_a_night_waits_for_a_gateway_that_writes(tmp_path: Path) -> None:

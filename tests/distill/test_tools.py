@@ -49,6 +49,12 @@ async def test_grep_lists_matches_in_the_order_of_paths(toolbox: Toolbox) -> Non
     assert found == "pkg/a.py:4:class Other(Base):\npkg/b.py:5:class Child(Base):"
 
 
+async def test_lines_of_one_file_keep_their_order(toolbox: Toolbox, repository: Path) -> None:
+    (repository / "long.txt").write_text("x\n" * 12)
+    found = await command(toolbox, "grep", "-rn", "x", "long.txt")
+    assert found == "\n".join(f"{number}:x" for number in range(1, 13))
+
+
 async def test_grep_keeps_context_groups_together(toolbox: Toolbox) -> None:
     found = await command(toolbox, "grep", "-rn", "-A1", "(Base)", ".")
     assert found.split("\n--\n") == [

@@ -14,10 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from distill.agent import explore_all
+from distill.examination.archives import tree_of
+from distill.examination.freeze import freeze
+from distill.examination.frozen import read_frozen
+from distill.examination.setting import set_questions
+from distill.examination.sitting import examine
 from distill.facts import collect
 from distill.generate.oracle import exact_calls, right
 from distill.generate.questions import generate
@@ -27,6 +33,7 @@ from distill.tools import SPECS, Toolbox
 from gateway.errors import StartError
 from gateway.expert import run
 from gateway.settings import shared
+from tests.distill.examination.archived import definition, pinned, wheel
 
 ROOT = Path(__file__).parents[2]
 TOOLS: Any = [json.loads(json.dumps({"type": "function", "function": {"name": s.function.name}})) for s in SPECS]
@@ -161,6 +168,25 @@ async def test_the_agent_explores_a_package_through_the_expert(url: str, tmp_pat
         assert exact_calls(question, calls), question
     correct = sum(right(question, conversation.answer) for question, conversation in zip(questions, done, strict=True))
     assert correct >= 0.99 * len(questions)
+
+
+async def test_a_frozen_examination_is_sat_in_every_vocabulary(url: str, tmp_path: Path) -> None:
+    """Its items go out and come back as any agent's would; what the stand-in calls means what was planned."""
+    archive = pinned(wheel(tmp_path))
+    folder = tmp_path / "small"
+    folder.mkdir()
+    drawn = "[drawn]\nquestions = 24\nseed = 7"
+    text = definition(msgspec.structs.replace(archive, tree=tree_of(archive, tmp_path)), drawn)
+    (folder / "examination.toml").write_text(text)
+    await freeze(folder, shared("data", "questions"), shared("data", "vocabularies"), tmp_path)
+    items = await set_questions(read_frozen(folder), shared("data", "questions"), tmp_path)
+    assert len({item.question.vocabulary for item in items}) > 3
+    async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        sat = await examine(client, "expert", items, at_once=4, max_tokens=99)
+    assert [mark.question for mark, _ in sat] == [item.question.id for item in items]
+    assert all(mark.exact and mark.equivalent and mark.right for mark, _ in sat)
+    assert {mark.repository for mark, _ in sat} == {"shapes"}
+    assert all(mark.calls == mark.shortest for mark, _ in sat)
 
 
 def test_a_port_in_use_is_one_clear_line() -> None:

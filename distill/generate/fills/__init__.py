@@ -12,7 +12,7 @@ from types import ModuleType
 from distill.errors import QuestionError
 from distill.facts import Facts
 from distill.generate.filling import Fill, Filling
-from distill.generate.fills import analysis, edge, multi_step, negative, search
+from distill.generate.fills import analysis, chains, edge, multi_step, negative, search
 from distill.generate.question import Oracle
 from distill.generate.templates import Template
 
@@ -36,5 +36,7 @@ def _public(module: ModuleType) -> dict[str, Fill]:
 
 
 FILLS: dict[str, Fill] = {
-    name: fill for module in (search, analysis, multi_step, edge, negative) for name, fill in _public(module).items()
+    name: fill
+    for module in (search, analysis, multi_step, chains, edge, negative)
+    for name, fill in _public(module).items()
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from distill.facts import ClassFact, Facts, FunctionFact
 from distill.generate.filling import Filling
@@ -15,10 +16,16 @@ from distill.generate.selection import (
     by_basename,
     children_of_bases,
     constants,
+    few,
+    good_folders,
+    good_name,
     good_path,
+    mentioned,
     once_classes,
     once_functions,
     place_of,
+    python_files,
+    within,
 )
 from distill.generate.templates import SHOWN, Template
 
@@ -77,3 +84,165 @@ def file_places(facts: Facts, template: Template) -> Iterator[Filling]:
 def constant_places(facts: Facts, template: Template) -> Iterator[Filling]:
     for name, line in constants(facts):
         yield {"constant": name}, Oracle("places", (line,))
+
+
+def protocols(facts: Facts, template: Template) -> Iterator[Filling]:
+    found = [fact for fact in facts.classes if fact.protocol]
+    if found:
+        yield {}, _classes(found)
+
+
+def protocols_within(facts: Facts, template: Template) -> Iterator[Filling]:
+    yield from _by_folder(facts, [fact for fact in facts.classes if fact.protocol])
+
+
+def dataclasses(facts: Facts, template: Template) -> Iterator[Filling]:
+    found = [fact for fact in facts.classes if fact.dataclass]
+    if found:
+        yield {}, _classes(found)
+
+
+def dataclasses_within(facts: Facts, template: Template) -> Iterator[Filling]:
+    yield from _by_folder(facts, [fact for fact in facts.classes if fact.dataclass])
+
+
+def dataclasses_in(facts: Facts, template: Template) -> Iterator[Filling]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for fact in facts.classes:
+        if fact.dataclass:
+            found[fact.path].append(fact.name)
+    for path, names in found.items():
+        if good_path(path) and len(names) <= 8:
+            yield {"path": path}, all_of(names, (path,))
+
+
+def _classes(found: Iterable[ClassFact]) -> Oracle:
+    ones = list(found)
+    return all_of((fact.name for fact in ones), (fact.path for fact in ones))
+
+
+def _by_folder(facts: Facts, found: list[ClassFact]) -> Iterator[Filling]:
+    for folder in good_folders(facts):
+        inside = [fact for fact in found if within(fact.path, folder)]
+        if inside and len(inside) <= 12:
+            yield {"folder": folder}, _classes(inside)
+
+
+def suffixed_classes(facts: Facts, template: Template) -> Iterator[Filling]:
+    found: dict[str, list[ClassFact]] = defaultdict(list)
+    for fact in facts.classes:
+        if match := re.search(r"(?<=[a-z0-9])[A-Z][a-z]{2,}$", fact.name):
+            found[match[0]].append(fact)
+    for suffix, ones in found.items():
+        if 2 <= len(ones) <= SHOWN and not any(fact.name == suffix for fact in facts.classes):
+            yield {"suffix": suffix}, _classes(ones)
+
+
+def prefixed_functions(facts: Facts, template: Template) -> Iterator[Filling]:
+    found: dict[str, list[FunctionFact]] = defaultdict(list)
+    for fact in facts.functions:
+        if match := re.match(r"_?[a-z]{3,}_(?=[a-z])", fact.name):
+            found[match[0]].append(fact)
+    for prefix, ones in found.items():
+        if 2 <= len(ones) <= SHOWN:
+            yield {"prefix": prefix}, all_of((fact.name for fact in ones), (fact.path for fact in ones))
+
+
+def raised(facts: Facts, template: Template) -> Iterator[Filling]:
+    yield from _lines_with(facts, r"^\s+raise (\w+)", "exception")
+
+
+def caught(facts: Facts, template: Template) -> Iterator[Filling]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path, text in facts.texts.items():
+        for line in re.findall(r"^\s+except\*? ([^:\n]+)", text, re.MULTILINE):
+            for name in re.findall(r"[A-Z]\w+", line):
+                found[name].append(path)
+    for name, paths in few(found):
+        yield {"exception": name}, all_of(paths)
+
+
+def attributes(facts: Facts, template: Template) -> Iterator[Filling]:
+    found: dict[str, list[str]] = defaultdict(list)
+    form = re.compile(r"\s+self\.(\w+)(?:: [^=]+)? = ")
+    for path in [file.path for file in python_files(facts)]:
+        for number, line in enumerate(facts.texts[path].split("\n"), 1):
+            if match := form.match(line):
+                found[match[1]].append(f"{path}:{number}")
+    for name, places in few(found, 3):
+        yield {"attribute": name}, Oracle("places", tuple(places))
+
+
+def _lines_with(facts: Facts, form: str, slot: str) -> Iterator[Filling]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path, text in facts.texts.items():
+        for name in re.findall(form, text, re.MULTILINE):
+            found[name].append(path)
+    for name, paths in few(found):
+        yield {slot: name}, all_of(paths)
+
+
+def mentions(facts: Facts, template: Template) -> Iterator[Filling]:
+    known: list[ClassFact | FunctionFact] = [*once_classes(facts), *once_functions(facts)]
+    places = mentioned(facts, [fact.name for fact in known])
+    for fact in known:
+        paths = dict.fromkeys(place.path for place in places[fact.name])
+        if 2 <= len(paths) <= SHOWN:
+            yield {"name": fact.name}, all_of(paths)
+
+
+def mentions_in(facts: Facts, template: Template) -> Iterator[Filling]:
+    known = once_classes(facts)
+    everywhere = mentioned(facts, [fact.name for fact in known])
+    for fact in known:
+        found: dict[str, list[str]] = defaultdict(list)
+        for place in everywhere[fact.name]:
+            found[place.path].append(f"{place.path}:{place.line}")
+        for path, places in found.items():
+            if path != fact.path and good_path(path) and len(places) <= 3:
+                yield {"name": fact.name, "path": path}, Oracle("places", tuple(places))
+
+
+def messages(facts: Facts, template: Template) -> Iterator[Filling]:
+    """What exceptions say, where the words stand on one line of one file."""
+    form = re.compile(r"^\s+raise \w+\((?:\"([\w ,.'-]{12,48})\"|'([\w ,.-]{12,48})')\)", re.MULTILINE)
+    for path, text in facts.texts.items():
+        for first, second in form.findall(text):
+            words = first or second
+            places = [
+                f"{where}:{number}"
+                for where, whole in facts.texts.items()
+                if words in whole
+                for number, line in enumerate(whole.split("\n"), 1)
+                if words in line
+            ]
+            if len(places) == 1 and " " in words:
+                yield {"text": words}, Oracle("places", (f"{path}:{places[0].rsplit(':', 1)[1]}",))
+
+
+def importers_of_name(facts: Facts, template: Template) -> Iterator[Filling]:
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for fact in facts.imports:
+        for name in fact.names:
+            found[fact.module, name].append(fact.path)
+    for (module, name), paths in found.items():
+        if good_name(name) and len(module.strip(".")) > 1 and len(module) <= NAME_LENGTH and len(paths) <= SHOWN:
+            yield {"imported": name, "module": module}, all_of(paths)
+
+
+def by_extension(facts: Facts, template: Template) -> Iterator[Filling]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in facts.files:
+        stem, dot, extension = posixpath.basename(file.path).rpartition(".")
+        if stem and dot and extension.isalpha() and extension != "py":
+            found[extension].append(file.path)
+    for extension, paths in found.items():
+        if len(paths) <= 12 and all(map(good_path, paths)):
+            yield {"extension": extension}, all_of(paths)
+
+
+def python_files_within(facts: Facts, template: Template) -> Iterator[Filling]:
+    for folder in good_folders(facts):
+        names = [f"{folder}/{entry}" for entry in facts.folders[folder] if entry.endswith(".py")]
+        if 1 <= len(names) <= SHOWN and all(map(good_path, names)):
+            yield {"folder": folder}, all_of(names)

@@ -10,7 +10,7 @@ import pytest
 
 from distill.errors import ArchiveError
 from distill.examination.archives import Archive, open_archive, tree_of
-from tests.distill.examination.papers import FILES, pinned, wheel
+from tests.distill.examination.archived import FILES, pinned, wheel
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from distill.generate.questions import SHARES, quotas
 from distill.generate.templates import Call
 from gateway.demo.story import DAY2, TAUGHT
 from router.chat import Message
-from tests.distill.examination.papers import definition, pinned, wheel
+from tests.distill.examination.archived import definition, pinned, wheel
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 _TEMPLATES = _CHECKOUT / "data" / "questions"

@@ -183,27 +183,18 @@ def test_the_table_is_large_and_even() -> None:
     assert min(sum(level is kind for _, _, level in PAIRS) for kind in Level) >= 15
 
 
-_CALLS = sorted({text for pair in PAIRS for text in pair[:2]})
+async def test_all_calls_of_the_table_are_compared_alike_both_ways(root: Path) -> None:
+    """Every one with every one: each is itself, the same is the same both ways, and what is the same as the same is."""
+    compared = Comparison(Toolbox(root))
+    calls = {text: said(text) for text in sorted({text for pair in PAIRS for text in pair[:2]})}
+    levels = {(a, b): await compared.level(calls[a], calls[b]) for a in calls for b in calls}
+    alike = {pair for pair, level in levels.items() if level >= Q}
+    assert all(levels[a, a] is E for a in calls)
+    assert all(levels[a, b] is levels[b, a] for a, b in alike)
+    assert not [(a, b, c) for a, b in alike for c in calls if (b, c) in alike and (a, c) not in alike]
+
+
 _MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@_MANY
-@given(st.sampled_from(_CALLS), st.sampled_from(_CALLS))
-async def test_any_two_calls_are_compared_alike_both_ways(root: Path, one: str, other: str) -> None:
-    compared = Comparison(Toolbox(root))
-    assert await compared.level(said(one), said(one)) is E
-    there, back = await compared.level(said(one), said(other)), await compared.level(said(other), said(one))
-    assert (there >= Q) == (back >= Q)
-    if there >= Q:
-        assert there is back
-
-
-@_MANY
-@given(st.sampled_from(_CALLS), st.sampled_from(_CALLS), st.sampled_from(_CALLS))
-async def test_what_has_the_same_result_as_the_same_has_the_same(root: Path, a: str, b: str, c: str) -> None:
-    compared = Comparison(Toolbox(root))
-    if await compared.level(said(a), said(b)) >= Q and await compared.level(said(b), said(c)) >= Q:
-        assert await compared.level(said(a), said(c)) >= Q
 
 
 @_MANY
@@ -215,6 +206,24 @@ async def test_no_call_is_too_odd_to_compare(root: Path, name: str, words: list[
     nested = call_of(FunctionCall("read_file", "[" * 5000))
     for call in (made, odd, nested, Call("run_command", {"args": 7}), call_of(FunctionCall(name, name))):
         assert await compared.level(said("grep -rn class ."), call) is O
+
+
+async def test_lines_that_look_like_places_are_lines(tmp_path: Path) -> None:
+    odd = ["/etc/passwd:1:x", "../../up:2:x", "a" * 300 + ":3:x", "a.txt:4:x", ":5:x", "\u20ac-6-x", "x:\ud7ff:7:"]
+    (tmp_path / "a.txt").write_text("\n".join(odd) + "\n")
+    for call in ("grep -rn x .", "grep -n x a.txt", "grep -r x .", "grep -hn x a.txt", "grep -on x a.txt"):
+        found = await Comparison(Toolbox(tmp_path)).whole(said(call))
+        assert len(found.said) == len(odd)
+        assert {sight.path for sight in found.said} <= {"a.txt", ""}
+    read = await Comparison(Toolbox(tmp_path)).level(said("grep -rn x ."), said("grep -n x a.txt"))
+    assert read is Q
+
+
+@pytest.mark.parametrize("arguments", ['{"path": "\\ud800"}', "", "[]", '{"path": null}', "{" * 9])
+async def test_no_arguments_are_too_odd(root: Path, arguments: str) -> None:
+    made = Conversation("?", [], [FunctionCall("read_file", arguments)], end="answered")
+    found = await match(asked("list_files"), made, Toolbox(root))
+    assert not found.covering
 
 
 async def test_a_pattern_that_takes_forever_takes_no_longer_than_the_tools_may(root: Path) -> None:

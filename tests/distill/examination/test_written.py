@@ -17,6 +17,7 @@ from distill.examination.written import shows
 from distill.generate.expert import arguments_text
 from distill.generate.oracle import right
 from distill.generate.question import Oracle
+from distill.tools import Toolbox
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 _SHIPPED = _CHECKOUT / "data" / "examinations"
@@ -170,6 +171,21 @@ async def test_the_planned_calls_show_the_answer_and_a_person_would_be_right(nam
         assert not right(question, "I do not know, perhaps Foo_bar on line 3 of other/thing.py.")
 
 
+@pytest.mark.slow
+async def test_the_planned_calls_of_the_full_examination_show_the_answers() -> None:
+    """Where an oracle is made of names or places; what is counted or said in words is the templates' affair."""
+    looked_at = 0
+    for item in await set_questions(read_frozen(_SHIPPED / "full"), _CHECKOUT / "data" / "questions", _REPOSITORIES):
+        question = item.question
+        if not question.plan or question.oracle.kind not in ("names", "some", "ordered", "places"):
+            continue
+        plain = Toolbox(item.toolbox.root)
+        results = [await plain.call(call.name, arguments_text(call.arguments)) for call in question.plan]
+        assert shows(question.oracle, results), (question.text, question.oracle, results)
+        looked_at += 1
+    assert looked_at > 100
+
+
 @pytest.mark.parametrize(
     ("oracle", "results", "shown"),
     [
@@ -182,6 +198,8 @@ async def test_the_planned_calls_show_the_answer_and_a_person_would_be_right(nam
         (Oracle("places", ("a.py:7",)), ["a.py:7:def f"], True),
         (Oracle("places", ("a.py:7",)), ["7:def f"], True),
         (Oracle("places", ("a.py:7",)), ["17:def f"], False),
+        (Oracle("places", ("a.py:7", "b.py:9")), ["7 a.py\n9 b.py\n16 total"], True),
+        (Oracle("places", ("a.py:7", "b.py:9")), ["7 b.py\n9 a.py\n16 total"], False),
         (Oracle("words", ("Paris", "paris")), ["paris"], True),
         (Oracle("signature", ("a", "*b")), ["def f(a, *b)"], True),
         (Oracle("absent", ("missing",)), ["error: no such file: x"], True),

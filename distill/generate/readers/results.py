@@ -1,13 +1,12 @@
-"""Readers: what a tool's result says, as rows of values. Pure; knows nothing of templates or of repositories."""
+"""What the lines of a result say: matches with their places, heads of classes and functions, paths, numbers."""
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Callable
 from typing import Any
 
-Row = dict[str, Any]
-Reader = Callable[[str, dict[str, Any]], list[Row]]
+from distill.generate.readers.reader import Reader, Row
 
 _MATCH = re.compile(r"(?P<path>[^:\n]+):(?P<line>\d+):(?P<text>.*)")
 _NUMBERED = re.compile(r"(?P<line>\d+):\s?(?P<text>.*)")
@@ -23,12 +22,13 @@ _MISSING = re.compile(r"\[\d+ more characters not shown\]")
 def matches(result: str, known: dict[str, Any]) -> list[Row]:
     """`grep -rn` lines: path, line, text. A match cut off by the output limit is passed over."""
     found = (_MATCH.fullmatch(line) for line in result.split("\n"))
-    return [{**match.groupdict(), "line": int(match["line"])} for match in found if match]
+    return [{**match.groupdict(), "line": int(match["line"]), **_within(match["path"])} for match in found if match]
 
 
 def files(result: str, known: dict[str, Any]) -> list[Row]:
     """The paths of `grep -rn` lines, each once."""
-    return [{"path": path} for path in dict.fromkeys(row["path"] for row in matches(result, known))]
+    found = dict.fromkeys(row["path"] for row in matches(result, known))
+    return [{"path": path, **_within(path)} for path in found]
 
 
 def numbered(result: str, known: dict[str, Any]) -> list[Row]:
@@ -82,12 +82,34 @@ def values(result: str, known: dict[str, Any]) -> list[Row]:
 
 def paths(result: str, known: dict[str, Any]) -> list[Row]:
     """One path a line."""
-    return [{"path": line} for line in result.split("\n") if line and not _MISSING.fullmatch(line)]
+    return [{"path": line, **_within(line)} for line in result.split("\n") if line and not _MISSING.fullmatch(line)]
+
+
+def two_paths(result: str, known: dict[str, Any]) -> list[Row]:
+    """The first two of the paths as one row: path, other."""
+    found = paths(result, known)
+    return [found[0] | {"other": found[1]["path"]}] if len(found) > 1 else []
 
 
 def entries(result: str, known: dict[str, Any]) -> list[Row]:
     """One entry of a folder a line."""
     return [{"entry": row["path"]} for row in paths(result, known)]
+
+
+def first_entry(result: str, known: dict[str, Any]) -> list[Row]:
+    """The first entry of a folder alone."""
+    return entries(result, known)[:1]
+
+
+def only_line(result: str, known: dict[str, Any]) -> list[Row]:
+    """A line of a file without its number: text."""
+    return [{"text": result.strip()}] if result.strip() else []
+
+
+def assigned(result: str, known: dict[str, Any]) -> list[Row]:
+    """`NAME = value` among numbered lines: constant."""
+    found = ((row, row["text"].partition(" = ")) for row in numbered(result, known))
+    return [row | {"constant": name} for row, (name, equals, _) in found if equals]
 
 
 def count(result: str, known: dict[str, Any]) -> list[Row]:
@@ -108,8 +130,12 @@ def docstring(result: str, known: dict[str, Any]) -> list[Row]:
     return [{"doc": doc}] if doc else []
 
 
-_ALL: tuple[Reader, ...] = (
+def _within(path: str) -> Row:
+    """The folder that a path lies in, as `directory`."""
+    return {"directory": posixpath.dirname(path) or "."}
+
+
+ALL: tuple[Reader, ...] = (
     *(matches, files, numbered, definitions, classes, functions, parents, inheriting, returning, values),
-    *(paths, entries, count, docstring),
+    *(paths, two_paths, entries, first_entry, only_line, assigned, count, docstring),
 )
-READERS = {reader.__name__: reader for reader in _ALL}
