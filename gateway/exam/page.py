@@ -179,19 +179,20 @@ def _by_category(result: Result) -> str:
     labels = [name.replace("_", " ") for name in names]
     plot = legend([(one.css, one.name) for one in series]) + grouped_bars("Success by category", labels, series)
     heads = ["category", "arm", "questions", "success", "right answers", "right calls", "tool", "no tool", "p50", "p95"]
-    rows = [_category_row(name, arm) for name in names for arm in arms if name in arm.categories]
+    head = "".join(f'<th scope="col">{plain(name)}</th>' for name in heads)
+    rows = "".join(_category_row(name, arm) for name in names for arm in arms if name in arm.categories)
     return f"""<section><h2>Success by kind of question</h2>{plot}
-<details><summary>The same as a table, with everything else</summary>{table(heads, rows)}</details></section>"""
+<details><summary>The same as a table, with everything else</summary>
+<div class="plot"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details></section>"""
 
 
-def _category_row(name: str, arm: ArmResult) -> list[str]:
+def _category_row(name: str, arm: ArmResult) -> str:
     found = arm.categories[name]
     shares = (found.success, found.right_answers, found.right_calls, found.tool, found.no_tool)
-    cells = [
-        " ".join(filter(None, (share(one)[0], f"({between(one.low, one.high)})" if one.of else ""))) for one in shares
-    ]
-    pace = [shown(one.value, "s") for one in (found.p50, found.p95)]
-    return [name.replace("_", " "), arm.label, str(found.items), *cells, *pace]
+    cells = [(shown(one.share, "%"), between(one.low, one.high) if one.of else "") for one in shares]
+    cells += [(shown(one.value, "s"), "") for one in (found.p50, found.p95)]
+    first = f'<th scope="row">{plain(name.replace("_", " "))}</th><td>{plain(arm.label)}</td><td>{found.items}</td>'
+    return f"<tr>{first}{''.join(_small(*cell) for cell in cells)}</tr>"
 
 
 def _compared(result: Result) -> str:

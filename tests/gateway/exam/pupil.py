@@ -99,7 +99,7 @@ class Pupil:
     def __init__(self, questions: list[Question], faults: dict[str, Fault]) -> None:
         self._questions = {question.text: question for question in questions}
         self.faults = faults
-        self._expert = Expert.from_folder(shared("data", "questions"))
+        self._expert = Expert.from_folder(shared("data", "questions"), shared("data", "vocabularies"))
         self.begun: dict[str, int] = {}
 
     def __call__(self, body: dict[str, Any]) -> Act:

@@ -143,7 +143,7 @@ def test_broken_endpoints_are_counted_and_never_fatal(gateway: Running, question
     assert "No student was scored" in told
 
 
-def test_nonsense_is_wrong_and_nothing_more(gateway: Running) -> None:
+def test_nonsense_is_wrong_and_nothing_more(gateway: Running, questions: list[Question]) -> None:
     acts = {
         "garbage": Act(calls=[("read_file", GARBAGE), ("", ""), ("run_command", "[" * 5000)]),
         "chatter": Act(text="blah " * 20_000),
@@ -158,8 +158,10 @@ def test_nonsense_is_wrong_and_nothing_more(gateway: Running) -> None:
     assert all(arm.scored and arm.figures.success.hits <= 6 for arm in found.values())
     assert found["garbage"].causes == {"loop": 40}
     assert found["deep"].causes == {"loop": 40}
-    assert found["chatter"].causes["no call"] == found["silence"].causes["no call"] == 34
-    assert found["refuses"].causes == {"refused": 40}
+    needy = sum(bool(question.plan) for question in questions)
+    assert found["chatter"].causes["no call"] == found["silence"].causes["no call"] == needy
+    withheld = found["refuses"].figures.success.hits  # where no tool is offered that can do it, this is right
+    assert found["refuses"].causes == {"refused": 40 - withheld}
     assert found["garbage"].figures.repeats.hits == 40
 
 
