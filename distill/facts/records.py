@@ -20,6 +20,7 @@ class Passed(StrEnum):
     CHANGED = "changed while it was read"
     ODD_NAME = "its name is no UTF-8"
     NOT_PARSED = "is not valid in its language"
+    RUNAWAY = "takes its parser too long, or crashes it"
     LINE_ENDS = "has carriage returns that end lines for Python and for no other tool"
     FILES = "beyond the limit of files"
     BYTES = "beyond the limit of bytes"
