@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -17,13 +17,13 @@ class Request(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def write_frame(stream: BinaryIO, body: bytes) -> None:
+def write_frame(stream: IO[bytes], body: bytes) -> None:
     """Raises OSError where nobody reads."""
     stream.write(len(body).to_bytes(_LENGTH, "big") + body)
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> bytes | None:
+def read_frame(stream: IO[bytes]) -> bytes | None:
     """The next bytes; None where the stream ended, also in their midst."""
     head = stream.read(_LENGTH)
     length = int.from_bytes(head, "big")

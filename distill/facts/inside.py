@@ -1,4 +1,4 @@
-"""The process that reads declarations for `apart`: requests come in, answers go out, and it dies of what takes too much.
+"""The process that reads declarations for `apart`: it answers requests, and dies of what takes too much.
 
 Owns the bounds: a parser in C is not to be interrupted by anything else, and what it is given was written by strangers.
 """
@@ -9,7 +9,7 @@ import resource
 import signal
 import sys
 from contextlib import suppress
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -20,7 +20,7 @@ SECONDS = 3.0  # of CPU for a file; a valid one of a megabyte takes half a secon
 _MEMORY = 2 << 30  # bytes
 
 
-def serve(given: BinaryIO, told: BinaryIO) -> None:
+def serve(given: IO[bytes], told: IO[bytes]) -> None:
     """Answer until nothing more is asked."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
