@@ -1,7 +1,7 @@
 """What is known of a repository: files, what its code declares, and what was passed over.
 
-Owns the records and what their fields mean. Knows nothing of how they are found. Facts refer to nothing that could refer
-to them: the collector of cycles need not look at a million of them.
+Owns the records and what their fields mean. Knows nothing of how they are found. Facts refer to nothing that could
+refer to them: the collector of cycles need not look at a million of them.
 """
 
 from __future__ import annotations
