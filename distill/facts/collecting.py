@@ -12,10 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from distill.facts.apart import Apart
 from distill.facts.contents import MAX_FILE_BYTES, content_of, is_binary, text_of
-from distill.facts.declarations import read_declarations
-from distill.facts.grammars import GRAMMARS
-from distill.facts.languages import PYTHON, language_of
+from distill.facts.languages import DECLARING, PYTHON, language_of
 from distill.facts.listing import folders
 from distill.facts.python import read_module
 from distill.facts.records import Facts, FileFact, Passed
@@ -35,15 +34,16 @@ def collect(root: Path, repository: str | None = None, limits: Limits | None = N
     passed: Counter[str] = Counter()
     texts: dict[str, str] = {}
     facts = Facts(repository or root.name, [], {}, [], [], [], [], texts, 0, [])
-    for path, content in contents(root, limits or Limits(), facts.folders, passed):
-        binary = is_binary(content)
-        text = "" if binary else text_of(content)
-        first = text.split("\n", 1)[0].rstrip()
-        language = language_of(path)
-        facts.files.append(FileFact(path, len(content), content.count(b"\n"), first, binary, language))
-        if not binary:
-            texts[path] = text
-            _add_code(facts, path, language, content, passed)
+    with Apart() as apart:
+        for path, content in contents(root, limits or Limits(), facts.folders, passed):
+            binary = is_binary(content)
+            text = "" if binary else text_of(content)
+            first = text.split("\n", 1)[0].rstrip()
+            language = language_of(path)
+            facts.files.append(FileFact(path, len(content), content.count(b"\n"), first, binary, language))
+            if not binary:
+                texts[path] = text
+                _add_code(facts, apart, path, language, content, passed)
     return msgspec.structs.replace(facts, skipped=passed.total(), passed=dict(sorted((+passed).items())))
 
 
@@ -67,7 +67,7 @@ def contents(
             yield path, content
 
 
-def _add_code(facts: Facts, path: str, language: str, content: bytes, passed: Counter[str]) -> None:
+def _add_code(facts: Facts, apart: Apart, path: str, language: str, content: bytes, passed: Counter[str]) -> None:
     if language == PYTHON:
         module = read_module(path, content)
         if isinstance(module, Passed):
@@ -77,8 +77,8 @@ def _add_code(facts: Facts, path: str, language: str, content: bytes, passed: Co
         facts.functions.extend(module.functions)
         facts.imports.extend(module.imports)
         facts.constants.extend(module.constants)
-    elif language in GRAMMARS:
-        declared = read_declarations(path, language, content)
+    elif language in DECLARING:
+        declared = apart.read(path, language, content)
         if isinstance(declared, Passed):
             passed[declared] += 1
             return

@@ -5,6 +5,9 @@ from __future__ import annotations
 import posixpath
 
 PYTHON = "python"
+DECLARING = frozenset(
+    {"javascript", "typescript", "tsx", "go", "rust", "java", "c", "ruby"}
+)  # whose grammars are known
 _SUFFIXES = {
     PYTHON: "py pyi pyw",
     "javascript": "js jsx mjs cjs",

@@ -1,6 +1,7 @@
 """What is known of a repository: files, what its code declares, and what was passed over.
 
-Owns the records and what their fields mean. Knows nothing of how they are found.
+Owns the records and what their fields mean. Knows nothing of how they are found. Facts refer to nothing that could
+refer to them: the collector of cycles need not look at a million of them.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ class Passed(StrEnum):
     CHANGED = "changed while it was read"
     ODD_NAME = "its name is no UTF-8"
     NOT_PARSED = "is not valid in its language"
+    RUNAWAY = "takes its parser too long, or crashes it"
     LINE_ENDS = "has carriage returns that end lines for Python and for no other tool"
     FILES = "beyond the limit of files"
     BYTES = "beyond the limit of bytes"
     FOLDERS = "a folder beyond the limit of entries"
 
 
-class FileFact(msgspec.Struct, frozen=True):
+class FileFact(msgspec.Struct, frozen=True, gc=False):
     """`size` in bytes; `lines` counts line ends, as `wc -l` does; `first` is the first line without its end;
     `language` is told by the name alone and empty where it is not known."""
 
@@ -38,7 +40,7 @@ class FileFact(msgspec.Struct, frozen=True):
     language: str = ""
 
 
-class ClassFact(msgspec.Struct, frozen=True):
+class ClassFact(msgspec.Struct, frozen=True, gc=False):
     """A class of Python. `bases` are written as in the source; `doc` is the docstring's first line, if it begins on the
     next line. `protocol`: a base is typing's Protocol. `dataclass`: it is decorated with something called `dataclass`,
     whose ever: attrs and msgspec call theirs otherwise. `methods`: the functions right in it, each name once, in order.
@@ -57,7 +59,7 @@ class ClassFact(msgspec.Struct, frozen=True):
     lines: int = 0
 
 
-class FunctionFact(msgspec.Struct, frozen=True):
+class FunctionFact(msgspec.Struct, frozen=True, gc=False):
     """A function of Python. `parameters` by name, in order, with `*` and `**`; `defaults` has the default of each, as
     in the source, or ''. `head` is the source line; `owner` the class or ''; `complexity` McCabe's, nested functions
     included; `lines` from `def` to its last."""
@@ -77,7 +79,7 @@ class FunctionFact(msgspec.Struct, frozen=True):
     lines: int = 0
 
 
-class ImportFact(msgspec.Struct, frozen=True):
+class ImportFact(msgspec.Struct, frozen=True, gc=False):
     """`module` as written, with its leading dots; `names` is empty for a plain `import`."""
 
     path: str
@@ -86,7 +88,7 @@ class ImportFact(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
 
 
-class ConstantFact(msgspec.Struct, frozen=True):
+class ConstantFact(msgspec.Struct, frozen=True, gc=False):
     """A top-level `NAME = value` that stands on one line."""
 
     name: str
@@ -95,7 +97,7 @@ class ConstantFact(msgspec.Struct, frozen=True):
     value: str
 
 
-class Declaration(msgspec.Struct, frozen=True):
+class Declaration(msgspec.Struct, frozen=True, gc=False):
     """What a file in another language than Python declares.
 
     `kind` is the language's own word: class, struct, union, interface, trait, enum, module, function, method or import
@@ -113,7 +115,7 @@ class Declaration(msgspec.Struct, frozen=True):
     lines: int = 1
 
 
-class Place(msgspec.Struct, frozen=True, order=True):
+class Place(msgspec.Struct, frozen=True, order=True, gc=False):
     """A line of a file; the first is 1."""
 
     path: str

@@ -32,7 +32,6 @@ def repository(folder: Path) -> Path:
     root = folder / "repository"
     (root / "pkg").mkdir(parents=True)
     (root / "pkg" / "one.py").write_text("import os\nLIMIT = 3\n\n\nclass One(Base):\n    def run(self, at=1): ...\n")
-    (root / "pkg" / "two.js").write_text("class Two extends One {}\n")
     (root / "broken.py").write_text("def (:\n")
     (root / "data.bin").write_bytes(b"\0\1")
     return root
@@ -58,6 +57,7 @@ def test_a_known_state_is_not_read_again(tmp_path: Path) -> None:
 
 def test_facts_out_of_the_cache_are_the_same_and_read_their_texts_when_asked(tmp_path: Path) -> None:
     root = repository(tmp_path)
+    (root / "pkg" / "two.js").write_text("class Two extends One {}\n")
     fresh = Cache(tmp_path / "kept").facts(root)
     kept = Cache(tmp_path / "kept").facts(root)
     assert same(fresh, kept)
