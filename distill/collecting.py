@@ -18,9 +18,12 @@ from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
 from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
+from distill.tools import SPECS
 from distill.trace import Trace
 from distill.trajectory import Run
 from distill.workspace import workspace_of
+
+_OURS = frozenset(spec.function.name for spec in SPECS)
 
 
 class Collector:
@@ -79,7 +82,8 @@ class Collector:
         if answers is None or snapshots is None or not traces:
             return None
         request = traces[-1].request
-        workspace, offered = workspace_of(request), {tool.function.name for tool in request.tools or ()}
+        workspace, names = workspace_of(request), {tool.function.name for tool in request.tools or ()}
+        offered = names if names <= _OURS else None  # of another agent's tools nobody knows here what is missing
 
         def oracle(question: str, answer: str) -> bool | None:
             files = snapshots.of(workspace) if answers.knows(question) else None

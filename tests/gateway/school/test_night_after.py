@@ -104,7 +104,9 @@ def test_a_corrupted_teacher_teaches_only_what_is_right(tmp_path: Path) -> None:
         learnt, dropped, untold = asyncio.run(sifted(tmp_path))
         kept = kept_conversations(tmp_path)
         assert learnt <= kept, untold
-        assert len(learnt) > 0.8 * len(kept), {name: untold[name] for name in kept - learnt}
+        left = {name: untold[name] for name in kept - learnt}  # the night's filters ask for more than a right answer
+        assert len(left) < 0.15 * len(kept), left
+        assert "wrong_answer" not in left.values(), left
         assert dropped["bad_feedback"] >= wanted["wrong"] + wanted["refused"]
         # the night alone would have learnt none of it either, for the sake of the right answers that it knows
         alone = {name: reason for name, reason in untold.items() if kinds[name.split("/")[2]]}
@@ -131,6 +133,8 @@ def test_of_several_answers_only_the_shortest_right_one_is_learnt(tmp_path: Path
         learnt, dropped, untold = asyncio.run(sifted(tmp_path))
         kept = kept_conversations(tmp_path)
         assert learnt <= kept, untold
-        assert len(learnt) > 0.8 * len(kept), {name: untold[name] for name in kept - learnt}
+        left = {name: untold[name] for name in kept - learnt}  # the night's filters ask for more than a right answer
+        assert len(left) < 0.15 * len(kept), left
+        assert "wrong_answer" not in left.values(), left
         assert dropped["bad_feedback"] == sum(taken.values()) - 40
         assert "" in {untold[name] for name in untold.keys() - learnt}  # else nobody need have been told
