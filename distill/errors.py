@@ -6,7 +6,7 @@ DistillError
 ├── AdapterError     an adapter does not fit its base or is damaged
 ├── DatasetError     there is nothing to learn from, or a dataset folder is damaged
 ├── ToolError        a tool call is not allowed or makes no sense
-├── QuestionError    the question templates are damaged
+├── QuestionError    the question templates or the vocabularies are damaged
 ├── FormatError      a file of traces is in no format that is known
 ├── RepositoryError  there is no such package or folder to explore
 └── Refused          a model does not answer this very request, whoever asks again
@@ -37,7 +37,7 @@ class ToolError(DistillError):
 
 
 class QuestionError(DistillError):
-    """The question templates are damaged."""
+    """The question templates or the vocabularies are damaged."""
 
 
 class RepositoryError(DistillError):

@@ -25,10 +25,10 @@ _SAMPLES = [
     *(Call("list_files", {"path": path}) for path in (".", "a")),
 ]
 _RESULTS: dict[Kind, tuple[Call, str]] = {
-    "matches": (_SAMPLES[0], "a/b.py:3:class A(Base):\na/b.py:12:    class B(Base): x\nc.py:1:class C(Base):"),
-    "paths": (_SAMPLES[4], "a/b.py\nc/b.py"),
+    "matches": (_SAMPLES[0], "a/b.py:3:class A(Base):\na/b.py:12:    class B(Base): x\nv2/c1.py:1:23:4: C(Base)"),
+    "paths": (_SAMPLES[4], "a/b.py\nv2/b 1.py"),
     "counts": (_SAMPLES[2], "3"),
-    "lines": (_SAMPLES[7], "7: def a():\n8: \n9:     return 1"),
+    "lines": (_SAMPLES[7], "7: def a():\n8: \n9: 1: 2| 3"),
     "entries": (_SAMPLES[8], ".hidden\na/\nb.py"),
 }
 

@@ -38,15 +38,26 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def words_of(call: Call) -> list[str] | None:
     """The words of a command that does what a canonical call does; None where there is none."""
-    told = call.arguments
-    if call.name == "list_files":
-        path = told.get("path", ".")
-        return ["ls", "-Ap"] if path == "." else ["ls", "-Ap", _operand(path)]
-    if call.name == "read_file":
-        start, lines = told.get("start", 1), told.get("lines", 40)
-        return ["sed", "-n", f"{start}p" if lines == 1 else f"{start},{start + lines - 1}p", _operand(told["path"])]
-    words = [told.get("command"), *told.get("args", ())]
-    return words if call.name == "run_command" and all(isinstance(word, str) for word in words) else None
+    path = call.arguments.get("path", ".")
+    if call.name == "list_files" and isinstance(path, str):
+        return ["ls", "-Ap"] if path == "." else ["ls", "-Ap", operand(path)]
+    asked = lines_asked(call)
+    if asked is not None:
+        path, start, lines = asked
+        return ["sed", "-n", f"{start}p" if lines == 1 else f"{start},{start + lines - 1}p", operand(path)]
+    program, args = call.arguments.get("command"), call.arguments.get("args", [])
+    words = [program, *args] if isinstance(args, list) else []
+    return words if call.name == "run_command" and words and all(isinstance(word, str) for word in words) else None
+
+
+def lines_asked(call: Call) -> tuple[str, int, int] | None:
+    """Path, first line and number of lines that a call of read_file asks for; None for any other."""
+    path, start, lines = (
+        call.arguments.get(name, value) for name, value in (("path", ""), ("start", 1), ("lines", 40))
+    )
+    if call.name != "read_file" or not (isinstance(path, str) and isinstance(start, int) and isinstance(lines, int)):
+        return None
+    return (path, start, lines) if path and start >= 1 and lines >= 1 else None
 
 
 def line_of(call: Call) -> str | None:
@@ -104,5 +115,6 @@ def _read(args: list[str]) -> Call:
     return Call("read_file", {"path": args[2], "start": start, "lines": max(1, end - start + 1)})
 
 
-def _operand(path: str) -> str:
+def operand(path: str) -> str:
+    """A path as a word that no program takes for an option."""
     return f"./{path}" if path.startswith("-") else path

@@ -15,15 +15,23 @@ import msgspec
 from distill.commands import GRAMMARS, split_options
 from distill.errors import ToolError
 from distill.generate.templates import Call
-from distill.vocabularies.commandlines import Wanted, line_of, wanted_by_line, wanted_by_words, words_of
-from distill.vocabularies.globs import find_words, is_plain, joined, names_of, parted
+from distill.vocabularies.commandlines import (
+    Wanted,
+    line_of,
+    lines_asked,
+    operand,
+    wanted_by_line,
+    wanted_by_words,
+    words_of,
+)
+from distill.vocabularies.globs import find_words, is_plain, is_wild, joined, names_of, parted
 from distill.vocabularies.patterns import Part, Syntax, bounded, parts_of, unbounded, written
 
 Slots = dict[str, Any]
 _SHOWS = {"lines": "n", "files": "l", "counts": "c"}
 _NO_CASE = "(?i)"
-_KNOWN = {"r": "recursive", "n": "numbers", "w": "word", "i": "any_case", "l": "files", "c": "counts"}
-_KNOWN |= {"E": "extended", "F": "fixed", "A": "after", "B": "before", "C": "context"}
+_AROUND = {"A": "after", "B": "before", "C": "around"}
+_KNOWN = frozenset({*"rnwilcEF", *_AROUND, "e", "regexp", "include"})
 _LONG = {"recursive": "r", "line-number": "n", "word-regexp": "w", "ignore-case": "i", "files-with-matches": "l"}
 _LONG |= {"count": "c", "extended-regexp": "E", "fixed-strings": "F"}
 _LONG |= {"after-context": "A", "before-context": "B", "context": "C"}
@@ -71,9 +79,12 @@ def search_of(call: Call) -> Search | None:
         given = dict(named)
         pattern = [value or "" for name, value in named if name in ("e", "regexp")] or operands[:1]
         paths = operands if given.keys() & {"e", "regexp"} else operands[1:]
-        if len(pattern) != 1 or len(paths) > 1 or (not paths and "r" not in given):
+        path = posixpath.normpath(paths[0] if paths else ".")
+        if len(pattern) != 1 or len(paths) > 1 or (path == "." and "r" not in given):
             return None
-        if {*given} - {*_KNOWN, "e", "regexp", "include"} or len(given) < len({*named}):
+        if not given.keys() <= _KNOWN or len(given) < len({*named}):
+            return None
+        if not all(str(given[letter]).isdecimal() for letter in given.keys() & _AROUND):
             return None
         syntax: Syntax = "fixed" if "F" in given else "extended" if "E" in given else "basic"
         parts = parts_of(pattern[0], syntax)
@@ -81,13 +92,15 @@ def search_of(call: Call) -> Search | None:
         return None
     shows = "files" if "l" in given else "counts" if "c" in given else "lines"
     whole = bounded(parts) if "w" in given else parts
-    return Search(whole or parts, posixpath.normpath((paths or ["."])[0]), shows, given, "w" in given and whole is None)
+    return Search(whole or parts, path, shows, given, word="w" in given and whole is None)
 
 
 def _search_slots(call: Call, sayable: Collection[str]) -> Slots | None:
     """`pattern` is a text where it is not `regular`; `where` is `path` and `include` in one."""
     search = search_of(call)
     if search is None or search.word or (search.include and not is_plain(search.include)):
+        return None
+    if "where" in sayable and is_wild(search.path):
         return None
     plain = "regular" in sayable and "F" in search.given and "w" not in search.given
     any_case = "i" in search.given
@@ -97,9 +110,7 @@ def _search_slots(call: Call, sayable: Collection[str]) -> Slots | None:
     where = joined(search.path, search.include) if search.include else _all_in(search.path)
     slots: Slots = {"pattern": pattern, "regular": not plain, "where": where, "any_case": any_case}
     slots |= {"path": search.path, "include": search.include, "shows": search.shows}
-    slots |= {
-        name: int(search.given.get(letter) or 0) for letter, name in (("A", "after"), ("B", "before"), ("C", "around"))
-    }
+    slots |= {name: int(search.given.get(letter) or 0) for letter, name in _AROUND.items()}
     return slots | {"numbers": "n" in search.given if search.shows == "lines" else None, "limit": 0}
 
 
@@ -119,12 +130,10 @@ def _wanted_search(slots: Slots) -> Wanted:
     word, syntax, pattern = _as_grep(parts)
     letters = "r" + (_SHOWS[slots["shows"]] if slots["numbers"] or slots["shows"] != "lines" else "")
     letters += "w" * word + "i" * any_case + {"basic": "", "extended": "E", "fixed": "F"}[syntax]
-    context = [
-        f"-{letter}{slots[name]}" for letter, name in (("A", "after"), ("B", "before"), ("C", "around")) if slots[name]
-    ]
+    context = [f"-{letter}{slots[name]}" for letter, name in _AROUND.items() if slots[name]]
     filters = [f"--include={name}" for name in include]
     wanted = ["-e", pattern] if pattern.startswith("-") else [pattern]
-    args = ["-" + letters, *(context if slots["shows"] == "lines" else ()), *filters, *wanted, path]
+    args = ["-" + letters, *(context if slots["shows"] == "lines" else ()), *filters, *wanted, operand(path)]
     return Wanted(Call("run_command", {"command": "grep", "args": args}), limit=slots["limit"])
 
 
@@ -143,46 +152,34 @@ def _as_grep(parts: tuple[Part, ...]) -> tuple[bool, Syntax, str]:
 
 
 def _find_slots(call: Call, sayable: Collection[str]) -> Slots | None:
-    """`glob` below `path`, or both as `where`."""
+    """`glob` below `path`, or both as `where`. That folders do not count no glob says, but for all files."""
     words = _words(call, "find")
     if words is None:
         return None
     path, tests = (words[0], words[1:]) if words and not words[0].startswith(("-", "(", "!")) else (".", words)
-    kept = [tests[at : at + 2] for at in range(0, len(tests), 2)]
-    names = [test[1] for test in kept if test[0] == "-name" and len(test) == 2]
-    if any(test[0] != "-name" and test != ["-type", "f"] for test in kept) or len(names) > 1 or not kept:
+    path = posixpath.normpath(path)
+    if tests == ["-type", "f"]:
+        name = "*"
+    elif len(tests) == 2 and tests[0] == "-name" and tests[1].strip("*") and is_plain(tests[1]):
+        name = tests[1]
+    else:
         return None
-    if names and not (is_plain(names[0]) and names[0]):
+    if "where" in sayable and is_wild(path):
         return None
-    if names and ["-type", "f"] in kept:
-        return None  # that folders do not count no glob says
-    name = names[0] if names else "*"
-    return {
-        "glob": joined(".", name),
-        "path": posixpath.normpath(path),
-        "where": joined(posixpath.normpath(path), name),
-        "limit": 0,
-    }
+    return {"glob": joined(".", name), "path": path, "where": joined(path, name), "limit": 0}
 
 
 def _wanted_find(slots: Slots) -> Wanted:
-    words = find_words(slots["path"], slots["glob"] if slots["where"] == "." else slots["where"])
-    return Wanted(Call("run_command", {"command": "find", "args": words}), limit=slots["limit"])
+    top, *tests = find_words(slots["path"], slots["glob"] if slots["where"] == "." else slots["where"])
+    return Wanted(Call("run_command", {"command": "find", "args": [operand(top), *tests]}), limit=slots["limit"])
 
 
 def _read_slots(call: Call, sayable: Collection[str]) -> Slots | None:
-    if call.name != "read_file":
+    asked = lines_asked(call)
+    if asked is None:
         return None
-    start, lines = call.arguments.get("start", 1), call.arguments.get("lines", 40)
-    if not isinstance(start, int) or not isinstance(lines, int) or not isinstance(call.arguments.get("path"), str):
-        return None
-    return {
-        "path": call.arguments["path"],
-        "start": start,
-        "lines": lines,
-        "end": start + lines - 1,
-        "skipped": start - 1,
-    }
+    path, start, lines = asked
+    return {"path": path, "start": start, "lines": lines, "end": start + lines - 1, "skipped": start - 1}
 
 
 def _wanted_read(slots: Slots) -> Wanted:
@@ -194,14 +191,13 @@ def _wanted_read(slots: Slots) -> Wanted:
 
 
 def _list_slots(call: Call, sayable: Collection[str]) -> Slots | None:
-    if call.name == "list_files":
-        return {"path": call.arguments.get("path", "."), "recursive": False}
-    return None
+    path = call.arguments.get("path", ".")
+    return {"path": path, "recursive": False} if call.name == "list_files" and isinstance(path, str) else None
 
 
 def _wanted_list(slots: Slots) -> Wanted:
     if slots["recursive"]:
-        return Wanted(Call("run_command", {"command": "find", "args": [slots["path"], "-type", "f"]}))
+        return Wanted(Call("run_command", {"command": "find", "args": [operand(slots["path"]), "-type", "f"]}))
     return Wanted(Call("list_files", {"path": slots["path"]}))
 
 

@@ -75,12 +75,17 @@ def is_plain(name: str) -> bool:
     return not set(name) & set("{}\\/,")
 
 
+def is_wild(path: str) -> bool:
+    """Whether a path would mean something else as a glob."""
+    return _WILD.search(path) is not None
+
+
 def _fixed(glob: str) -> tuple[str, list[str]]:
     """The folders that a glob names without wildcards, and what is left of it."""
     words = [word for word in glob.split("/") if word != "."]
     if not any(words):
         raise ToolError("the pattern is empty")
-    at = next((at for at, word in enumerate(words) if _WILD.search(word)), len(words))
+    at = next((at for at, word in enumerate(words) if is_wild(word)), len(words))
     top = "/".join(words[:at]) or ("/" if glob.startswith("/") else ".")
     return top, [word for word in words[at:] if word]
 

@@ -38,6 +38,8 @@ def load_vocabularies(folder: Path) -> dict[str, Vocabulary]:
             raise QuestionError(f"{path}: {NAME} is the exploring agent's own vocabulary and has no file")
         if wrong := fault(made):
             raise QuestionError(f"{path}: {wrong}")
+        if same := [name for name, other in found.items() if _shapes(other) == _shapes(made)]:
+            raise QuestionError(f"{path}: its tools are those of {same[0]}, so nobody could tell which one is spoken")
         found[path.stem] = made
     return found
 
@@ -49,16 +51,18 @@ class Vocabularies:
         self._known = {vocabulary.name: vocabulary for vocabulary in (EXPLORE, *known)}
 
     def of(self, tools: Sequence[Tool] | None) -> Vocabulary:
-        """The vocabulary with most of the tools by name and parameters; the exploring agent's own where there is
-        none."""
-        return max(self._known.values(), key=lambda one: (_alike(one, tools or ()), one is EXPLORE))
+        """The vocabulary with most of the tools by name and parameters, and fewest others; the exploring agent's own
+        where none has any."""
+        offered = {_shape(tool) for tool in tools or ()}
+        shared = {name: len(_shapes(one) & offered) for name, one in self._known.items()}
+        best = max(shared, key=lambda name: (shared[name], -len(self._known[name].specs)))
+        return self._known[best] if shared[best] else EXPLORE
 
 
-def _alike(vocabulary: Vocabulary, tools: Sequence[Tool]) -> int:
-    shapes = {tool.function.name: _parameters(tool) for tool in vocabulary.specs}
-    return sum(shapes.get(tool.function.name) == _parameters(tool) for tool in tools)
+def _shapes(vocabulary: Vocabulary) -> frozenset[tuple[str, frozenset[str]]]:
+    return frozenset(map(_shape, vocabulary.specs))
 
 
-def _parameters(tool: Tool) -> frozenset[str]:
+def _shape(tool: Tool) -> tuple[str, frozenset[str]]:
     properties = tool.function.parameters.get("properties")
-    return frozenset(properties if isinstance(properties, dict) else ())
+    return tool.function.name, frozenset(properties if isinstance(properties, dict) else ())

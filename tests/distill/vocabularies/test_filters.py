@@ -2,14 +2,17 @@
 tools: nothing is masked or dropped, and what can be read again is the same."""
 
 import asyncio
+import re
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from distill.agent import SYSTEM
 from distill.examination.drawn import Examination, Item, set_questions
-from distill.filters import Told, explain
+from distill.filters import Explained, Told, explain
+from distill.filters.reasons import Finding
 from distill.generate.answers import Answers
 from distill.snapshots import Snapshots
 from distill.trace import Trace
@@ -30,7 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def items(folder: Path) -> list[Item]:
-    examination = Examination("vocabularies", 1, ["pluggy", "iniconfig"], 48, 3, result_limit=700)
+    examination = Examination("vocabularies", 1, ["pluggy", "iniconfig"], 40, 3, result_limit=700)
+    return asyncio.run(set_questions(examination, DATA / "questions", folder / "repositories"))
+
+
+@pytest.fixture(scope="module")
+def edges(folder: Path) -> list[Item]:
+    kinds = ["missing_file", "empty_file", "beyond_end", "absent_class", "absent_file", "first_line"]
+    examination = Examination("edges", 1, ["click"], 16, 3, kinds=kinds, result_limit=700)
     return asyncio.run(set_questions(examination, DATA / "questions", folder / "repositories"))
 
 
@@ -51,18 +61,51 @@ async def conversation(item: Item, vocabulary: str) -> list[Trace]:
     return traces
 
 
-@pytest.mark.parametrize("name", VOCABULARIES)
-async def test_runs_in_every_vocabulary_are_learnt_whole(name: str, items: list[Item], folder: Path) -> None:
+async def explained(items: list[Item], vocabulary: str, folder: Path) -> list[tuple[str, Explained]]:
+    """What the filters say of each question that the vocabulary can say."""
     answers = Answers.from_folder(DATA / "questions")
-    snapshots = Snapshots(folder / name, [], folder, folder / "repositories")
+    snapshots = Snapshots(folder / vocabulary, [], folder, folder / "repositories")
     found = []
     for item in items:
-        if can_say(VOCABULARIES[name], item.question.plan):
+        if can_say(VOCABULARIES[vocabulary], item.question.plan):
             told = Told(snapshot=snapshots.of, oracle=partial(answers.right, item.toolbox.root))
-            (one,) = explain(await conversation(item, name), told).trajectories
+            (one,) = explain(await conversation(item, vocabulary), told).trajectories
             found.append((item.question.text, one))
+    return found
+
+
+def left_out(found: list[tuple[str, Explained]]) -> list[tuple[str, Finding]]:
+    return [(text, f) for text, one in found for f in one.findings if f.effect in ("masked", "dropped")]
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+async def test_runs_in_every_vocabulary_are_learnt_whole(name: str, items: list[Item], folder: Path) -> None:
+    found = await explained(items, name, folder)
     assert len(found) >= 0.75 * len(items)
-    assert [(text, f) for text, one in found for f in one.findings if f.effect in ("masked", "dropped")] == []
+    assert left_out(found) == []
     assert all(len(one.learnt) == (one.messages - 1) // 2 for _, one in found)
     rerun = [f for _, one in found for f in one.findings if f.check == "rerun"]
     assert sum(f.effect == "passed" for f in rerun) >= LEAST.get(name, OTHERS) * len(rerun)
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+async def test_a_failure_that_is_the_answer_is_learnt(name: str, edges: list[Item], folder: Path) -> None:
+    """Of what is not there a tool says so by an error: bad elsewhere, and here what was asked for."""
+    found = await explained(edges, name, folder)
+    assert found
+    assert left_out(found) == []
+
+
+async def test_a_result_that_the_files_do_not_give_is_found_in_every_form(items: list[Item], folder: Path) -> None:
+    """The check reads what vocabularies print, and does not just pass over it."""
+    told = Told(snapshot=Snapshots(folder / "stale", [], folder, folder / "repositories").of)
+    item = next(item for item in items if item.question.template == "class_defined")
+    for name in ("claude", "cline", "copilot", "gemini", "opencode"):
+        *_, last = await conversation(item, name)
+        messages = [*last.request.messages]
+        shown = messages[-1].text
+        number = re.findall(r"\d+(?=[:| ]+class )", shown)[0]
+        messages[-1] = msgspec.structs.replace(messages[-1], content=shown.replace(number, str(int(number) + 1)))
+        spoilt = msgspec.structs.replace(last, request=msgspec.structs.replace(last.request, messages=messages))
+        (one,) = explain([spoilt], told).trajectories
+        assert "stale_result" in {f.reason for f in one.findings}, (name, messages[-1].text)
