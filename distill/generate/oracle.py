@@ -53,6 +53,25 @@ def right(question: Question, answer: str) -> bool:
     return bool(text) and _JUDGES[question.oracle.kind](question.text, question.oracle, text)
 
 
+def score(question: Question, answer: str) -> float:
+    """1 for a right answer. For a wrong one 0, but where a set was asked for (names, some, places) the F1 of what it
+    names against what is right: 2 * common / (named + wanted)."""
+    if right(question, answer):
+        return 1.0
+    text, oracle = " ".join(answer.split()), question.oracle
+    if oracle.kind not in ("names", "some", "places"):
+        return 0.0
+    if oracle.kind == "places":
+        wanted = {tuple(place.rsplit(":", 1)) for place in oracle.value}
+        found = _places_in(re.sub(r"(?<=\w):(?=\d)", " ", text))
+        common, named, sought = len(found & wanted), len(found), len(wanted)
+    else:
+        common = sum(_mentions(text, name) for name in oracle.value)
+        named = common + len(_strange(question.text, oracle, text))
+        sought = len(oracle.value) if oracle.kind == "names" else min(3, len(oracle.value))
+    return min(2 * common / (named + max(sought, common)), 1.0) if common else 0.0
+
+
 def exact_calls(question: Question, calls: Iterable[Call]) -> bool:
     """Whether the calls made, as the exploring agent's own tools, are the expected ones, in order, but for how
     arguments are written."""
@@ -86,21 +105,20 @@ def _mentions(text: str, name: str) -> bool:
     return _mention(text, name) is not None
 
 
-def _only(question: str, oracle: Oracle, text: str) -> bool:
-    """Whether nothing is claimed but what is right or allowed."""
+def _strange(question: str, oracle: Oracle, text: str) -> set[str]:
+    """The paths and names that are claimed and neither right nor allowed."""
     known = {*oracle.value, *oracle.allowed}
     paths = {posixpath.normpath(name) for name in known}
-    extra_paths = _paths(text) - paths - _paths(question)
-    return not extra_paths and not _claimed(question, text) - known
+    return (_paths(text) - paths - _paths(question)) | (_claimed(question, text) - known)
 
 
 def _names(question: str, oracle: Oracle, text: str) -> bool:
-    return all(_mentions(text, name) for name in oracle.value) and _only(question, oracle, text)
+    return all(_mentions(text, name) for name in oracle.value) and not _strange(question, oracle, text)
 
 
 def _some(question: str, oracle: Oracle, text: str) -> bool:
     named = sum(_mentions(text, name) for name in oracle.value)
-    return named >= min(3, len(oracle.value)) and _only(question, oracle, text)
+    return named >= min(3, len(oracle.value)) and not _strange(question, oracle, text)
 
 
 def _places(question: str, oracle: Oracle, text: str) -> bool:
@@ -112,8 +130,11 @@ def _places(question: str, oracle: Oracle, text: str) -> bool:
     numbers = set(_NUMBER.findall(_without_paths(joined)))
     if len(wanted) == 1:
         return numbers == {line for _, line in wanted} and all(_mentions(joined, path) for path, _ in wanted)
-    found = {(posixpath.normpath(path), line) for path, line in re.findall(r"([\w./+-]+\.\w+)\D*?\s(\d+)\b", joined)}
-    return found == wanted
+    return _places_in(joined) == wanted
+
+
+def _places_in(text: str) -> set[tuple[str, ...]]:
+    return {(posixpath.normpath(path), line) for path, line in re.findall(r"([\w./+-]+\.\w+)\D*?\s(\d+)\b", text)}
 
 
 def _number(question: str, oracle: Oracle, text: str) -> bool:
@@ -129,7 +150,20 @@ def _text(question: str, oracle: Oracle, text: str) -> bool:
         return " ".join(value.split()).strip("`\"'. ")
 
     wanted = [bare(value) or value.strip() for value in oracle.value]  # a value may be nothing but marks
-    return all(value in text.replace("`", "") or value in text for value in wanted)
+    return all(_stands(value, text.replace("`", "")) or _stands(value, text) for value in wanted)
+
+
+def _stands(value: str, text: str) -> bool:
+    """Whether the text has the value, and not within a longer word or number."""
+    before = r"(?<!\w)(?<!\d\.)" if value[:1].isalnum() else ""
+    behind = r"(?!\w|\.\d)" if value[-1:].isalnum() else ""
+    return re.search(before + re.escape(value) + behind, text) is not None
+
+
+def _type(question: str, oracle: Oracle, text: str) -> bool:
+    (wanted,) = (" ".join(value.split()) for value in oracle.value)
+    inside = rf"(?<![\w\[|])(?<!\| ){re.escape(wanted)}(?![\w\[|]|\.\w| \|)"
+    return any(re.search(inside, told) for told in (text, text.replace("`", ""), text.replace("'", '"')))
 
 
 def _signature(question: str, oracle: Oracle, text: str) -> bool:
@@ -172,7 +206,7 @@ def _absent(question: str, oracle: Oracle, text: str) -> bool:
 
 def _ordered(question: str, oracle: Oracle, text: str) -> bool:
     places = [match.start() for name in oracle.value if (match := _mention(text, name))]
-    return len(places) == len(oracle.value) and places == sorted(places) and _only(question, oracle, text)
+    return len(places) == len(oracle.value) and places == sorted(places) and not _strange(question, oracle, text)
 
 
 def _choice(question: str, oracle: Oracle, text: str) -> bool:
@@ -217,6 +251,7 @@ _JUDGES: dict[Kind, Callable[[str, Oracle, str], bool]] = {
     "places": _places,
     "number": _number,
     "text": _text,
+    "type": _type,
     "signature": _signature,
     "words": _words,
     "absent": _absent,

@@ -33,6 +33,7 @@ def proceed(recognised: Recognised, results: list[str]) -> Outcome:
     for when, steps in groupby(template.plan, key=lambda step: step.when):
         if when != walk.state if when else walk.stopped:
             continue
+        walk.detoured |= bool(when)
         for step in steps:
             if (call := walk.take(step)) is not None:
                 return Outcome(call)
@@ -40,7 +41,8 @@ def proceed(recognised: Recognised, results: list[str]) -> Outcome:
                 break
     if walk.state == "failed":
         return Outcome(answer=fill(_failed(template.answer, walk.result), walk.known))
-    return Outcome(answer=_say(template, walk.known, walk.rows))
+    before = fill(template.answer.detour, walk.known) + " " if walk.detoured and template.answer.detour else ""
+    return Outcome(answer=before + _say(template, walk.known, walk.rows))
 
 
 class _Walk:
@@ -51,6 +53,7 @@ class _Walk:
         self.rows: list[Row] = []
         self.state = "found"
         self.result = ""
+        self.detoured = False
         self._results = iter(results)
 
     @property
@@ -85,7 +88,7 @@ def _known(recognised: Recognised) -> dict[str, Any]:
     for name, kind in template.slots.items():
         known[name] = int(known[name]) if kind == "number" else known[name]
     if "path" in template.slots:
-        known["basename"] = posixpath.basename(known["path"])
+        known |= {"asked": known["path"], "basename": posixpath.basename(known["path"])}
     if template.ranges:
         a, b = known["a"], known["b"]
         known |= {"sum": a + b, "difference": a - b, "product": a * b}

@@ -15,6 +15,7 @@ Kind = Literal[
     "places",  # "path:number", all of them and no other: lines of files, or counts for each file
     "number",
     "text",  # stands in the answer
+    "type",  # an annotation: stands in the answer, and not as a part of another one
     "signature",  # names of parameters, in order
     "words",  # one of them stands in the answer
     "choice",  # the first of the values and not the second

@@ -122,6 +122,16 @@ def good_line(line: str) -> bool:
     return 3 <= len(line) <= VALUE_LENGTH and line.isprintable()
 
 
+def good_doc(fact: ClassFact | FunctionFact) -> bool:
+    """Whether the docstring's first line can be quoted for the whole: it ends a sentence."""
+    return good_line(fact.doc) and fact.doc.endswith((".", "!", "?"))
+
+
+def distinctive(name: str) -> bool:
+    """Whether a name is no ordinary word: it has two parts."""
+    return "_" in name.strip("_") or re.search(r"[a-z0-9][A-Z]", name) is not None
+
+
 def once_named(facts: Facts) -> Iterator[tuple[str, FileFact]]:
     for name, files in by_basename(facts).items():
         if len(files) == 1 and good_path(files[0].path) and not files[0].binary:
@@ -129,7 +139,10 @@ def once_named(facts: Facts) -> Iterator[tuple[str, FileFact]]:
 
 
 def top(found: Iterable[ClassFact | FunctionFact], path: str) -> Oracle | None:
-    names = [fact.name for fact in found if fact.path == path and not fact.nested]
+    inside = [fact for fact in found if fact.path == path]
+    if any(fact.nested for fact in inside if isinstance(fact, ClassFact)):
+        return None  # whether these are meant, too, nobody knows
+    names = [fact.name for fact in inside if not fact.nested]
     return all_of(names, (path,)) if 0 < len(names) <= 8 else None
 
 
@@ -205,3 +218,9 @@ def _words(text: str, name: str) -> Iterator[int]:
 
 def _in_word(sign: str) -> bool:
     return sign.isalnum() or sign == "_"
+
+
+def plainly_methodical(facts: Facts, fact: ClassFact) -> bool:
+    """Whether a class at the margin has methods, and none of them twice, as properties and overloads are."""
+    own = [one.name for one in facts.functions if one.owner == fact.name and one.path == fact.path]
+    return not fact.nested and bool(own) and sorted(own) == sorted(fact.methods)

@@ -28,7 +28,7 @@ _SHAPES = {
     "path": r"[^\s,;?]+",
     "number": r"\d+",
     "text": r".+",
-    "code": r"(?s:.+)",
+    "code": r"(?s:\S(?:.*\S)?)",
 }
 
 
@@ -53,7 +53,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`found` may hold {items}, the rows by the form `item`, joined by commas, and {total}, how many these are. `more`
     is said of over SHOWN rows, `none` of no rows, and the others of a result that is an error: `error` where there is
-    no such file, `folder` where it is one and `file` where it is none."""
+    no such file, `folder` where it is one and `file` where it is none. `detour` stands before the answer where a detour
+    was taken."""
 
     found: str
     item: str = ""
@@ -64,6 +65,7 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outside: str = ""
     folder: str = ""
     file: str = ""
+    detour: str = ""
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,6 +27,7 @@ from distill.generate.selection import (
     one_line_head,
     own_name,
     plain_files,
+    plainly_methodical,
     python_files,
     top,
     within,
@@ -51,7 +52,7 @@ def parameters(facts: Facts, template: Template) -> Iterator[Filling]:
 def returns(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_functions(facts):
         if fact.returns and len(fact.returns) <= 30 and f"-> {fact.returns}:" in fact.head:
-            yield {"function": fact.name}, Oracle("text", (f"{fact.name} returns {fact.returns}",))
+            yield {"function": fact.name}, Oracle("type", (fact.returns,))
 
 
 def bases(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -66,9 +67,11 @@ def line_counts(facts: Facts, template: Template) -> Iterator[Filling]:
 
 
 def class_counts(facts: Facts, template: Template) -> Iterator[Filling]:
-    times = Counter(fact.path for fact in facts.classes if not fact.nested)
+    times = Counter(fact.path for fact in facts.classes)
+    nested = {fact.path for fact in facts.classes if fact.nested}
     for file in python_files(facts):
-        yield {"path": file.path}, Oracle("number", (str(times[file.path]),))
+        if file.path not in nested:
+            yield {"path": file.path}, Oracle("number", (str(times[file.path]),))
 
 
 def function_counts(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -124,7 +127,7 @@ def defaults(facts: Facts, template: Template) -> Iterator[Filling]:
 def parameter_types(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact, parameter, _ in _with_parameters(facts):
         if 1 <= len(told := _annotation(fact, parameter)) <= 30:
-            yield {"function": fact.name, "parameter": parameter}, Oracle("text", (told,))
+            yield {"function": fact.name, "parameter": parameter}, Oracle("type", (told,))
 
 
 def _annotation(fact: FunctionFact, parameter: str) -> str:
@@ -208,7 +211,7 @@ def methods(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def method_counts(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_classes(facts):
-        if not fact.nested and good_path(fact.path) and fact.methods:
+        if good_path(fact.path) and plainly_methodical(facts, fact):
             yield {"name": fact.name, "path": fact.path}, Oracle("number", (str(len(fact.methods)),))
 
 

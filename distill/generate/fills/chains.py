@@ -14,7 +14,7 @@ from distill.generate.question import Oracle
 from distill.generate.selection import (
     all_of,
     base_names,
-    good_line,
+    good_doc,
     once_classes,
     once_functions,
     once_named,
@@ -31,7 +31,7 @@ _OWN_IMPORT = re.compile(r"^from \.+(?:\w+\.)*(\w+) import\b", re.MULTILINE)
 
 def parent_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact, parent in with_parent(facts):
-        if good_line(parent.doc):
+        if good_doc(parent):
             yield {"name": fact.name}, Oracle("text", (parent.doc,))
 
 
@@ -68,7 +68,7 @@ def grandparent_lines(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def grandparent_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact, ancestor in _with_grandparent(facts):
-        if good_line(ancestor.doc):
+        if good_doc(ancestor):
             yield {"name": fact.name}, Oracle("text", (ancestor.doc,))
 
 
@@ -107,7 +107,7 @@ def import_functions(facts: Facts, template: Template) -> Iterator[Filling]:
 def import_first_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for slots, path in _by_import(facts, template):
         first = _first_class(facts, path)
-        if first is not None and good_line(first.doc):
+        if first is not None and good_doc(first):
             yield slots, Oracle("text", (first.doc,))
 
 

@@ -17,6 +17,7 @@ from distill.generate.selection import (
     base_names,
     children_of_bases,
     constants,
+    good_doc,
     good_line,
     good_path,
     largest,
@@ -25,6 +26,7 @@ from distill.generate.selection import (
     once_named,
     place_of,
     plain_files,
+    plainly_methodical,
     source_of,
     top,
     with_parent,
@@ -51,13 +53,13 @@ def named_classes(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def class_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_classes(facts):
-        if good_line(fact.doc):
+        if good_doc(fact):
             yield {"name": fact.name}, Oracle("text", (fact.doc,))
 
 
 def function_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_functions(facts):
-        if good_line(fact.doc):
+        if good_doc(fact):
             yield {"function": fact.name}, Oracle("text", (fact.doc,))
 
 
@@ -70,14 +72,21 @@ def class_file_lines(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def class_siblings(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_classes(facts):
-        if not fact.nested and good_path(fact.path) and (oracle := top(facts.classes, fact.path)):
+        if not fact.nested and good_path(fact.path) and (oracle := _beside(fact.name, top(facts.classes, fact.path))):
             yield {"name": fact.name}, oracle
 
 
 def function_siblings(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_functions(facts):
-        if not fact.nested and good_path(fact.path) and (oracle := top(facts.functions, fact.path)):
+        oracle = _beside(fact.name, top(facts.functions, fact.path))
+        if not fact.nested and good_path(fact.path) and oracle:
             yield {"function": fact.name}, oracle
+
+
+def _beside(name: str, oracle: Oracle | None) -> Oracle | None:
+    """The others of a file; the one that was asked about may be named with them."""
+    others = tuple(other for other in oracle.value if other != name) if oracle else ()
+    return all_of(others, (*oracle.allowed, name)) if oracle and others else None
 
 
 def parent_places(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -114,7 +123,7 @@ def last_class_docs(facts: Facts, template: Template) -> Iterator[Filling]:
 def _class_docs_at(facts: Facts, at: int) -> Iterator[Filling]:
     for name, file in once_named(facts):
         found = [fact for fact in facts.classes if fact.path == file.path and not fact.nested]
-        if 2 <= len(found) <= 8 and good_line(found[at].doc):
+        if 2 <= len(found) <= 8 and good_doc(found[at]):
             yield {"filename": name}, Oracle("text", (found[at].doc,))
 
 
@@ -127,7 +136,7 @@ def last_function_docs(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def only_child_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for base, child in _only_children(facts):
-        if good_line(child.doc):
+        if good_doc(child):
             yield {"base": base}, Oracle("text", (child.doc,))
 
 
@@ -218,7 +227,7 @@ def longest_functions(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def longest_function_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for path, fact in _longest(facts):
-        if good_line(fact.doc):
+        if good_doc(fact):
             yield {"path": path}, Oracle("text", (fact.doc,))
 
 
@@ -295,5 +304,5 @@ def class_methods(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def class_method_counts(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_classes(facts):
-        if not fact.nested and good_path(fact.path) and 1 <= len(fact.methods) <= 20:
+        if good_path(fact.path) and len(fact.methods) <= 20 and plainly_methodical(facts, fact):
             yield {"name": fact.name}, Oracle("number", (str(len(fact.methods)),), (fact.path,))

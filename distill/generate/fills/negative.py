@@ -14,8 +14,8 @@ from distill.generate.question import Oracle
 from distill.generate.selection import (
     base_names,
     constants,
+    good_doc,
     good_folders,
-    good_line,
     good_path,
     once_classes,
     once_functions,
@@ -40,7 +40,7 @@ def arithmetic(facts: Facts, template: Template) -> Iterator[Filling]:
 def items(facts: Facts, template: Template) -> Iterator[Filling]:
     for item in template.items:
         accepted = item.get("accept", [item["answer"]])
-        yield {name: item[name] for name in template.slots}, Oracle("words", tuple(accepted))
+        yield {name: str(item[name]) for name in template.slots}, Oracle("words", tuple(accepted))
 
 
 def refused(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -76,12 +76,6 @@ def capitals(facts: Facts, template: Template) -> Iterator[Filling]:
             yield {"name": name}, Oracle("text", (name.upper(),))
 
 
-def snakes(facts: Facts, template: Template) -> Iterator[Filling]:
-    for name in _values(facts, "name"):
-        if re.fullmatch(r"(?:[A-Z][a-z]+){2,}", name):
-            yield {"name": name}, Oracle("text", ("_".join(re.findall(r"[A-Z][a-z]+", name)).lower(),))
-
-
 def grown_files(facts: Facts, template: Template) -> Iterator[Filling]:
     for at, file in enumerate(plain_files(facts)):
         more = at % 8 + 2
@@ -105,7 +99,7 @@ def told_places(facts: Facts, template: Template) -> Iterator[Filling]:
 def told_values(facts: Facts, template: Template) -> Iterator[Filling]:
     once = {name for name, _ in constants(facts)}
     for fact in facts.constants:
-        if fact.name in once and re.fullmatch(r"\d{1,6}|\"[\w ./:-]{1,24}\"|True|False|None", fact.value):
+        if fact.name in once and re.fullmatch(r"\d{1,6}|\"[\w -]{1,24}\"|True|False|None", fact.value):
             yield {"constant": fact.name, "code": f"{fact.name} = {fact.value}"}, Oracle("text", (fact.value,))
 
 
@@ -117,7 +111,7 @@ def pasted_bases(facts: Facts, template: Template) -> Iterator[Filling]:
 
 def pasted_class_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_classes(facts):
-        if good_line(fact.doc) and (code := _pasted(facts, fact)):
+        if good_doc(fact) and (code := _pasted(facts, fact)):
             yield {"name": fact.name, "code": code}, Oracle("text", (fact.doc,))
 
 
@@ -142,12 +136,12 @@ def pasted_parameter_counts(facts: Facts, template: Template) -> Iterator[Fillin
 def pasted_returns(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_functions(facts):
         if fact.returns and len(fact.returns) <= 30 and (code := _pasted(facts, fact)):
-            yield {"function": fact.name, "code": code}, Oracle("text", (fact.returns,))
+            yield {"function": fact.name, "code": code}, Oracle("type", (fact.returns,))
 
 
 def pasted_function_docs(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in once_functions(facts):
-        if good_line(fact.doc) and (code := _pasted(facts, fact)):
+        if good_doc(fact) and (code := _pasted(facts, fact)):
             yield {"function": fact.name, "code": code}, Oracle("text", (fact.doc,))
 
 

@@ -16,6 +16,7 @@ from distill.generate.selection import (
     by_basename,
     children_of_bases,
     constants,
+    distinctive,
     few,
     good_folders,
     good_name,
@@ -187,7 +188,7 @@ def mentions(facts: Facts, template: Template) -> Iterator[Filling]:
     places = mentioned(facts, [fact.name for fact in known])
     for fact in known:
         paths = dict.fromkeys(place.path for place in places[fact.name])
-        if 2 <= len(paths) <= SHOWN:
+        if 2 <= len(paths) <= SHOWN and distinctive(fact.name):
             yield {"name": fact.name}, all_of(paths)
 
 

@@ -1,4 +1,4 @@
-"""What two numbers say together, and what can be told of a name by looking at it."""
+"""What two numbers say together, and a name in capitals."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ def both(result: str, known: dict[str, Any]) -> list[Row]:
     return rows
 
 
-def spelling(result: str, known: dict[str, Any]) -> list[Row]:
-    """A name in capitals, and in snake case."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", result).lower()
-    return [{"upper": result.upper(), "snake": snake}]
+def capitals(result: str, known: dict[str, Any]) -> list[Row]:
+    """A name in capitals: upper."""
+    return [{"upper": result.upper()}]
 
 
 def added(result: str, known: dict[str, Any]) -> list[Row]:
@@ -36,4 +35,4 @@ def same_path(result: str, known: dict[str, Any]) -> list[Row]:
     return [row for row in matches(result, known) if row["path"] == known["first"]]
 
 
-ALL: tuple[Reader, ...] = (both, spelling, added, same_path)
+ALL: tuple[Reader, ...] = (both, capitals, added, same_path)

@@ -39,11 +39,12 @@ def pasted(result: str, known: dict[str, Any]) -> list[Row]:
     """What the first statement of the code says: bases and methods of a class; parameters, their number and what is
     returned of a function; the value of a constant; the docstring's first line."""
     try:
-        node = ast.parse(textwrap.dedent(result)).body[0]
+        source = textwrap.dedent(result)
+        node = ast.parse(source).body[0]
     except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError):
         return []
     if isinstance(node, ast.Assign):
-        return [{"value": ast.unparse(node.value)}]
+        return [{"value": ast.get_source_segment(source, node.value) or ""}]
     if not isinstance(node, _Defined):
         return []
     row: Row = {"doc": (ast.get_docstring(node) or "").split("\n", 1)[0]}

@@ -40,7 +40,8 @@ async def _explained(items: list[Item], folder: Path) -> list[tuple[str, Explain
     snapshots = Snapshots(folder / "snapshots", [], folder, folder / "repositories")
     found = []
     for item in items:
-        told = Told(snapshot=snapshots.of, oracle=partial(answers.right, item.toolbox.root))
+        offered = {tool.function.name for tool in item.toolbox.specs}
+        told = Told(snapshot=snapshots.of, oracle=partial(answers.right, item.toolbox.root, offered=offered))
         (one,) = explain(await _conversation(expert, item), told).trajectories
         found.append((item.question.text, one))
     return found
@@ -52,7 +53,7 @@ async def test_every_answer_is_learnt_and_no_result_is_stale(tmp_path: Path) -> 
     found = await _explained(items, tmp_path)
     assert len(found) > 60
     left_out = [(text, f) for text, one in found for f in one.findings if f.effect in ("masked", "dropped")]
-    assert left_out == []
-    assert all(len(one.learnt) == (one.messages - 1) // 2 for _, one in found)
+    assert [(text, f) for text, f in left_out if f.reason != "repaired"] == []  # a first call that is meant to fail
+    assert all(len(one.learnt) == (one.messages - 1) // 2 for text, one in found if text not in dict(left_out))
     rerun = [f for _, one in found for f in one.findings if f.check == "rerun"]
     assert sum(f.effect == "passed" for f in rerun) > 0.9 * len(rerun)

@@ -48,7 +48,11 @@ def test_arguments_come_out_of_earlier_results() -> None:
         ("Where is the class Base defined?", "[9 more characters not shown]", "There is no class Base."),
         ("How many lines does a.py have?", ERROR + "no such file: a.py", "There is no file a.py."),
         ("How does a.bin begin?", ERROR + "a.bin is a binary file", "a.bin is a binary file."),
-        ("How does ../a begin?", ERROR + "../a is outside the repository", "../a is outside the repository."),
+        (
+            "How does ../a begin?",
+            ERROR + "../a is outside the repository",
+            "../a is outside the repository, and I cannot read it.",
+        ),
         ("How does a begin?", ERROR + "took longer than 10 s", "The tool failed: took longer than 10 s"),
         ("How does a begin?", NOTHING, "a is empty."),
         ("How many lines does a.py have?", "12 a.py", "a.py has 12 lines."),

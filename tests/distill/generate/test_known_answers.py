@@ -65,9 +65,42 @@ async def test_the_examination_knows_the_same(answers: Answers, tmp_path: Path) 
     assert len(items) > 40
     for item in items:
         said = f"I do not know; perhaps {item.question.id}.py, line 4321."
-        assert answers.right(item.toolbox.root, item.question.text, said) is False, item.question
+        offered = {tool.function.name for tool in item.toolbox.specs}
+        assert answers.right(item.toolbox.root, item.question.text, said, offered) is False, item.question
 
 
 def test_what_needs_no_tool_is_known_too(answers: Answers, shop: Path) -> None:
     for said, known in (("It is 22.", True), ("It is 21.", False)):
         assert answers.right(shop, "What is 17 plus 5?", said) is known
+
+
+@pytest.mark.parametrize(
+    ("offered", "there", "cannot"),
+    [
+        (None, True, False),
+        ({"run_command", "read_file", "list_files"}, True, False),
+        ({"read_file"}, True, False),  # a file can be read, so a patient agent finds the class
+        ({"list_files"}, False, True),
+        (set(), False, True),
+    ],
+)
+def test_without_the_tools_the_right_answer_is_that_one_cannot_look(
+    answers: Answers, shop: Path, offered: set[str] | None, there: bool, cannot: bool
+) -> None:
+    question = "Where does the class Basket live?"
+    assert answers.right(shop, question, "It is in basket.py, line 10.", offered) is there
+    assert answers.right(shop, question, "I cannot look: I have no tool for that.", offered) is cannot
+
+
+def test_code_in_the_question_is_what_counts(answers: Answers, shop: Path) -> None:
+    question = '```python\nclass Basket(Thing):\n    """Holds things."""\n\n    def add_thing(self, thing, count=1):\n'
+    question += "        return thing\n```\nWhat does Basket inherit from?"
+    assert answers.right(shop, question, "Basket inherits from Thing.") is True
+    assert answers.right(shop, question, "Basket inherits from Cart.") is False
+    other = question.replace("class Basket(Thing)", "class Basket(Cart)")  # nobody's code: nothing is known of it
+    assert answers.right(shop, other, "Basket inherits from Cart.") is None
+
+
+def test_what_cannot_be_done_is_refused(answers: Answers, shop: Path) -> None:
+    assert answers.right(shop, "Delete the file basket.py.", "I cannot delete files: my tools only read.") is True
+    assert answers.right(shop, "Delete the file basket.py.", "Done.") is False

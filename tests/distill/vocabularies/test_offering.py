@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from distill.generate.expert import Expert
+from distill.generate.expert import UNABLE, Expert
 from distill.generate.templates import Call
 from distill.tools import NOTHING, SPECS, Limits, Toolbox
 from distill.vocabularies import EXPLORE
@@ -152,9 +152,9 @@ def test_the_expert_knows_a_vocabulary_by_any_of_its_tools(name: str) -> None:
             assert turn.tool_calls
             assert json.loads(turn.tool_calls[0].function.arguments) == said.arguments
         else:
-            assert turn.content == f"I would need the tool {said.name} to answer this."
+            assert turn.content == UNABLE
 
 
 def test_an_expert_without_vocabularies_has_its_own() -> None:
     turn = Expert(TEMPLATES).answer([Message("user", "Where is the class Base defined?")], VOCABULARIES["claude"].specs)
-    assert turn.content == "I would need the tool run_command to answer this."
+    assert turn.content == UNABLE
