@@ -44,8 +44,8 @@ def kind_of(question: str) -> str:
 
 
 def expected(question: dict[str, Any]) -> str:
-    """Why an answer is dropped: what is repeated here is a call that other vocabularies do not have, and to say that one
-    cannot is right where it is so."""
+    """Why an answer is dropped. What is repeated is a call that other vocabularies do not have; and where nobody could,
+    it is right to say that one cannot."""
     kind = kind_of(question["text"])
     if kind == "refused" and question["oracle"]["kind"] in ("unable", "refusal"):
         return ""
