@@ -37,8 +37,8 @@ def print_estimate(console: Console, estimate: Estimate | None, *, priced: bool)
 
 
 def print_report(console: Console, report: Report, folder: Path) -> None:
-    table = Table(title=f"Set {report.set}", box=SIMPLE)
-    for heading in ("", "questions", "done", "kept", "right", "used tools", "needless", "calls"):
+    table = Table(title=f"Set {report.set}", box=SIMPLE, pad_edge=False)
+    for heading in ("", "questions", "done", "kept", "right", "tools", "needless", "calls"):
         table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
     for name, part in report.categories.items():
         table.add_row(name, *_cells(part))

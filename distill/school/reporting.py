@@ -37,8 +37,8 @@ class Part(msgspec.Struct, frozen=True):
 
 class Report(msgspec.Struct, frozen=True):
     """`dropped` are questions by reason, `answers` what the teacher was asked altogether. `tools` and `sequences` (of
-    calls, the most frequent) are counted over the kept runs; `seconds` are p50 and p95 of all answers; tokens are of all
-    answers."""
+    calls, the most frequent) are counted over the kept runs; `seconds` are p50 and p95 of all answers, and tokens are
+    those of all."""
 
     set: str
     categories: dict[str, Part]
