@@ -23,7 +23,7 @@ from router.chat import AnswerMessage
 from tests.gateway.running import ROOT, Running, nightschool
 from tests.gateway.school.teaching import DETOUR, answer_to, ledger_lines, set_folder, teacher
 
-pytestmark = [pytest.mark.gateways, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.gateways, pytest.mark.timeout(300)]
 SETTINGS = {"router__policy": "teacher", "teacher__attempts": 1, "teacher__failures": 0}
 SPOILT = {
     "wrong": Act(text="It is NothingLikeThat, in nowhere/at_all.py, line 4321."),
