@@ -72,7 +72,8 @@ async def run_generate(settings: Settings, home: Home, order: Order, console: Co
         async with _store(store) as known:
             sums = await known.sums(int(time.time() // _DAY) - _LATELY) if known is not None else []
         guess = estimated(chosen.questions, ledger, sums, terms.at_once, terms.prices)
-        print_estimate(console, guess, priced=any(terms.prices))
+        if len(ledger.settled) < len(chosen.questions):
+            print_estimate(console, guess, priced=any(terms.prices))
         if order.dry_run:
             return
         if not answers(order.url):

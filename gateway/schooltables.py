@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -36,9 +37,9 @@ def print_estimate(console: Console, estimate: Estimate | None, *, priced: bool)
 
 
 def print_report(console: Console, report: Report, folder: Path) -> None:
-    table = Table(title=f"Set {report.set}")
-    for heading in ("", "questions", "settled", "kept", "right", "tools where needed", "tools where not", "calls"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    table = Table(title=f"Set {report.set}", box=SIMPLE, pad_edge=False)
+    for heading in ("", "questions", "done", "kept", "right", "tools", "needless", "calls"):
+        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
     for name, part in report.categories.items():
         table.add_row(name, *_cells(part))
     table.add_section()
@@ -47,6 +48,9 @@ def print_report(console: Console, report: Report, folder: Path) -> None:
     for reason, count in report.dropped.items():
         console.print(f"{count} dropped, {reason}: {REASONS[reason]}")
     console.print("tools: " + (", ".join(f"{name} {count}" for name, count in report.tools.items()) or "none"))
+    if report.sequences:
+        most = max(report.sequences.values()) / max(1, report.all.kept)
+        console.print(f"sequences of calls: {report.distinct_sequences}, of which one makes up {most:.0%}")
     p50, p95 = report.seconds
     console.print(
         f"{report.answers} answers, {p50:.2f} s (p50), {p95:.2f} s (p95); "

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 
 from distill.errors import RepositoryError
 from distill.generate.repositories import MAX_FILE_BYTES, digest, snapshot
+from distill.school.unfinished import unfinished
 from distill.snapshots import kept_aside
 
 _MADE = frozenset({"node_modules", "__pycache__", "venv", "site-packages", "build", "dist", "target"})
@@ -28,7 +28,6 @@ _VERSION = re.compile(r"[-_.]v?\d[\w.]*$")
 _LOOKED_AT = 200_000  # entries of a folder: what comes after them in the order of names is left out
 _FILES, _BYTES = 2000, 20_000_000  # of one folder
 _HEAD = 8192  # bytes that tell text from anything else
-_UNFINISHED = ".copying-"
 
 
 class Repository(msgspec.Struct, frozen=True):
@@ -56,7 +55,6 @@ def copied(wanted: Sequence[str], copies: Path, reserved: Set[str]) -> list[Repo
         if name in named:
             raise RepositoryError(f"{named[name][0]} and {one} would both be called {name}: say {name}_2={source}")
         named[name] = (one, source)
-    copies.mkdir(mode=0o700, parents=True, exist_ok=True)
     return [_copy(name, source, copies) for name, (_, source) in named.items()]
 
 
@@ -89,17 +87,14 @@ def _named(wanted: str) -> tuple[str, str]:
 
 def _copy(name: str, source: str, copies: Path) -> Repository:
     """The copy, made all at once. One that is there with the same files stays, one with others is put aside."""
-    work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=copies))
-    try:
-        made = _of_folder(Path(source), work / name) if Path(source).is_dir() else snapshot(source, work)
+    with unfinished(copies) as work:
+        made = _of_folder(Path(source), work / name) if Path(source).is_dir() else _of_package(source, work, name)
         content = digest(made)
         target = copies / name
         if not (target.is_dir() and digest(target) == content):
             if target.exists():
                 _put_aside(target)
             made.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return Repository(name, target, content)
 
 
@@ -110,6 +105,11 @@ def _put_aside(copy: Path) -> None:
         shutil.rmtree(copy)
     else:
         copy.rename(aside)
+
+
+def _of_package(package: str, work: Path, name: str) -> Path:
+    made = snapshot(package, work)
+    return made if made.name == name else made.rename(work / name)
 
 
 def _of_folder(source: Path, target: Path) -> Path:

@@ -49,8 +49,9 @@ class Endurance:
 
     def step(self, fault: Fault, error: str, attempt: int, answers: int) -> tuple[Step, float, str]:
         """What to do after a question's `attempt` (from 1) failed, with the seconds to wait and the reason; `answers`
-        is how many there were when it was asked first. A question that fails while others are answered is dropped; one
-        that fails with all others, or as nobody is there, is left for another run.
+        is how many there were when it was asked first. A question that fails while others are answered is dropped, and
+        so is one to which nothing sensible comes while little else fails; one that fails with all others, or as nobody
+        is there, is left for another run.
 
         Raises Spent, or EndpointDown when there is no use in going on.
         """
@@ -66,20 +67,24 @@ class Endurance:
         reason = _reason(fault)
         if attempt < (_LONG_ATTEMPTS if reason == _AWAY else _ATTEMPTS):
             return "wait", self._pause(fault, attempt), reason
-        blamed = reason != _AWAY and self.answers > answers
+        few = reason in ("timeout", "nonsense") and self._row < self._failures
+        blamed = reason != _AWAY and (few or self.answers > answers)
         return ("drop" if blamed else "leave"), 0.0, reason
 
     def end(self) -> None:
-        """The run is over. Raises EndpointDown where that is because nothing was answered any more."""
-        if self._row >= self._failures:
-            raise EndpointDown(f"{self._row} requests failed one after the other; the last: {self._last}")
+        """The run is over. Raises EndpointDown where nothing was answered in it."""
+        if self._row >= self._failures and not self.answers:
+            raise self._down()
 
     def _failed(self, error: str) -> None:
         now = self._clock()
         self._since = now if self._row == 0 else self._since
         self._row, self._last = self._row + 1, error
-        if now - self._since >= self._patience:
-            self.end()
+        if self._row >= self._failures and now - self._since >= self._patience:
+            raise self._down()
+
+    def _down(self) -> EndpointDown:
+        return EndpointDown(f"{self._row} requests failed one after the other; the last: {self._last}")
 
     @staticmethod
     def _pause(fault: Fault, attempt: int) -> float:

@@ -14,7 +14,8 @@ from router.chat import Message
 
 def from_traces(traces: Sequence[Trace]) -> Recall:
     """Of one conversation. Where redaction changed a message it is not known again, and asked about once more."""
-    whole = [trace for trace in traces if trace.state == "completed" and trace.answer is not None]
+    answered = (trace for trace in traces if trace.state == "completed" and trace.answer is not None)
+    whole = [trace for trace in answered if trace.decision.arm == "teacher"]
 
     def recall(messages: Sequence[Message]) -> Said | None:
         asked = list(messages)

@@ -36,8 +36,9 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`dropped` are questions by reason, `answers` what the teacher was asked altogether. `tools` and `sequences` are
-    counted over the kept runs; `seconds` are p50 and p95 of all answers; tokens are of all answers."""
+    """`dropped` are questions by reason, `answers` what the teacher was asked altogether. `tools` and `sequences` (of
+    calls, the most frequent) are counted over the kept runs; `seconds` are p50 and p95 of all answers, and tokens are
+    those of all."""
 
     set: str
     categories: dict[str, Part]
@@ -47,6 +48,7 @@ class Report(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     tools: dict[str, int]
     sequences: dict[str, int]
+    distinct_sequences: int
     seconds: tuple[float, float]
     prompt_tokens: int
     completion_tokens: int
@@ -68,6 +70,7 @@ def report(name: str, questions: Sequence[Question], ledger: Ledger) -> Report:
         dropped=_counted(one.reason for one in ledger.settled.values() if one.kept is None),
         tools=_counted(call.name for one in kept for call in one.calls),
         sequences=dict(sequences.most_common(_SEQUENCES)),
+        distinct_sequences=len(sequences),
         seconds=(_at(seconds, 0.5), _at(seconds, 0.95)),
         prompt_tokens=ledger.prompt_tokens,
         completion_tokens=ledger.completion_tokens,

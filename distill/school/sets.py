@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,12 +20,12 @@ from distill.generate.questions import SHARES
 from distill.generate.templates import Template, load_templates
 from distill.school.copies import Repository
 from distill.school.failures import Failure, weights_of
+from distill.school.unfinished import unfinished
 from distill.vocabularies import load_vocabularies
 from distill.vocabularies.choosing import with_vocabularies
 
 QUESTIONS = "questions.jsonl"
 _INPUTS = "set.json"
-_UNFINISHED = ".making-"
 _VERSION = 1  # of how a set is drawn: another one makes other sets
 _NAME = 16  # hex digits
 _QUESTION = msgspec.json.Decoder(Question)
@@ -133,17 +131,15 @@ def _weighted(template: Template, weights: Mapping[str, int]) -> Template:
 
 def _write(folder: Path, inputs: Inputs, questions: Sequence[Question]) -> None:
     """All at once: whoever sees the folder sees the whole set."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
-    try:
-        (work / _INPUTS).write_bytes(msgspec.json.format(msgspec.json.encode(inputs), indent=2) + b"\n")
-        with (work / QUESTIONS).open("wb") as file:
+    with unfinished(folder.parent) as work:
+        made = work / folder.name
+        made.mkdir(mode=0o700)
+        (made / _INPUTS).write_bytes(msgspec.json.format(msgspec.json.encode(inputs), indent=2) + b"\n")
+        with (made / QUESTIONS).open("wb") as file:
             file.writelines(msgspec.json.encode(question) + b"\n" for question in questions)
             file.flush()
             os.fsync(file.fileno())
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        made.rename(folder)
 
 
 def _read(path: Path) -> list[Question]:

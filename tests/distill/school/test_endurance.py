@@ -42,6 +42,10 @@ def test_a_question_is_blamed_only_where_others_are_answered(clock: Clock) -> No
         (Fault(502, "backend_refused"), "endpoint_failed"),
     ):
         before = endurance.answers
+        few = endurance.step(fault, "", 4, before)[0]
+        assert few == ("leave" if reason == "endpoint_failed" else "drop")
+        for _ in range(20):
+            endurance.step(fault, "", 1, before)
         assert endurance.step(fault, "", 3, before)[0] == "wait"
         assert endurance.step(fault, "", 4, before) == ("leave", 0.0, reason)
         endurance.answered()
@@ -69,10 +73,16 @@ def test_twenty_failures_in_a_row_for_a_minute_are_enough(clock: Clock) -> None:
     for _ in range(19):
         clock.now += 60
         endurance.step(Fault(502, "backend_broken"), "broken", 1, 0)
-    endurance.end()
     with pytest.raises(EndpointDown, match=r"20 requests .* broken"):
         endurance.step(Fault(502, "backend_broken"), "broken", 1, 0)
-    with pytest.raises(EndpointDown):
+    endurance.end()  # something was answered
+
+
+def test_a_run_in_which_nothing_was_answered_ends_with_an_error(clock: Clock) -> None:
+    endurance = Endurance(clock)
+    for _ in range(20):
+        endurance.step(Fault(502, "backend_refused"), "bad key", 1, 0)
+    with pytest.raises(EndpointDown, match="bad key"):
         endurance.end()
 
 

@@ -19,7 +19,7 @@ from gateway.backends.scripted import Act
 from tests.gateway.running import ROOT, Running, Script, environment, nightschool
 from tests.gateway.school.teaching import asked, ledger_lines, set_folder, teacher
 
-pytestmark = pytest.mark.gateways
+pytestmark = [pytest.mark.gateways, pytest.mark.timeout(300)]
 SETTINGS = {"router__policy": "teacher", "teacher__attempts": 1, "teacher__failures": 0}
 
 
@@ -69,7 +69,7 @@ def test_killed_at_any_point_it_goes_on(home: Path) -> None:
     chance = random.Random(7)
     with teacher(delay=0.02) as script, Running(home, "", script.url, **SETTINGS) as gateway:
         settled: dict[str, int] = {}
-        for _ in range(4):
+        for _ in range(3):
             process = start(gateway)
             until = len(script.asked) + chance.randint(5, 40)
             wait(lambda until=until: len(script.asked) >= until)  # type: ignore[misc]
@@ -89,11 +89,11 @@ def test_killed_at_any_point_it_goes_on(home: Path) -> None:
         assert (set_folder(home) / "questions.jsonl").read_bytes() == questions
         assert report(home)["all"]["kept"] == 120
         turns = asked(script)
-        assert len(settled) > 20
+        assert len(settled) > 15
         assert {text: sum(n for (other, _), n in turns.items() if other == text) for text in settled} == settled
         assert {text for text, _ in turns} == set(texts_by_id(home).values())
         twice = sum(times - 1 for times in turns.values())
-        assert twice <= 4 * 8  # what was under way at a kill, and nothing else
+        assert twice <= 3 * 8  # what was under way at a kill, and nothing else
 
 
 def start(gateway: Running) -> subprocess.Popen[bytes]:
@@ -102,7 +102,7 @@ def start(gateway: Running) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment(gateway.home), cwd=ROOT, stdout=quiet, stderr=quiet)
 
 
-def wait(until: Any, seconds: float = 30.0) -> None:
+def wait(until: Any, seconds: float = 90.0) -> None:
     end = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < end

@@ -17,7 +17,7 @@ from gateway.backends.scripted import Act
 from tests.gateway.running import Running, environment, nightschool
 from tests.gateway.school.teaching import asked, set_folder, teacher
 
-pytestmark = pytest.mark.gateways
+pytestmark = [pytest.mark.gateways, pytest.mark.timeout(300)]
 SETTINGS = {"router__policy": "teacher", "teacher__attempts": 1, "teacher__failures": 0}
 PRICES = {"teacher__price_input": 1000.0, "teacher__price_output": 0.0}
 IN_ENVIRONMENT = {"NIGHTSCHOOL_TEACHER_PRICE_INPUT": "1000"}
@@ -40,7 +40,7 @@ def all_of(home: Path) -> dict[str, Any]:
     return found
 
 
-def wait(until: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait(until: Callable[[], bool], seconds: float = 90.0) -> None:
     end = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < end
@@ -84,7 +84,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
         process = started(tmp_path, gateway.url, 200)
         wait(lambda: len(script.asked) > 60)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=15)
+        out, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         assert "Traceback" not in err
         assert "questions" in out
@@ -110,7 +110,7 @@ def test_a_gateway_that_starts_anew_is_waited_for(tmp_path: Path) -> None:
         second = Running(tmp_path, "", script.url, **SETTINGS, gateway__port=first.port)
         second.url = first.url
         with second:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=150)
         assert process.returncode == 0, err
         assert all_of(tmp_path)["kept"] == 120, out
 
