@@ -19,12 +19,9 @@ from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
 from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
-from distill.tools import SPECS
 from distill.trace import Trace
 from distill.trajectory import Run
 from distill.workspace import workspace_of
-
-_OURS = frozenset(spec.function.name for spec in SPECS)
 
 
 class Collector:

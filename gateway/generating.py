@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ import msgspec
 from openai import AsyncOpenAI
 from rich.console import Console
 
+from distill.examination.drawn import read_drawn
 from distill.formats.write import planned
 from distill.school.copies import copied
 from distill.school.estimating import estimated
@@ -31,7 +31,7 @@ from distill.vocabularies import load_vocabularies
 from gateway.agents.presence import answers
 from gateway.atomic import write_atomically
 from gateway.errors import SettingsError, StartError
-from gateway.nightly import examination_named
+from gateway.nightly import examination_named, reserved_by
 from gateway.progress import Bars
 from gateway.schooltables import print_estimate, print_plan, print_report
 from gateway.sections import Settings
@@ -148,10 +148,8 @@ async def _nothing(conversation: str) -> list[Trace]:
 
 def reserved(settings: Settings) -> frozenset[str]:
     """The repositories that examinations ask about: those that ship with Nightschool, and the night's own."""
-    found: set[str] = set(examination_named(settings.night.examination).repositories)
-    for path in shared("data", "examinations").glob("*.toml"):
-        found |= set(tomllib.loads(path.read_text()).get("repositories", []))
-    return frozenset(found)
+    drawn = (read_drawn(path).repositories for path in shared("data", "examinations").glob("*.toml"))
+    return reserved_by(examination_named(settings.night.examination)).union(*drawn)
 
 
 def _terms(settings: Settings, order: Order) -> Terms:
