@@ -81,7 +81,12 @@ def repeats_of(calls: Sequence[Call]) -> int:
 
 
 def _mention(text: str, name: str) -> re.Match[str] | None:
-    return re.search(rf"(?<!\w){re.escape(name)}(?![\w]|\.\w)", text)
+    return re.search(rf"(?<!\w){re.escape(_bare(name))}(?![\w]|\.\w)", text)
+
+
+def _bare(name: str) -> str:
+    """The name of a folder, which a list of entries ends with a slash, as people say it."""
+    return name.rstrip("/") or name
 
 
 def _mentions(text: str, name: str) -> bool:
@@ -95,7 +100,7 @@ def _only(question: str, oracle: Oracle, text: str) -> bool:
 
 def _strange(question: str, oracle: Oracle, text: str) -> set[str]:
     """The paths and names that are claimed and neither right nor allowed."""
-    known = {*oracle.value, *oracle.allowed}
+    known = {form for name in (*oracle.value, *oracle.allowed) for form in (name, _bare(name))}
     return _strange_paths(question, known, text) | (claimed(question, text, known) - known)
 
 

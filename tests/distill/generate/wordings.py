@@ -144,7 +144,7 @@ FILE = Worded(
     ],
 )
 FOLDER = Worded(
-    question("names", ["__init__.py", "io.py", "sub"], "What is in the folder pkg?"),
+    question("names", ["__init__.py", "io.py", "sub/"], "What is in the folder pkg?"),
     [
         "pkg holds __init__.py, io.py and sub.",
         "- `__init__.py`\n- `io.py`\n- `sub/`",
