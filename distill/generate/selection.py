@@ -180,9 +180,10 @@ def few(found: dict[str, list[str]], most: int = SHOWN) -> Iterator[tuple[str, l
 
 
 def with_parent(facts: Facts) -> Iterator[tuple[ClassFact, ClassFact]]:
+    """Classes with one base alone, else nobody knows which is meant, that is defined here."""
     once = {fact.name: fact for fact in once_classes(facts)}
     for fact in once.values():
-        parent = once.get(fact.bases[0]) if fact.bases else None
+        parent = once.get(fact.bases[0]) if len(fact.bases) == 1 else None
         if parent is not None and parent is not fact:
             yield fact, parent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from distill.facts import ClassFact, Facts, FunctionFact
@@ -72,8 +72,9 @@ def decorators(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in decorated:
         for decorator in fact.decorators:
             found[decorator.split("(", 1)[0]].add(fact.path)
+    spelled = Counter(name.rsplit(".", 1)[-1] for name in found)  # `wraps` and `functools.wraps` may be one
     for name, paths in found.items():
-        if len(name) <= NAME_LENGTH and re.fullmatch(r"[A-Za-z_][\w.]*", name) and len(paths) <= 8:
+        if spelled[name.rsplit(".", 1)[-1]] == 1 and len(name) <= NAME_LENGTH and re.fullmatch(r"[A-Za-z_][\w.]*", name) and len(paths) <= 8:
             yield {"decorator": name}, all_of(paths)
 
 
@@ -81,6 +82,13 @@ def file_places(facts: Facts, template: Template) -> Iterator[Filling]:
     for name, files in by_basename(facts).items():
         if len(files) <= 3 and all(good_path(file.path) for file in files):
             yield {"filename": name}, Oracle("names", tuple(file.path for file in files))
+
+
+def deep_file_places(facts: Facts, template: Template) -> Iterator[Filling]:
+    """Files in folders alone: one in the repository's own folder is found by opening its bare name."""
+    for slots, oracle in file_places(facts, template):
+        if all("/" in path for path in oracle.value):
+            yield slots, oracle
 
 
 def constant_places(facts: Facts, template: Template) -> Iterator[Filling]:
