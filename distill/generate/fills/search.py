@@ -72,9 +72,10 @@ def decorators(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in decorated:
         for decorator in fact.decorators:
             found[decorator.split("(", 1)[0]].add(fact.path)
-    spelled = Counter(name.rsplit(".", 1)[-1] for name in found)  # `wraps` and `functools.wraps` may be one
+    spelled = Counter(name.rpartition(".")[2] for name in found)  # `wraps` and `functools.wraps` may be one
     for name, paths in found.items():
-        if spelled[name.rsplit(".", 1)[-1]] == 1 and len(name) <= NAME_LENGTH and re.fullmatch(r"[A-Za-z_][\w.]*", name) and len(paths) <= 8:
+        easy = len(name) <= NAME_LENGTH and re.fullmatch(r"[A-Za-z_][\w.]*", name) is not None
+        if easy and len(paths) <= 8 and spelled[name.rpartition(".")[2]] == 1:
             yield {"decorator": name}, all_of(paths)
 
 
