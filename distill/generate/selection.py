@@ -30,6 +30,16 @@ def good_module(module: str) -> bool:
     return 2 <= len(module) <= NAME_LENGTH and not module.startswith(".")
 
 
+def also_by_dots(facts: Facts) -> set[str]:
+    """The modules whose absolute name does not find all of their imports: the repository's own that may be imported by
+    dots elsewhere, as far as their last names tell."""
+    dotted = [fact for fact in facts.imports if fact.module.startswith(".")]
+    last = {fact.module.rpartition(".")[2] for fact in dotted}
+    last |= {name for fact in dotted if not fact.module.strip(".") for name in fact.names}
+    own = {fact.module for fact in facts.imports if fact.module.startswith(f"{facts.repository}.")}
+    return {module for module in own if module.rpartition(".")[2] in last}
+
+
 def good_path(path: str) -> bool:
     return len(path) <= PATH_LENGTH and re.fullmatch(r"[\w./-]+", path) is not None
 

@@ -28,6 +28,16 @@ FILES = {
 }
 
 
+MORE = {
+    "shop/till.py": "RATE = 2\nclass Till:\n    def fill(self):\n        self.sum = 1\n"
+    "        self.low = self.high = 0\n",
+    "shop/typed.py": "LIMIT: int = 3\nRATE = 1\n",
+    "shop/count.py": "from shop.till import Till\nfrom shop.typed import LIMIT\nclass Count(Till):\n    def go(self):\n"
+    "        self.sum += 1\n        self.low, self.next = 1, 2\n        self.done = True\n",
+    "shop/open.py": "from .till import Till\n",
+}
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     for path, text in FILES.items():
@@ -61,6 +71,30 @@ def test_a_file_that_its_name_opens_is_not_out_of_reach(package: Path) -> None:
 
 def test_a_decorator_of_two_spellings_is_not_asked_for(package: Path) -> None:
     assert asked(package, "decorator") == {"cache": ("two.py",)}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    for path, text in MORE.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path / "shop"
+
+
+def test_constants_with_a_type_are_not_left_out(shop: Path) -> None:
+    assert asked(shop, "constants_in") == {"till.py": ("RATE",)}
+
+
+def test_an_attribute_has_all_the_lines_that_set_it(shop: Path) -> None:
+    found = asked(shop, "attribute_set")
+    assert found["sum"] == ("count.py:5", "till.py:4")
+    assert found["low"] == ("count.py:6", "till.py:5")
+    assert found["done"] == ("count.py:7",)
+
+
+def test_a_module_that_is_imported_by_dots_as_well_is_not_asked_for(shop: Path) -> None:
+    assert asked(shop, "imports_from") == {"shop.typed": ("count.py",)}
+    assert asked(shop, "importer_lines").keys() == {"shop.typed"}
 
 
 @pytest.mark.parametrize(
