@@ -30,6 +30,16 @@ def good_module(module: str) -> bool:
     return 2 <= len(module) <= NAME_LENGTH and not module.startswith(".")
 
 
+def also_by_dots(facts: Facts) -> set[str]:
+    """The modules whose absolute name does not find all of their imports: the repository's own that may be imported by
+    dots elsewhere, as far as their last names tell."""
+    dotted = [fact for fact in facts.imports if fact.module.startswith(".")]
+    last = {fact.module.rpartition(".")[2] for fact in dotted}
+    last |= {name for fact in dotted if not fact.module.strip(".") for name in fact.names}
+    own = {fact.module for fact in facts.imports if fact.module.startswith(f"{facts.repository}.")}
+    return {module for module in own if module.rpartition(".")[2] in last}
+
+
 def good_path(path: str) -> bool:
     return len(path) <= PATH_LENGTH and re.fullmatch(r"[\w./-]+", path) is not None
 
@@ -180,9 +190,10 @@ def few(found: dict[str, list[str]], most: int = SHOWN) -> Iterator[tuple[str, l
 
 
 def with_parent(facts: Facts) -> Iterator[tuple[ClassFact, ClassFact]]:
+    """Classes with one base alone, else nobody knows which is meant, that is defined here."""
     once = {fact.name: fact for fact in once_classes(facts)}
     for fact in once.values():
-        parent = once.get(fact.bases[0]) if fact.bases else None
+        parent = once.get(fact.bases[0]) if len(fact.bases) == 1 else None
         if parent is not None and parent is not fact:
             yield fact, parent
 

@@ -220,8 +220,9 @@ def constants_in(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in facts.constants:
         if re.fullmatch(r"_?[A-Z][A-Z0-9_]*", fact.name):
             found[fact.path].append(fact.name)
+    annotated = re.compile(r"^_?[A-Z][A-Z0-9_]*\s*:", re.MULTILINE)  # constants, too, and not what the plan finds
     for path, names in found.items():
-        if good_path(path) and len(set(names)) <= 8:
+        if good_path(path) and len(set(names)) <= 8 and not annotated.search(facts.texts[path]):
             yield {"path": path}, all_of(names, (path,))
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import TypeVar
 
-from distill.facts import ClassFact, Facts
+from distill.facts import ClassFact, Facts, ImportFact
 from distill.generate.filling import Filling
 from distill.generate.question import Oracle
 from distill.generate.selection import (
@@ -26,7 +25,6 @@ from distill.generate.selection import (
 from distill.generate.templates import Template
 
 _One = TypeVar("_One")
-_OWN_IMPORT = re.compile(r"^from \.+(?:(?:\w+\.)*(\w+))? import\b", re.MULTILINE)
 
 
 def parent_docs(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -152,14 +150,31 @@ def _by_import(facts: Facts, template: Template) -> Iterator[tuple[dict[str, str
 
 
 def _first_imports(facts: Facts) -> dict[str, str]:
-    """For each file the one of its own package that it imports first, where no other file is called so."""
-    once = {name: file.path for name, file in once_named(facts)}
+    """For each file the one that its first relative import leads to, where that import stands at the margin, names a
+    file and not a package, and no other file is called so."""
+    once = {file.path for _, file in once_named(facts)}
+    first: dict[str, ImportFact] = {}
+    for fact in facts.imports:
+        known = first.get(fact.path)
+        if fact.module.startswith(".") and (known is None or fact.line < known.line):
+            first[fact.path] = fact
     found: dict[str, str] = {}
-    for path, text in facts.texts.items():
-        match = _OWN_IMPORT.search(text) if path.endswith(".py") else None
-        if match and match[1] and (target := once.get(f"{match[1]}.py")):  # not `from . import`
-            found[path] = target
+    for path, fact in first.items():
+        line = facts.texts[path].split("\n")[fact.line - 1]
+        stem = _relative(path, fact.module)
+        if line.startswith("from .") and f"{stem}.py" in once and stem not in facts.folders:
+            found[path] = f"{stem}.py"
     return found
+
+
+def _relative(path: str, module: str) -> str:
+    """Where a relative import in a file leads, without suffix: one dot is the file's own folder, each more the one
+    above."""
+    name = module.lstrip(".")
+    folder = posixpath.dirname(path)
+    for _ in range(len(module) - len(name) - 1):
+        folder = posixpath.dirname(folder)
+    return posixpath.join(folder, *name.split("."))
 
 
 def longer_class_files(facts: Facts, template: Template) -> Iterator[Filling]:

@@ -13,6 +13,7 @@ from distill.generate.filling import Filling
 from distill.generate.question import Oracle
 from distill.generate.selection import (
     all_of,
+    also_by_dots,
     base_names,
     children_of_bases,
     constants,
@@ -180,8 +181,9 @@ def _only_importers(facts: Facts) -> Iterator[tuple[str, str]]:
     for fact in facts.imports:
         if fact.names and good_module(fact.module):
             found[fact.module].append(fact.path)
+    otherwise = also_by_dots(facts)
     for module, paths in found.items():
-        if len(set(paths)) == 1:
+        if len(set(paths)) == 1 and module not in otherwise:
             yield module, paths[0]
 
 

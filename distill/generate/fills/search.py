@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from distill.facts import ClassFact, Facts, FunctionFact
@@ -13,6 +14,7 @@ from distill.generate.question import Oracle
 from distill.generate.selection import (
     NAME_LENGTH,
     all_of,
+    also_by_dots,
     by_basename,
     children_of_bases,
     constants,
@@ -57,12 +59,13 @@ def imports_module(facts: Facts, template: Template) -> Iterator[Filling]:
 
 
 def _imports(facts: Facts, named: bool) -> Iterator[Filling]:
+    otherwise = also_by_dots(facts)
     found: dict[str, set[str]] = defaultdict(set)
     for fact in facts.imports:
         if bool(fact.names) == named:
             found[fact.module].add(fact.path)
     for module, paths in found.items():
-        if good_module(module) and len(paths) <= 8:
+        if good_module(module) and module not in otherwise and len(paths) <= 8:
             yield {"module": module}, all_of(paths)
 
 
@@ -72,8 +75,10 @@ def decorators(facts: Facts, template: Template) -> Iterator[Filling]:
     for fact in decorated:
         for decorator in fact.decorators:
             found[decorator.split("(", 1)[0]].add(fact.path)
+    spelled = Counter(name.rpartition(".")[2] for name in found)  # `wraps` and `functools.wraps` may be one
     for name, paths in found.items():
-        if len(name) <= NAME_LENGTH and re.fullmatch(r"[A-Za-z_][\w.]*", name) and len(paths) <= 8:
+        easy = len(name) <= NAME_LENGTH and re.fullmatch(r"[A-Za-z_][\w.]*", name) is not None
+        if easy and len(paths) <= 8 and spelled[name.rpartition(".")[2]] == 1:
             yield {"decorator": name}, all_of(paths)
 
 
@@ -81,6 +86,13 @@ def file_places(facts: Facts, template: Template) -> Iterator[Filling]:
     for name, files in by_basename(facts).items():
         if len(files) <= 3 and all(good_path(file.path) for file in files):
             yield {"filename": name}, Oracle("names", tuple(file.path for file in files))
+
+
+def deep_file_places(facts: Facts, template: Template) -> Iterator[Filling]:
+    """Files in folders alone: one in the repository's own folder is found by opening its bare name."""
+    for slots, oracle in file_places(facts, template):
+        if all("/" in path for path in oracle.value):
+            yield slots, oracle
 
 
 def constant_places(facts: Facts, template: Template) -> Iterator[Filling]:
@@ -165,14 +177,25 @@ def caught(facts: Facts, template: Template) -> Iterator[Filling]:
 
 
 def attributes(facts: Facts, template: Template) -> Iterator[Filling]:
+    """Every way to give an attribute a value counts, so that one that is also set otherwise is not asked for: the plan
+    finds plain assignments."""
     found: dict[str, list[str]] = defaultdict(list)
-    form = re.compile(r"\s+self\.(\w+)(?:: [^=]+)? = ")
     for path in [file.path for file in python_files(facts)]:
-        for number, line in enumerate(facts.texts[path].split("\n"), 1):
-            if match := form.match(line):
-                found[match[1]].append(f"{path}:{number}")
+        for name, number in _stored(facts.texts[path]):
+            found[name].append(f"{path}:{number}")
     for name, places in few(found, 3):
         yield {"attribute": name}, Oracle("places", tuple(places))
+
+
+def _stored(text: str) -> list[tuple[str, int]]:
+    """The attributes of `self` that are given a value, and on which lines."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found = [one for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store)]
+    own = [one for one in found if isinstance(one.value, ast.Name) and one.value.id == "self"]
+    return sorted(((one.attr, one.lineno) for one in own), key=lambda one: one[1])
 
 
 def _lines_with(facts: Facts, form: str, slot: str) -> Iterator[Filling]:
@@ -223,12 +246,13 @@ def messages(facts: Facts, template: Template) -> Iterator[Filling]:
 
 
 def importers_of_name(facts: Facts, template: Template) -> Iterator[Filling]:
+    otherwise = also_by_dots(facts)
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for fact in facts.imports:
         for name in fact.names:
             found[fact.module, name].append(fact.path)
     for (module, name), paths in found.items():
-        if good_name(name) and good_module(module) and len(paths) <= SHOWN:
+        if good_name(name) and good_module(module) and module not in otherwise and len(paths) <= SHOWN:
             yield {"imported": name, "module": module}, all_of(paths)
 
 

@@ -119,15 +119,17 @@ def count(result: str, known: dict[str, Any]) -> list[Row]:
 
 
 def docstring(result: str, known: dict[str, Any]) -> list[Row]:
-    """The first line of the docstring that begins on the second of the lines read."""
+    """The first line of the docstring that begins on the second of the lines read: doc, and whether it `says` no more
+    or only `begins` so, as far as the lines show."""
     rows = numbered(result, known)
     opening = _QUOTES.match(rows[1]["text"]) if len(rows) > 1 else None
     if opening is None:
         return []
-    doc = rows[1]["text"][opening.end() :].split(opening[1], 1)[0].strip()
-    if not doc and len(rows) > 2:
-        doc = rows[2]["text"].strip()
-    return [{"doc": doc}] if doc else []
+    doc, closing, _ = rows[1]["text"][opening.end() :].partition(opening[1])
+    below = rows[2]["text"] if len(rows) > 2 else ""
+    whole = bool(closing) or (bool(doc.strip()) and below == opening[1])
+    doc = doc.strip() or below
+    return [{"doc": doc, "says": "says" if whole else "begins"}] if doc else []
 
 
 def _within(path: str) -> Row:
