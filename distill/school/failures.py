@@ -39,7 +39,7 @@ def read_failures(run: Path) -> list[Failure]:
     path = run / RESULT if run.is_dir() else run
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Result).failures
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise QuestionError(f"{path} is no result of an examination: {error}") from error
     failures = [failure for failure in found if failure.cause not in _NOTHING_TO_LEARN]
     if not failures:

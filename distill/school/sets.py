@@ -145,5 +145,5 @@ def _write(folder: Path, inputs: Inputs, questions: Sequence[Question]) -> None:
 def _read(path: Path) -> list[Question]:
     try:
         return [_QUESTION.decode(line) for line in path.read_bytes().splitlines()]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} is damaged ({error}): delete its folder to draw it again") from error
