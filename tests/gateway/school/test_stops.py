@@ -81,7 +81,9 @@ def test_the_days_limit_ends_a_run(tmp_path: Path) -> None:
 
 def test_ctrl_c(tmp_path: Path) -> None:
     with teacher(delay=0.1) as script, Running(tmp_path, "", script.url, **SETTINGS) as gateway:
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         process = started(tmp_path, gateway.url, 200)
+        signal.signal(signal.SIGINT, before)
         wait(lambda: len(script.asked) > 60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
