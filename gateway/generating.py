@@ -15,10 +15,11 @@ from openai import AsyncOpenAI
 from rich.console import Console
 
 from distill.examination.drawn import read_drawn
+from distill.facts import Cache
 from distill.formats.write import planned
 from distill.school.copies import copied
 from distill.school.estimating import estimated
-from distill.school.failures import read_failures
+from distill.school.failures import Failed, read_failures
 from distill.school.ledger import Ledger
 from distill.school.reporting import Report, kept_of, report
 from distill.school.running import Run, Terms
@@ -88,13 +89,15 @@ async def run_generate(settings: Settings, home: Home, order: Order, console: Co
 
 async def _set(settings: Settings, home: Home, order: Order, console: Console) -> tuple[QuestionSet, Toolboxes]:
     sources = Sources(shared("data", "questions"), shared("data", "vocabularies"))
-    failures = read_failures(order.failures) if order.failures else []
+    failed = read_failures(order.failures) if order.failures else Failed()
     with Bars(console) as bars:
         bars.stage("copying repositories", None)
-        repositories = copied(order.repositories, home.data / "repositories", reserved(settings))
-        inputs = inputs_of(repositories, sources, order.total, order.seed, failures)
+        examined = reserved(settings).union(failed.repositories)
+        repositories = copied(order.repositories, home.data / "repositories", examined)
+        inputs = inputs_of(repositories, sources, order.total, order.seed, failed.failures)
         bars.stage("drawing questions", order.total)
-        chosen = await opened(inputs, repositories, sources, home.data / "generated", bars.step)
+        facts_of = Cache.of_data(home.data).facts
+        chosen = await opened(inputs, repositories, sources, home.data / "generated", bars.step, facts_of)
     return chosen, Toolboxes(repositories, load_vocabularies(sources.vocabularies))
 
 
