@@ -91,7 +91,7 @@ def test_the_lines_of_two_files_are_not_taken_for_those_of_one(answer: str, want
         {"pattern": "count_lines"},
         "src/__init__.py:103:count_lines\nsrc/exceptions.py:11:count_lines",
     )
-    assert reason(answer, found) == wanted
+    assert reason(answer, READ, found) == wanted
 
 
 def test_the_forms_of_a_claim() -> None:
