@@ -35,7 +35,7 @@ CAUSES: dict[str, str] = {
     "wrong arguments": "it called the right tool with other arguments",
     "unfinished": "its calls were right, and too few",
     "said nothing": "it ended without a word",
-    "wrong answer": "its calls were right, and its answer was not",
+    "wrong answer": "its calls showed what was needed, and its answer was not right",
 }
 HELP: dict[str, str] = {
     "malformed call": "questions of these kinds with calls in the student's own call format",
@@ -146,7 +146,7 @@ def _by_words(made: Mark, said: str) -> tuple[str, str]:
 def _by_calls(item: Item, one: Answered) -> tuple[str, str]:
     """The first call that is not the planned one decides."""
     said = "said nothing" if one.mark.end == "empty" else "wrong answer"
-    if one.mark.equivalent:
+    if one.mark.covering:
         return said, ""
     plan = item.question.plan
     for at, expected in enumerate(plan):
