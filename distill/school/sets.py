@@ -21,7 +21,7 @@ from distill.generate.questions import SHARES
 from distill.generate.templates import Template, load_templates
 from distill.school.copies import Repository
 from distill.school.failures import Failure, weights_of
-from distill.school.unfinished import unfinished
+from distill.unfinished import unfinished
 from distill.vocabularies import load_vocabularies
 from distill.vocabularies.choosing import with_vocabularies
 

@@ -48,6 +48,17 @@ def test_text_files_alone_are_taken(tmp_path: Path) -> None:
     assert one.digest == digest(one.root)
 
 
+def test_the_archives_of_examinations_stay_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "copies" / "archives").mkdir(parents=True)
+    (tmp_path / "copies" / "archives" / "click.whl").write_bytes(b"PK")
+    root = shop(tmp_path, "archives")
+    with pytest.raises(RepositoryError, match="archives_2="):
+        copied([str(root)], tmp_path / "copies", NOBODY)
+    (one,) = copied([f"archives_2={root}"], tmp_path / "copies", NOBODY)
+    assert one.name == "archives_2"
+    assert (tmp_path / "copies" / "archives" / "click.whl").exists()
+
+
 def test_a_changed_folder_is_copied_anew_and_the_earlier_copy_is_still_found(tmp_path: Path) -> None:
     root, copies = shop(tmp_path), tmp_path / "copies"
     (before,) = copied([str(root)], copies, NOBODY)
