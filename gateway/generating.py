@@ -22,7 +22,7 @@ from distill.school.estimating import estimated
 from distill.school.failures import Failed, read_failures
 from distill.school.ledger import Ledger
 from distill.school.reporting import Report, kept_of, report
-from distill.school.running import Run, Terms
+from distill.school.running import Asking, Terms
 from distill.school.sets import QuestionSet, Sources, inputs_of, opened
 from distill.school.teacher import Limits, Teacher
 from distill.school.toolboxes import Toolboxes
@@ -116,14 +116,14 @@ async def _run(
     async with client, _store(store) as known:
         traces = known.conversation if known is not None else _nothing
         teacher = Teacher(client, order.model, Limits(order.max_calls, order.max_tokens), traces)
-        run = Run(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes))
+        asking = Asking(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes))
         with Bars(console) as bars:
             bars.stage("asking the teacher", len(chosen.questions))
             bars.step(len(ledger.settled))
-            await run.go(bars)
-    if run.ran.stopped:
-        console.print(f"Stopped: {run.ran.stopped}. The same command goes on from here.")
-    for reason, count in run.ran.left.most_common():
+            await asking.go(bars)
+    if asking.ran.stopped:
+        console.print(f"Stopped: {asking.ran.stopped}. The same command goes on from here.")
+    for reason, count in asking.ran.left.most_common():
         console.print(f"{count} questions are left for another run: {reason}")
 
 

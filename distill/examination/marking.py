@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from distill.agent import Conversation
-from distill.generate.oracle import exact_calls, repeats_of, right
+from distill.generate.oracle import credit, exact_calls, repeats_of, right
 from distill.generate.question import Question
 from distill.generate.templates import Call
 from distill.tools import Toolbox
@@ -21,7 +21,8 @@ from router.chat import FunctionCall
 class Mark(msgspec.Struct, frozen=True):
     """How one question went: `called` any tool that was offered, `needed` one, made calls that mean `exact`ly what was
     planned, or `equivalent` ones (exact ones are), or ones `covering` what these show (equivalent ones do), ended
-    `right`. It made `calls`, of which `repeats` said what an earlier one had, where `shortest` suffice."""
+    `right`; `credit` is 1 for that, and for a wrong set of names or places its F1. It made `calls`, of which `repeats`
+    said what an earlier one had, where `shortest` suffice."""
 
     question: str
     category: str
@@ -39,6 +40,7 @@ class Mark(msgspec.Struct, frozen=True):
     vocabulary: str = "explore"
     repository: str = ""
     covering: bool = False
+    credit: float = 0.0
 
 
 def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
@@ -65,6 +67,7 @@ def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Ma
         vocabulary=question.vocabulary,
         repository=question.repository,
         covering=exact,
+        credit=credit(question, conversation.answer) if ended else 0.0,
     )
 
 

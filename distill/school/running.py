@@ -55,7 +55,7 @@ class Ran(msgspec.Struct):
     stopped: str = ""
 
 
-class Run:
+class Asking:
     """Of one set. `clock` is monotonic, in seconds."""
 
     def __init__(
