@@ -25,7 +25,7 @@ from distill.unfinished import unfinished
 _MADE = frozenset({"node_modules", "__pycache__", "venv", "site-packages", "build", "dist", "target"})
 _PACKAGES = ("*/__init__.py", "src/*/__init__.py")
 _VERSION = re.compile(r"[-_.]v?\d[\w.]*$")
-_LOOKED_AT = 200_000  # names of files; the folder in which there are more, and what comes after it, is left out
+_LOOKED_AT, _OF_A_FOLDER = 200_000, 20_000  # names of files, altogether and in one folder: the first ones
 _FILES, _BYTES = 2000, 20_000_000  # of one folder
 
 
@@ -136,12 +136,11 @@ def _plain_names(source: Path) -> Iterator[Path]:
     seen = 0
     for folder, below, names in os.walk(source):
         below[:] = sorted(name for name in below if _is_told(name) and name not in _MADE)
-        seen += len(names)
+        told = sorted(filter(_is_told, names))[:_OF_A_FOLDER]
+        seen += len(told)
         if seen > _LOOKED_AT:
             return
-        for name in sorted(names):
-            if _is_told(name):
-                yield Path(folder, name)
+        yield from (Path(folder, name) for name in told)
 
 
 def _is_told(name: str) -> bool:
