@@ -111,7 +111,7 @@ async def explore(
     except RecursionError:
         done.end, done.error = "error", "the endpoint's answer is nested too deeply"
         done.fault = Fault(200, NONSENSE)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         done.end, done.error = "error", f"the endpoint's answer makes no sense: {error}"
         done.fault = Fault(200, NONSENSE)
     done.seconds = time.perf_counter() - start

@@ -48,6 +48,7 @@ from distill.examination.marking import Mark
 from distill.examination.scores import Score, score
 from distill.examination.setting import Examination, set_questions
 from distill.examination.sitting import examine
+from distill.facts import Cache
 from distill.filters import VERSION, Rules
 from distill.gate import Verdict, judge
 from distill.generate.answers import Answers
@@ -152,7 +153,7 @@ async def learnable(settings: NightSettings, items: Sequence[Item], day: Day, pr
                 reserved,
                 settings.snapshots,
                 settings.judge,
-                Answers.from_folder(settings.templates, settings.vocabularies),
+                Answers.from_folder(settings.templates, settings.vocabularies, Cache.of_data(settings.data).facts),
             )
             await _label(store, collector, until, day, settings.labels, progress)
             if settings.judge:

@@ -24,6 +24,7 @@ from distill.filters.told import Snapshot
 from distill.generate.repositories import digest
 from distill.workspace import Workspace, after_home
 
+ARCHIVES = "archives"  # beside the copies to explore: what examinations ask about, as it was fetched
 _DIGITS = 12  # of a commit, in a folder's name
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ODD = re.compile(r"[^\w.-]")

@@ -15,13 +15,14 @@ from openai import AsyncOpenAI
 from rich.console import Console
 
 from distill.examination.drawn import read_drawn
+from distill.facts import Cache
 from distill.formats.write import planned
 from distill.school.copies import copied
 from distill.school.estimating import estimated
-from distill.school.failures import read_failures
+from distill.school.failures import Failed, read_failures
 from distill.school.ledger import Ledger
 from distill.school.reporting import Report, kept_of, report
-from distill.school.running import Run, Terms
+from distill.school.running import Asking, Terms
 from distill.school.sets import QuestionSet, Sources, inputs_of, opened
 from distill.school.teacher import Limits, Teacher
 from distill.school.toolboxes import Toolboxes
@@ -88,13 +89,15 @@ async def run_generate(settings: Settings, home: Home, order: Order, console: Co
 
 async def _set(settings: Settings, home: Home, order: Order, console: Console) -> tuple[QuestionSet, Toolboxes]:
     sources = Sources(shared("data", "questions"), shared("data", "vocabularies"))
-    failures = read_failures(order.failures) if order.failures else []
+    failed = read_failures(order.failures) if order.failures else Failed()
     with Bars(console) as bars:
         bars.stage("copying repositories", None)
-        repositories = copied(order.repositories, home.data / "repositories", reserved(settings))
-        inputs = inputs_of(repositories, sources, order.total, order.seed, failures)
+        examined = reserved(settings).union(failed.repositories)
+        repositories = copied(order.repositories, home.data / "repositories", examined)
+        inputs = inputs_of(repositories, sources, order.total, order.seed, failed.failures)
         bars.stage("drawing questions", order.total)
-        chosen = await opened(inputs, repositories, sources, home.data / "generated", bars.step)
+        facts_of = Cache.of_data(home.data).facts
+        chosen = await opened(inputs, repositories, sources, home.data / "generated", bars.step, facts_of)
     return chosen, Toolboxes(repositories, load_vocabularies(sources.vocabularies))
 
 
@@ -113,14 +116,14 @@ async def _run(
     async with client, _store(store) as known:
         traces = known.conversation if known is not None else _nothing
         teacher = Teacher(client, order.model, Limits(order.max_calls, order.max_tokens), traces)
-        run = Run(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes))
+        asking = Asking(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes))
         with Bars(console) as bars:
             bars.stage("asking the teacher", len(chosen.questions))
             bars.step(len(ledger.settled))
-            await run.go(bars)
-    if run.ran.stopped:
-        console.print(f"Stopped: {run.ran.stopped}. The same command goes on from here.")
-    for reason, count in run.ran.left.most_common():
+            await asking.go(bars)
+    if asking.ran.stopped:
+        console.print(f"Stopped: {asking.ran.stopped}. The same command goes on from here.")
+    for reason, count in asking.ran.left.most_common():
         console.print(f"{count} questions are left for another run: {reason}")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,8 @@ from distill.errors import ArchiveError, PackageError
 from distill.examination.unpacking import SUFFIXES, unpack
 from distill.generate.repositories import digest
 from distill.packages import fetch_wheel
+from distill.snapshots import ARCHIVES
+from distill.unfinished import unfinished
 
 _Plain = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,120}\Z")]  # a file's name, and no path
 _Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -49,8 +50,8 @@ def open_archive(archive: Archive, repositories: Path) -> Path:
         found = tree_of(archive, repositories)
         raise ArchiveError(f"{archive.name} has no digest of its files; of {archive.filename} it is {found}.")
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=_made(repositories), prefix=".unpacking-") as work:
-            _settle(_unpacked(archive, repositories, Path(work)), archive, folder)
+        with unfinished(repositories) as work:
+            _settle(_unpacked(archive, repositories, work), archive, folder)
     if (found := digest(folder)) != archive.tree:
         raise ArchiveError(
             f"the files of {archive.name} in {folder} are not those that the examination asks about (digest {found}, "
@@ -61,12 +62,12 @@ def open_archive(archive: Archive, repositories: Path) -> Path:
 
 def tree_of(archive: Archive, repositories: Path) -> str:
     """The digest of the files in an archive, whatever its `tree` says. Raises ArchiveError."""
-    with tempfile.TemporaryDirectory(dir=_made(repositories), prefix=".unpacking-") as work:
-        return digest(_unpacked(archive, repositories, Path(work)))
+    with unfinished(repositories) as work:
+        return digest(_unpacked(archive, repositories, work))
 
 
 def _unpacked(archive: Archive, repositories: Path, work: Path) -> Path:
-    unpack(_fetched(archive, _made(repositories / "archives")), archive.part, work / archive.name)
+    unpack(_fetched(archive, _made(repositories / ARCHIVES)), archive.part, work / archive.name)
     return work / archive.name
 
 

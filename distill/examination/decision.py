@@ -19,7 +19,7 @@ MEANING: dict[str, str] = {
 }
 
 
-class Decision(msgspec.Struct, frozen=True):
+class PlanDecision(msgspec.Struct, frozen=True):
     """What follows from `hits` of `of` questions that were answered with success. `low` and `high` are Wilson's
     one-sided 95 % bounds. `verdict` is "open" where they straddle a threshold: then it is one of `between`, and with
     the share as it is `more_items` further questions would decide (None: no affordable number would)."""
@@ -44,15 +44,15 @@ class Decision(msgspec.Struct, frozen=True):
         return f"not decided ({choice}): about {self.more_items:,} more questions would decide if the share stays"
 
 
-def decide(hits: int, of: int) -> Decision:
+def decide(hits: int, of: int) -> PlanDecision:
     """Raises ValueError for no questions."""
     if of < 1:
         raise ValueError("nothing is decided by no questions")
     low, high = lower_bound(hits, of), upper_bound(hits, of)
     found = _verdicts(low, high)
     if len(found) == 1:
-        return Decision(found[0], hits, of, low, high)
-    return Decision("open", hits, of, low, high, list(found), _more(hits / of, of))
+        return PlanDecision(found[0], hits, of, low, high)
+    return PlanDecision("open", hits, of, low, high, list(found), _more(hits / of, of))
 
 
 def _verdicts(low: float, high: float) -> list[Verdict]:

@@ -20,6 +20,7 @@ from distill.examination.items import Item
 from distill.examination.marking import Mark, call_of
 from distill.generate.oracle import exact_calls
 from distill.generate.question import Question
+from distill.generate.said import declines
 from distill.generate.templates import Call
 from distill.vocabularies import EXPLORE
 
@@ -35,7 +36,7 @@ CAUSES: dict[str, str] = {
     "wrong arguments": "it called the right tool with other arguments",
     "unfinished": "its calls were right, and too few",
     "said nothing": "it ended without a word",
-    "wrong answer": "its calls were right, and its answer was not",
+    "wrong answer": "its calls showed what was needed, and its answer was not right",
 }
 HELP: dict[str, str] = {
     "malformed call": "questions of these kinds with calls in the student's own call format",
@@ -53,11 +54,6 @@ HELP: dict[str, str] = {
 }
 _LOOKED_AT = 4000  # characters of an answer
 _CLOSE = 0.75  # from this similarity on an argument is a copy with a mistake
-_REFUSAL = re.compile(
-    r"\b(?:I am|I'm) (?:sorry|unable|not able)|\bI (?:cannot|can't|can not|do not have access|don't have access)"
-    r"|\bas an AI\b",
-    re.IGNORECASE,
-)
 _TAGS = ("<tool_call", "<tools>", "<function", "[TOOL_CALLS]", "<|python_tag|>", "<|tool_call", "<｜tool")
 _KEY = re.compile(r"""["'](?:arguments|parameters|args|command|path)["']\s{0,4}:""")
 
@@ -134,7 +130,7 @@ def _by_words(made: Mark, said: str) -> tuple[str, str]:
     cut = "cut off" if made.end == "cut" else ""
     if looks_like_a_call(said):
         return "malformed call", cut
-    if _REFUSAL.search(said):
+    if declines(said):
         return "refused", cut
     if made.needed:
         return "no call", cut
@@ -146,7 +142,7 @@ def _by_words(made: Mark, said: str) -> tuple[str, str]:
 def _by_calls(item: Item, one: Answered) -> tuple[str, str]:
     """The first call that is not the planned one decides."""
     said = "said nothing" if one.mark.end == "empty" else "wrong answer"
-    if one.mark.equivalent:
+    if one.mark.covering:
         return said, ""
     plan = item.question.plan
     for at, expected in enumerate(plan):

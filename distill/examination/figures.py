@@ -43,7 +43,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     `success`: answered right, with a tool where one is needed and with none where none is. `tool`: a tool where one is
     needed. `no_tool`: none where none is. `right_calls`: exact or equivalent calls. `repeats`: of all calls, those that
-    were made before. `calls` and `shortest` are means per question.
+    were made before. `credit`, `calls` and `shortest` are means per question.
     """
 
     items: int
@@ -56,6 +56,7 @@ class Figures(msgspec.Struct, frozen=True):
     right_calls: Measured
     right_answers: Measured
     repeats: Measured
+    credit: float
     calls: float
     shortest: float
     p50: Quantile
@@ -88,6 +89,7 @@ def figures(marks: Sequence[Mark]) -> Figures:
         right_calls=_measured(marks, lambda mark: mark.equivalent or mark.exact),
         right_answers=_measured(marks, lambda mark: mark.right),
         repeats=_repeats(marks),
+        credit=sum(mark.credit for mark in marks) / len(marks),
         calls=sum(mark.calls for mark in marks) / len(marks),
         shortest=sum(mark.shortest for mark in marks) / len(marks),
         p50=quantile(seconds, 0.5),

@@ -1,11 +1,16 @@
-"""Marks: how one conversation answered its question. Owns what counts; knows nothing of shares or of adapters."""
+"""Marks: how one conversation answered its question. Owns what counts; knows nothing of shares or of adapters.
+
+`matching` adds what the calls found, for which they have to be run once more.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
 from distill.agent import Conversation
-from distill.generate.oracle import exact_calls, repeats_of, right
+from distill.generate.oracle import credit, exact_calls, repeats_of, right
 from distill.generate.question import Question
 from distill.generate.templates import Call
 from distill.tools import Toolbox
@@ -15,8 +20,9 @@ from router.chat import FunctionCall
 
 class Mark(msgspec.Struct, frozen=True):
     """How one question went: `called` any tool that was offered, `needed` one, made calls that mean `exact`ly what was
-    planned, or `equivalent` ones (exact ones are), ended `right`. It made `calls`, of which `repeats` said what an
-    earlier one had, where `shortest` suffice."""
+    planned, or `equivalent` ones (exact ones are), or ones `covering` what these show (equivalent ones do), ended
+    `right`; `credit` is 1 for that, and for a wrong set of names or places its F1. It made `calls`, of which `repeats`
+    said what an earlier one had, where `shortest` suffice."""
 
     question: str
     category: str
@@ -33,34 +39,42 @@ class Mark(msgspec.Struct, frozen=True):
     template: str = ""
     vocabulary: str = "explore"
     repository: str = ""
+    covering: bool = False
+    credit: float = 0.0
 
 
 def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
-    """How a conversation answered its question."""
+    """How a conversation answered its question; calls count as equivalent by how they are written alone."""
     known = {spec.function.name for spec in toolbox.specs}
-    vocabulary = toolbox.vocabulary or EXPLORE
-    calls = [call_of(call) for call in conversation.calls]
-    meant = [canonical for call in calls if (canonical := vocabulary.meant(call)) is not None]
+    meant = meant_by(conversation.calls, toolbox)
     ended = conversation.end == "answered"
-    chosen = conversation.end != "error" and len(meant) == len(calls)  # a failed endpoint chose nothing
+    chosen = conversation.end != "error" and len(meant) == len(conversation.calls)  # a failed endpoint chose nothing
     exact = chosen and exact_calls(question, meant)
     return Mark(
         question=question.id,
         category=question.category,
         needed=bool(question.plan),
-        called=any(call.name in known for call in calls),
+        called=any(call.name in known for call in conversation.calls),
         exact=exact,
         right=ended and right(question, conversation.answer),
         seconds=conversation.seconds,
         equivalent=exact,
-        calls=len(calls),
+        calls=len(conversation.calls),
         shortest=len(question.plan),
         repeats=repeats_of(meant) + (conversation.end == "repeated"),  # the agent stops before it repeats a call
         end=conversation.end,
         template=question.template,
         vocabulary=question.vocabulary,
         repository=question.repository,
+        covering=exact,
+        credit=credit(question, conversation.answer) if ended else 0.0,
     )
+
+
+def meant_by(calls: Iterable[FunctionCall], toolbox: Toolbox) -> list[Call]:
+    """The calls as the exploring agent's own, without those that mean nothing in the toolbox's vocabulary."""
+    vocabulary = toolbox.vocabulary or EXPLORE
+    return [meant for call in calls if (meant := vocabulary.meant(call_of(call))) is not None]
 
 
 def call_of(made: FunctionCall) -> Call:

@@ -18,15 +18,14 @@ import msgspec
 from distill.agent import Conversation
 from distill.commands import GRAMMARS, Command, check, split_options
 from distill.errors import ToolError
-from distill.examination.marking import Mark, call_of, mark
+from distill.examination.marking import Mark, mark, meant_by
 from distill.examination.sights import Seen, Sight, seen
 from distill.generate.expert import arguments_text
-from distill.generate.oracle import repeats_of
 from distill.generate.question import Question
 from distill.generate.templates import Call
 from distill.reading import Reader
 from distill.tools import Toolbox
-from distill.vocabularies import EXPLORE, normal
+from distill.vocabularies import normal
 
 _WHOLE = 4 << 20  # characters of a result that are compared; what a model is shown of it is less
 _WORD = re.compile(r"\w+")
@@ -43,49 +42,23 @@ class Level(IntEnum):
     EXACT = 3
 
 
-class Match(msgspec.Struct, frozen=True):
-    """`exact`: the planned calls and no other, in order. `equivalent`: calls with their results are among those made,
-    in order. `covering`: the results show all that theirs say. Where nothing is planned, each says that nothing was
-    called. `calls` were made where `shortest` suffice; `repeats` of them said what an earlier one had."""
-
-    exact: bool
-    equivalent: bool
-    covering: bool
-    calls: int
-    shortest: int
-    repeats: int
-
-
 async def marked(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
-    """The conversation's mark, with what its calls found."""
-    found = await match(question, conversation, toolbox)
-    return msgspec.structs.replace(mark(question, conversation, toolbox), equivalent=found.equivalent)
+    """The conversation's mark, with what its calls found, compared with what the planned ones find.
+
+    They are equivalent where calls with the planned results are among those made, in order, and covering where their
+    results show all that the planned ones say. Where nothing is planned, each says that nothing was called.
+    """
+    made = mark(question, conversation, toolbox)
+    if made.exact or not question.plan or conversation.end == "error":
+        return made
+    calls, compared = meant_by(conversation.calls, toolbox), Comparer(toolbox)
+    equivalent = await _in_order(question.plan, calls, compared)
+    covering = equivalent or await _all_shown(question.plan, calls, compared)
+    return msgspec.structs.replace(made, equivalent=equivalent, covering=covering)
 
 
-async def match(question: Question, conversation: Conversation, toolbox: Toolbox) -> Match:
-    """How the conversation's calls compare with the question's plan. Calls are compared by what they mean in the
-    vocabulary that the toolbox speaks; one that means nothing is one more call."""
-    vocabulary = toolbox.vocabulary or EXPLORE
-    calls = [call_of(made) for made in conversation.calls]
-    meant = [vocabulary.meant(call) for call in calls]
-    canonical = [call for call in meant if call is not None]
-    exact = len(canonical) == len(meant) and list(map(normal, canonical)) == list(map(normal, question.plan))
-    compared = Comparison(toolbox)
-    equivalent = exact or (bool(question.plan) and await _in_order(question.plan, canonical, compared))
-    covering = equivalent or (bool(question.plan) and await _all_shown(question.plan, canonical, compared))
-    failed = conversation.end == "error"  # the endpoint chose nothing
-    return Match(
-        exact=exact and not failed,
-        equivalent=equivalent and not failed,
-        covering=covering and not failed,
-        calls=len(calls),
-        shortest=len(question.plan),
-        repeats=repeats_of(canonical) + (conversation.end == "repeated"),  # the agent stops before it repeats a call
-    )
-
-
-class Comparison:
-    """Canonical calls compared on one repository; each is run once at most."""
+class Comparer:
+    """Compares canonical calls on one repository; each is run once at most."""
 
     def __init__(self, toolbox: Toolbox) -> None:
         limits = msgspec.structs.replace(toolbox.limits, output=_WHOLE)
@@ -197,7 +170,7 @@ def _failed(result: Seen) -> bool:
     return any(sight.kind == "error" for sight in result.said)
 
 
-async def _in_order(plan: Sequence[Call], made: Sequence[Call], compared: Comparison) -> bool:
+async def _in_order(plan: Sequence[Call], made: Sequence[Call], compared: Comparer) -> bool:
     """Whether calls with the planned results are among those made, in their order."""
     left = list(plan)
     for call in made:
@@ -206,7 +179,7 @@ async def _in_order(plan: Sequence[Call], made: Sequence[Call], compared: Compar
     return not left
 
 
-async def _all_shown(plan: Sequence[Call], made: Sequence[Call], compared: Comparison) -> bool:
+async def _all_shown(plan: Sequence[Call], made: Sequence[Call], compared: Comparer) -> bool:
     """Whether all that the planned results say was shown, in the plan's order; one result may show it of several."""
     left = list(plan)
     shown: set[Sight] = set()
@@ -217,7 +190,7 @@ async def _all_shown(plan: Sequence[Call], made: Sequence[Call], compared: Compa
     return not left
 
 
-async def _is_shown(planned: Call, call: Call, shown: set[Sight], compared: Comparison) -> bool:
+async def _is_shown(planned: Call, call: Call, shown: set[Sight], compared: Comparer) -> bool:
     wanted = await compared.shown(planned)
     together = bool(wanted.said) and not _tells_no_lines(wanted) and wanted.said <= shown
     return together or await compared.level(planned, call) >= Level.COVERING

@@ -28,7 +28,7 @@ class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thought: str = ""
 
 
-class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Exchange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A question that is answered as it should be, by calls in order or by none."""
 
     question: str
@@ -41,7 +41,7 @@ class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     system: str
-    examples: list[Example] = []
+    examples: list[Exchange] = []
 
     def messages(self, vocabulary: Vocabulary, offered: Iterable[Tool]) -> list[Message]:
         """The examples as a conversation, in the terms of the vocabulary that is offered. One that calls a tool which
@@ -59,10 +59,10 @@ def read_prompt(path: Path) -> Prompt:
         raise ExaminationError(f"{path}: {error}") from error
 
 
-def _said(example: Example, number: int, vocabulary: Vocabulary, offered: Collection[str]) -> list[Message]:
+def _said(exchange: Exchange, number: int, vocabulary: Vocabulary, offered: Collection[str]) -> list[Message]:
     """One example's messages; none where its calls cannot be made."""
-    said = [Message("user", example.question)]
-    for at, made in enumerate(example.calls):
+    said = [Message("user", exchange.question)]
+    for at, made in enumerate(exchange.calls):
         call = vocabulary.spoken(templates.Call(made.tool, made.arguments))
         if call is None or call.name not in offered:
             return []
@@ -70,4 +70,4 @@ def _said(example: Example, number: int, vocabulary: Vocabulary, offered: Collec
         function = FunctionCall(call.name, json.dumps(call.arguments, ensure_ascii=False))
         said.append(Message("assistant", made.thought or None, [ToolCall(identity, function)]))
         said.append(Message("tool", vocabulary.shown(call, made.result.strip("\n")), tool_call_id=identity))
-    return [*said, Message("assistant", example.answer)]
+    return [*said, Message("assistant", exchange.answer)]

@@ -14,7 +14,7 @@ import msgspec
 from distill.examination.answers import Answered
 from distill.examination.arms import Arm, student_of
 from distill.examination.comparison import Comparison, compare, two_sided
-from distill.examination.decision import Decision, decide
+from distill.examination.decision import PlanDecision, decide
 from distill.examination.failures import Failure, counted, failure, wanted
 from distill.examination.figures import Figures, by_category, figures, succeeded
 from distill.examination.items import Item
@@ -81,7 +81,7 @@ class Result(msgspec.Struct, frozen=True):
     student: str
     arms: list[ArmResult]
     rows: list[Row]
-    decision: Decision | None
+    decision: PlanDecision | None
     comparisons: list[Comparison]
     teachers: list[Candidate]
     doubtful: list[Doubtful]

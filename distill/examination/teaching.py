@@ -103,7 +103,7 @@ def read_teaching(path: Path) -> Teaching | None:
         found = msgspec.json.decode(path.read_bytes(), type=Teaching)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ExaminationError(f"{path} is damaged ({error}): delete it, or compare the teachers again") from error
     if found.version != VERSION:
         raise ExaminationError(f"{path} is of version {found.version}, and this Nightschool reads {VERSION}")

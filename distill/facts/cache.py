@@ -1,6 +1,6 @@
 """Facts kept on disk, so that a repository that was read once is not read again.
 
-Owns the files that hold them: their names, their form, and how many are kept. What is kept are facts without texts:
+Owns the files that hold them: where they are, their form, and how many are kept. What is kept are facts without texts:
 those are read from the repository when somebody asks. A file that is damaged is as good as none.
 """
 
@@ -28,16 +28,23 @@ FORMAT = 1  # raised whenever a fact gets another field or another meaning
 _READERS = ("c", "go", "java", "javascript", "ruby", "rust", "typescript")
 _CHECKSUM = hashlib.sha256().digest_size
 _SUFFIX = ".facts"
+_FOLDER = "facts"  # below data/
 _ABANDONED = 3600.0  # seconds after which nobody is at work on an unfinished file
 
 
 class Cache:
-    """In a folder of its own, which is made when needed; of at most `kept` states of repositories."""
+    """In a folder of its own, which is made when needed; of at most `kept` states of repositories, and `room` bytes."""
 
-    def __init__(self, folder: Path, limits: Limits | None = None, kept: int = 200) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None, kept: int = 200, room: int = 1_000_000_000) -> None:
         self._folder = folder
         self._limits = limits or Limits()
         self._kept = kept
+        self._room = room
+
+    @classmethod
+    def of_data(cls, data: Path) -> Cache:
+        """That of a data folder."""
+        return cls(data / _FOLDER)
 
     def facts(self, root: Path, version: str = "") -> Facts:
         """The facts of a folder. `version` names all that is in it: the commit that was unpacked there, or a digest of
@@ -73,16 +80,19 @@ class Cache:
 
     def _make_room(self) -> None:
         """Remove what was not used for longest, and what was begun and left. Raises OSError."""
-        used: list[tuple[float, Path]] = []
+        used: list[tuple[float, Path, int]] = []
         for path in self._folder.iterdir():
             with suppress(FileNotFoundError):
-                at = path.stat().st_mtime
+                told = path.stat()
                 if path.suffix == _SUFFIX:
-                    used.append((at, path))
-                elif time.time() - at > _ABANDONED:
+                    used.append((told.st_mtime, path, told.st_size))
+                elif time.time() - told.st_mtime > _ABANDONED:
                     path.unlink()
-        for _, path in sorted(used, reverse=True)[self._kept :]:
-            path.unlink(missing_ok=True)
+        left = self._room
+        for at, (_, path, size) in enumerate(sorted(used, reverse=True)):
+            left -= size
+            if at >= self._kept or left < 0:
+                path.unlink(missing_ok=True)
 
 
 def content_version(root: Path, limits: Limits | None = None) -> str:

@@ -21,6 +21,7 @@ from distill.filters.names import (
     looks_like_path,
     names_in,
     names_of_pattern,
+    ordinary_files_in,
     without_code,
     words_often_seen,
 )
@@ -157,7 +158,8 @@ def _unseen(sentence: str, names: Sequence[str], written: Seen, before: _Before)
     if mistaken := before.places.mistaken(claims_in(sentence)):
         return f"line {mistaken.line} has no {mistaken.name}"
     paths = [name for name in names if looks_like_path(name)]
-    elsewhere = (line for line in lines if len(paths) == 1 and before.places.is_elsewhere(paths[0], line))
+    alone = len(paths) == 1 and not ordinary_files_in(sentence)
+    elsewhere = (line for line in lines if alone and before.places.is_elsewhere(paths[0], line))
     return "".join(f"line {line} of {paths[0]}" for line in islice(elsewhere, 1))
 
 

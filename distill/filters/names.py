@@ -92,6 +92,12 @@ def names_in(text: str) -> Iterator[str]:
     yield from (name for name in dict.fromkeys(_CODE.findall(text)) if name.lower() not in ORDINARY)
 
 
+def ordinary_files_in(text: str) -> set[str]:
+    """The files in a text that many a project has, which count as no names."""
+    words = (token.rstrip(".-/") for token in _TOKEN.findall(text))
+    return {word for word in words if word.lower() in ORDINARY and _ending(word) in _ENDINGS}
+
+
 def names_of_pattern(value: str) -> Iterator[str]:
     """The names in an argument, which may be a path, a pattern or a whole command."""
     windows = value[1:3] == ":\\"

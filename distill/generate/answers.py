@@ -6,11 +6,12 @@ Owns the way from a question's words to the facts that answer it. Knows nothing 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from distill.errors import RepositoryError
 from distill.facts import Facts, collect
 from distill.generate.fills import fillings
 from distill.generate.oracle import right
@@ -33,22 +34,27 @@ class _Known(NamedTuple):
 
 
 class Answers:
-    """By one set of templates, asked in some vocabularies. Facts are read when somebody asks: files of a folder must
-    not change meanwhile."""
+    """By one set of templates, asked in some vocabularies. `facts_of` gives the facts of a folder when somebody asks,
+    which may be kept ones; files must not change meanwhile, and of a folder in which some do nothing is known."""
 
-    def __init__(self, templates: Iterable[Template], vocabularies: Iterable[Vocabulary] = ()) -> None:
+    def __init__(
+        self,
+        templates: Iterable[Template],
+        vocabularies: Iterable[Vocabulary] = (),
+        facts_of: Callable[[Path], Facts] = collect,
+    ) -> None:
         self._templates: dict[str, list[Template]] = defaultdict(list)  # by whose phrasings they have
         for template in templates:
             self._templates[template.of or template.name].append(template)
         self._vocabularies = Vocabularies(vocabularies)
         self._book = Phrasebook(template for alike in self._templates.values() for template in alike)
-        self._facts = lru_cache(_REPOSITORIES)(collect)
+        self._facts = lru_cache(_REPOSITORIES)(facts_of)
         self._known = lru_cache(_REPOSITORIES * len(self._templates))(self._oracles)
 
     @classmethod
-    def from_folder(cls, folder: Path, vocabularies: Path) -> Answers:
+    def from_folder(cls, folder: Path, vocabularies: Path, facts_of: Callable[[Path], Facts] = collect) -> Answers:
         """Raises QuestionError where a folder's templates or vocabularies are damaged."""
-        return cls(load_templates(folder), load_vocabularies(vocabularies).values())
+        return cls(load_templates(folder), load_vocabularies(vocabularies).values(), facts_of)
 
     def knows(self, question: str) -> bool:
         """Whether a question is one of the templates', whatever it is about."""
@@ -96,7 +102,10 @@ class Answers:
         """What is right for each way to fill the slots of a question."""
         facts: Facts = self._facts(root)
         found: dict[_Slots, list[_Known]] = defaultdict(list)
-        for template in self._templates[name]:
-            for slots, oracle in fillings(facts, template):
-                found[frozenset(slots.items())].append(_Known(template, oracle))
+        try:
+            for template in self._templates[name]:
+                for slots, oracle in fillings(facts, template):
+                    found[frozenset(slots.items())].append(_Known(template, oracle))
+        except RepositoryError:  # a file is not what its fact says
+            return {}
         return found

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
-from distill.facts import collect
+from distill.facts import Facts, collect
 from distill.generate.question import Question
 from distill.generate.questions import RESULT_LIMIT, SHARES, Source, choose, quotas
 from distill.generate.repositories import digest
@@ -27,6 +27,7 @@ async def draw(
     limit: int = RESULT_LIMIT,
     exclude: Set[str] = frozenset(),
     progress: Callable[[], None] = lambda: None,
+    facts_of: Callable[[Path], Facts] = collect,
 ) -> list[Question]:
     """Up to `total` questions about folders of code, whose names are the repositories' names.
 
@@ -34,12 +35,12 @@ async def draw(
     asks about one repository more than REPETITION times, and no two questions are alike (`distill.generate.alike`).
     Where a category runs dry there are fewer questions: `shortfall` says how many. The same files give the same
     questions, on any machine. `limit` bounds the characters of a question's results; `exclude` holds texts not to ask;
-    `progress` is called after each question that is found.
+    `progress` is called after each question that is found; `facts_of` gives a folder's facts, which may be kept ones.
 
     Raises QuestionError for two repositories of one name and a template that is damaged, RepositoryError for a folder
     that is none.
     """
-    sources = [await asyncio.to_thread(_source, root) for root in repositories]
+    sources = [await asyncio.to_thread(_source, root, facts_of) for root in repositories]
     return await choose(
         sources,
         templates,
@@ -60,6 +61,6 @@ def shortfall(questions: Sequence[Question], total: int, shares: dict[str, int] 
     return {category: count - found[category] for category, count in wanted.items() if found[category] < count}
 
 
-def _source(root: Path) -> Source:
+def _source(root: Path, facts_of: Callable[[Path], Facts]) -> Source:
     toolbox = Toolbox(root, version=digest(root))
-    return Source(collect(root), toolbox)
+    return Source(facts_of(root), toolbox)

@@ -51,7 +51,7 @@ def right(question: Question, answer: str) -> bool:
     return bool(text) and _JUDGES[question.oracle.kind](question.text, question.oracle, text)
 
 
-def score(question: Question, answer: str) -> float:
+def credit(question: Question, answer: str) -> float:
     """1 for a right answer. For a wrong one 0, but where a set was asked for (names, some, places) the F1 of what it
     names against what is right: 2 * common / (named + wanted)."""
     if right(question, answer):

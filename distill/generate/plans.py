@@ -19,14 +19,14 @@ UNLEARNT = "I am a stand-in and have not learnt that."
 _CUT = " more characters not shown]"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True):
     """What a template says to a question and the results so far: the next call, or the answer."""
 
     call: Call | None = None
     answer: str = ""
 
 
-def proceed(recognised: Recognised, results: list[str]) -> Outcome:
+def proceed(recognised: Recognised, results: list[str]) -> Move:
     """The next call of the plan, or, once the results suffice, the answer."""
     walk = _Walk(recognised, results)
     template = recognised.template
@@ -36,13 +36,13 @@ def proceed(recognised: Recognised, results: list[str]) -> Outcome:
         walk.detoured |= bool(when)
         for step in steps:
             if (call := walk.take(step)) is not None:
-                return Outcome(call)
+                return Move(call)
             if walk.stopped:
                 break
     if walk.state == "failed":
-        return Outcome(answer=fill(_failed(template.answer, walk.result), walk.known))
+        return Move(answer=fill(_failed(template.answer, walk.result), walk.known))
     before = fill(template.answer.detour, walk.known) + " " if walk.detoured and template.answer.detour else ""
-    return Outcome(answer=before + _say(template, walk.known, walk.rows))
+    return Move(answer=before + _say(template, walk.known, walk.rows))
 
 
 class _Walk:

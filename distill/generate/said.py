@@ -62,6 +62,12 @@ too total two type which while with yes you and/or inherit together finally agai
 # `None` is a value, but for "None of them"
 _NEGATION = re.compile(r"\b(?:[Nn]o|[Nn]ot|[Nn]ever|none|None of|[Nn]either|nor|[Cc]annot|without)\b|n't\b")
 _REST = re.compile(r"\b(?:other|others|else|further|more|additional|besides|only|except|any)\b")
+_DECLINES = re.compile(  # that one cannot find something is an answer
+    r"\bI(?:'m| am) (?:sorry|unable|not able)\b"
+    r"|\bI (?:(?:cannot|can't|can not)(?! (?:find|see))|won't|will not|do not have access|don't have access)\b"
+    r"|\bas an AI\b",
+    re.IGNORECASE,
+)
 _BEFORE = 40  # characters in which a value is denied
 _DENIED = re.compile(r"(?:\b(?:not|never|neither|nor)|n't|\bno)\s+(?:\w+\s+){0,2}[\"'`(\[]*$", re.IGNORECASE)
 
@@ -138,6 +144,11 @@ def claimed(question: str, text: str, known: Collection[str]) -> set[str]:
     for before, sentence in zip(["", *sentences(bare)], sentences(bare), strict=False):
         names |= _listed(sentence, {*known}, alone=before.endswith(":"))
     return {name.rstrip(".") for name in names if name.rstrip(".").lower() not in _ORDINARY} - asked
+
+
+def declines(answer: str) -> bool:
+    """Whether an answer says that one would not, or could not, answer."""
+    return _DECLINES.search(answer.translate(_TYPED)) is not None
 
 
 def denied(question: str, text: str, values: Collection[str]) -> bool:

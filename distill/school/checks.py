@@ -5,13 +5,13 @@ Owns the order of the checks and which of several good answers is kept. What is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Set
 
 import msgspec
 
 from distill.generate.oracle import right
 from distill.generate.question import Question
+from distill.generate.said import declines
 from distill.school.ledger import Taken
 from router.chat import FunctionCall
 
@@ -27,17 +27,12 @@ REASONS = {
     "refused_request": "its endpoint refused the request",
     "endpoint_failed": "its endpoint failed again and again, while other questions were answered",
     "invalid_call": "a call named a tool that was not offered, or its arguments were no JSON object",
-    "no_tool": "it answered what it had not looked at",
-    "needless_tool": "it used a tool where none is needed",
+    "no_call": "it answered what it had not looked at",
+    "needless_call": "it used a tool where none is needed",
     "refused": "it would not or could not answer",
-    "wrong": "its answer is not what the code says",
+    "wrong_answer": "its answer is not what the code says",
     LONGER: "another answer to the question was as right and shorter",
 }
-_REFUSAL = re.compile(
-    r"\bI(?:'m| am) (?:sorry|unable|not able)\b"
-    r"|\bI (?:cannot|can't|can not|won't|will not) (?:help|assist|answer|do|access|provide)\b",
-    re.IGNORECASE,
-)
 
 
 def verdict(question: Question, taken: Taken, offered: Set[str]) -> str:
@@ -49,10 +44,10 @@ def verdict(question: Question, taken: Taken, offered: Set[str]) -> str:
     if taken.end != "answered":
         return taken.end
     if not right(question, taken.answer):
-        return "refused" if _REFUSAL.search(taken.answer) else "wrong"
+        return "refused" if declines(taken.answer) else "wrong_answer"
     if question.plan and not taken.calls:
-        return "no_tool"
-    return "needless_tool" if taken.calls and not question.plan else KEPT
+        return "no_call"
+    return "needless_call" if taken.calls and not question.plan else KEPT
 
 
 def shortest(question: Question, taken: Mapping[int, Taken], offered: Set[str]) -> tuple[int | None, str]:

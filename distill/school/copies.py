@@ -10,24 +10,23 @@ import keyword
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator, Sequence, Set
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from distill.errors import RepositoryError
+from distill.facts.contents import content_of, is_binary
+from distill.facts.records import Passed
 from distill.generate.repositories import MAX_FILE_BYTES, digest, snapshot
-from distill.school.unfinished import unfinished
-from distill.snapshots import kept_aside
+from distill.snapshots import ARCHIVES, kept_aside
+from distill.unfinished import unfinished
 
 _MADE = frozenset({"node_modules", "__pycache__", "venv", "site-packages", "build", "dist", "target"})
 _PACKAGES = ("*/__init__.py", "src/*/__init__.py")
 _VERSION = re.compile(r"[-_.]v?\d[\w.]*$")
-_LOOKED_AT = 200_000  # entries of a folder: what comes after them in the order of names is left out
+_LOOKED_AT, _OF_A_FOLDER = 200_000, 20_000  # names of files, altogether and in one folder: the first ones
 _FILES, _BYTES = 2000, 20_000_000  # of one folder
-_HEAD = 8192  # bytes that tell text from anything else
 
 
 class Repository(msgspec.Struct, frozen=True):
@@ -52,6 +51,8 @@ def copied(wanted: Sequence[str], copies: Path, reserved: Set[str]) -> list[Repo
             raise RepositoryError(
                 f"{one} is {examined}, which examinations ask about: what was learnt says nothing there"
             )
+        if name == ARCHIVES:
+            raise RepositoryError(f"{one} cannot be called {name}, as another folder there is: say {name}_2={source}")
         if name in named:
             raise RepositoryError(f"{named[name][0]} and {one} would both be called {name}: say {name}_2={source}")
         named[name] = (one, source)
@@ -115,41 +116,36 @@ def _of_package(package: str, work: Path, name: str) -> Path:
 def _of_folder(source: Path, target: Path) -> Path:
     target.mkdir()
     total = count = 0
-    for path in _texts(source):
-        with suppress(OSError):
-            content = path.read_bytes()
-            if count == _FILES or total + len(content) > _BYTES:
-                break
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(content)
-            total, count = total + len(content), count + 1
+    for path in _plain_names(source):
+        content = content_of(path, MAX_FILE_BYTES)
+        if isinstance(content, Passed) or is_binary(content):
+            continue
+        if count == _FILES or total + len(content) > _BYTES:
+            break
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(content)
+        total, count = total + len(content), count + 1
     if not count:
         raise RepositoryError(f"The folder {source} has no text files.")
     return target
 
 
-def _texts(source: Path) -> Iterator[Path]:
-    """Text files in a steady order. Nothing hidden, nothing that tools made, nothing behind a symbolic link."""
+def _plain_names(source: Path) -> Iterator[Path]:
+    """Files in a steady order. Nothing hidden, nothing that tools made, no name that is no text."""
     seen = 0
     for folder, below, names in os.walk(source):
-        below[:] = sorted(name for name in below if not name.startswith(".") and name not in _MADE)
-        seen += len(names)
+        below[:] = sorted(name for name in below if _is_told(name) and name not in _MADE)
+        told = sorted(filter(_is_told, names))[:_OF_A_FOLDER]
+        seen += len(told)
         if seen > _LOOKED_AT:
             return
-        for name in sorted(names):
-            path = Path(folder, name)
-            if not name.startswith(".") and _is_text(path):
-                yield path
+        yield from (Path(folder, name) for name in told)
 
 
-def _is_text(path: Path) -> bool:
+def _is_told(name: str) -> bool:
+    """Whether a name can be told to anybody, and is no hidden one."""
     try:
-        str(path).encode()  # a name that is no text cannot be told to anybody
-        told = path.lstat()
-        if not stat.S_ISREG(told.st_mode) or told.st_size > MAX_FILE_BYTES:
-            return False
-        with path.open("rb") as file:
-            return b"\0" not in file.read(_HEAD)
-    except (OSError, UnicodeError):
+        return bool(name.encode()) and not name.startswith(".")
+    except UnicodeError:
         return False

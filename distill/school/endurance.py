@@ -16,10 +16,11 @@ _BUSY = frozenset({"overloaded", "rate_limit_exceeded", "memory_leased", "no_roo
 _SPENT = "spend_limit_reached"
 _USELESS = frozenset({401, 403, 404})  # the key or the address is wrong: the next question would fare no better
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between attempts, where the endpoint names none
+_BUSY_PAUSE, _LONGEST_WISH = 5.0, 900.0  # and while it is busy; more than the latter is not slept at a time
 _ATTEMPTS, _LONG_ATTEMPTS = 4, 10  # of a question; the latter where it has no part in what fails
 _AWAY = "away"
 
-Step = Literal["wait", "drop", "leave"]
+Step = Literal["hold", "wait", "drop", "leave"]
 
 
 class Spent(DistillError):
@@ -49,9 +50,9 @@ class Endurance:
 
     def step(self, fault: Fault, error: str, attempt: int, answers: int) -> tuple[Step, float, str]:
         """What to do after a question's `attempt` (from 1) failed, with the seconds to wait and the reason; `answers`
-        is how many there were when it was asked first. A question that fails while others are answered is dropped, and
-        so is one to which nothing sensible comes while little else fails; one that fails with all others, or as nobody
-        is there, is left for another run.
+        is how many there were when it was asked first. To "hold" is to wait for who is busy, and counts as no attempt.
+        A question that fails while others are answered is dropped, and so is one to which nothing sensible comes while
+        little else fails; one that fails with all others, or as nobody is there, is left for another run.
 
         Raises Spent, or EndpointDown when there is no use in going on.
         """
@@ -60,13 +61,13 @@ class Endurance:
         if fault.status in _USELESS:
             raise EndpointDown(f"no question can be asked: {error}")
         if fault.code in _BUSY or (fault.status == 429):
-            return "wait", self._pause(fault, attempt), fault.code or "busy"
+            return "hold", _pause(fault, _BUSY_PAUSE), fault.code or "busy"
         if 400 <= fault.status < 500 and fault.status != 408:
             return "drop", 0.0, "refused_request"
         self._failed(error)
         reason = _reason(fault)
         if attempt < (_LONG_ATTEMPTS if reason == _AWAY else _ATTEMPTS):
-            return "wait", self._pause(fault, attempt), reason
+            return "wait", _pause(fault, min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)), reason
         few = reason in ("timeout", "nonsense") and self._row < self._failures
         blamed = reason != _AWAY and (few or self.answers > answers)
         return ("drop" if blamed else "leave"), 0.0, reason
@@ -86,11 +87,10 @@ class Endurance:
     def _down(self) -> EndpointDown:
         return EndpointDown(f"{self._row} requests failed one after the other; the last: {self._last}")
 
-    @staticmethod
-    def _pause(fault: Fault, attempt: int) -> float:
-        if fault.retry_after is not None:
-            return max(fault.retry_after, 0.1)
-        return min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
+
+def _pause(fault: Fault, otherwise: float) -> float:
+    """Seconds: what the endpoint wishes, within reason."""
+    return otherwise if fault.retry_after is None else min(max(fault.retry_after, 0.1), _LONGEST_WISH)
 
 
 def _reason(fault: Fault) -> str:

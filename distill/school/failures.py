@@ -1,7 +1,7 @@
 """Failures of an examination as what a set of questions should be about.
 
-Owns how a result's failures become weights of templates. It takes kinds of questions from a result and nothing else: no
-text, no repository, so what is examined stays unseen.
+Owns how a result's failures become weights of templates. It takes kinds of questions from a result, and the names of
+the repositories that it asks about, which are not to be asked about again; no text, so what is examined stays unseen.
 """
 
 from __future__ import annotations
@@ -30,21 +30,28 @@ class Failure(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-class _Result(msgspec.Struct, frozen=True):
+class Failed(msgspec.Struct, frozen=True):
+    """What a result says: what went wrong, and the `repositories` that were examined."""
+
+    failures: list[Failure] = []
+    repositories: list[str] = []
+
+
+class _Result(Failed, frozen=True):
     failures: list[Failure]
 
 
-def read_failures(run: Path) -> list[Failure]:
+def read_failures(run: Path) -> Failed:
     """Of an examination's folder or its result file. Raises QuestionError."""
     path = run / RESULT if run.is_dir() else run
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Result).failures
-    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        found = msgspec.json.decode(path.read_bytes(), type=_Result)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise QuestionError(f"{path} is no result of an examination: {error}") from error
-    failures = [failure for failure in found if failure.cause not in _NOTHING_TO_LEARN]
+    failures = [failure for failure in found.failures if failure.cause not in _NOTHING_TO_LEARN]
     if not failures:
         raise QuestionError(f"nothing failed in {path} that could be learnt")
-    return failures
+    return Failed(failures, found.repositories)
 
 
 def weights_of(failures: Sequence[Failure], templates: Sequence[Template]) -> dict[str, int]:

@@ -98,7 +98,7 @@ class Ledger:
         for number, line in enumerate(content[:whole].splitlines(), 1):
             try:
                 self._note(_LINE.decode(line))
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise DatasetError(f"{path}, line {number} is damaged: {error}") from error
         self._file.truncate(whole)
 

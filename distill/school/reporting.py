@@ -6,7 +6,6 @@ of how a report looks.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,6 +14,7 @@ import msgspec
 from distill.generate.oracle import right
 from distill.generate.question import Question
 from distill.generate.templates import CATEGORIES
+from distill.resampling import quantile
 from distill.school.ledger import Ledger, Taken
 from distill.statistics import Share, share
 
@@ -60,7 +60,7 @@ def report(name: str, questions: Sequence[Question], ledger: Ledger) -> Report:
     every = [one for samples in ledger.taken.values() for one in samples.values()]
     kept = [taken for _, taken in kept_of(questions, ledger)]
     sequences = Counter(" ".join(call.name for call in one.calls) or "no tool" for one in kept)
-    seconds = sorted(one.seconds for one in every)
+    seconds = [one.seconds for one in every]
     return Report(
         set=name,
         categories={category: _part(group, ledger) for category, group in groups.items() if group},
@@ -106,6 +106,6 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(names).most_common())
 
 
-def _at(ordered: Sequence[float], part: float) -> float:
-    """The quantile by nearest rank; 0 where there is nothing."""
-    return ordered[math.ceil(part * len(ordered)) - 1] if ordered else 0.0
+def _at(seconds: Sequence[float], part: float) -> float:
+    """0 where there is nothing."""
+    return quantile(seconds, part).value or 0.0

@@ -55,7 +55,7 @@ class Ran(msgspec.Struct):
     stopped: str = ""
 
 
-class Run:
+class Asking:
     """Of one set. `clock` is monotonic, in seconds."""
 
     def __init__(
@@ -173,7 +173,7 @@ class Run:
                 return _taken(question, sample, name, found, reason)
             progress.step(len(self._ledger.settled), f"waiting: {reason}")
             await asyncio.sleep(pause)
-            recall, attempt = from_turns(found.messages, found.said, recall), attempt + 1
+            recall, attempt = from_turns(found.messages, found.said, recall), attempt + (step == "wait")
 
 
 def cost(ledger: Ledger, prices: tuple[float, float]) -> float:

@@ -14,13 +14,14 @@ import msgspec
 
 from distill.digest import combined_digest, file_digest
 from distill.errors import QuestionError
+from distill.facts import Facts, collect
 from distill.generate.drawing import draw
 from distill.generate.question import Question
 from distill.generate.questions import SHARES
 from distill.generate.templates import Template, load_templates
 from distill.school.copies import Repository
 from distill.school.failures import Failure, weights_of
-from distill.school.unfinished import unfinished
+from distill.unfinished import unfinished
 from distill.vocabularies import load_vocabularies
 from distill.vocabularies.choosing import with_vocabularies
 
@@ -87,15 +88,16 @@ async def opened(
     sources: Sources,
     sets: Path,
     progress: Callable[[], None] = lambda: None,
+    facts_of: Callable[[Path], Facts] = collect,
 ) -> QuestionSet:
-    """The set of these inputs below `sets`, drawn where it is not there yet; `progress` is called after each question
-    that is found.
+    """The set of these inputs below `sets`, drawn where it is not there yet, from a copy's facts that `facts_of` gives;
+    `progress` is called after each question that is found.
 
     Raises QuestionError for templates or a set that are damaged, and where the repositories offer no question.
     """
     folder = sets / inputs.name
     if not (folder / QUESTIONS).exists():
-        drawn = await _drawn(inputs, repositories, sources, progress)
+        drawn = await _drawn(inputs, repositories, sources, progress, facts_of)
         if not drawn:
             raise QuestionError("these repositories offer no question: they have no code that the templates ask about")
         _write(folder, inputs, drawn)
@@ -103,13 +105,17 @@ async def opened(
 
 
 async def _drawn(
-    inputs: Inputs, repositories: Sequence[Repository], sources: Sources, progress: Callable[[], None]
+    inputs: Inputs,
+    repositories: Sequence[Repository],
+    sources: Sources,
+    progress: Callable[[], None],
+    facts_of: Callable[[Path], Facts],
 ) -> list[Question]:
     loaded = load_templates(sources.templates)
     wanted = [_weighted(one, inputs.weights) for one in loaded if not inputs.weights or one.name in inputs.weights]
     roots = [one.root for one in repositories]
     shares = _shares(wanted, inputs)
-    found = await draw(roots, wanted, inputs.total, inputs.seed, shares=shares, progress=progress)
+    found = await draw(roots, wanted, inputs.total, inputs.seed, shares=shares, progress=progress, facts_of=facts_of)
     known = load_vocabularies(sources.vocabularies)
     spoken = {name: one for name, one in known.items() if name in inputs.vocabularies}
     return with_vocabularies(found, spoken, inputs.seed, inputs.explore)
@@ -145,5 +151,5 @@ def _write(folder: Path, inputs: Inputs, questions: Sequence[Question]) -> None:
 def _read(path: Path) -> list[Question]:
     try:
         return [_QUESTION.decode(line) for line in path.read_bytes().splitlines()]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise QuestionError(f"{path} is damaged ({error}): delete its folder to draw it again") from error

@@ -20,6 +20,9 @@ class _Own(Vocabulary):
     def offered(self, withheld: Collection[str] = ()) -> list[Tool]:
         return [tool for tool in SPECS if tool.function.name not in withheld]
 
+    def able(self, names: Collection[str]) -> frozenset[str]:
+        return _OWN.intersection(names)
+
     def spoken(self, call: Call) -> Call | None:
         return call if call.name in _OWN else None
 

@@ -64,8 +64,7 @@ class Vocabularies:
         vocabulary = self.of(tools)
         if not {_shape(tool) for tool in tools or ()} <= _shapes(vocabulary):
             return None
-        names = {tool.function.name for tool in tools or ()}
-        return frozenset(own for tool in vocabulary.tools if tool.name in names for own in tool.meaning.tools)
+        return vocabulary.able({tool.function.name for tool in tools or ()})
 
 
 def _shapes(vocabulary: Vocabulary) -> frozenset[tuple[str, frozenset[str]]]:

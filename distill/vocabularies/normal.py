@@ -45,7 +45,8 @@ def _normal_search(search: Search) -> list[object]:
     """Whether it goes into folders counts only where no path is named: of a file, both do the same."""
     kept = {"n", "l", "c"} & {*search.given} if search.shows == "lines" else set()
     kept |= {"r", "i", "h"} & {*search.given} if search.path == "." else {"i"} & {*search.given}
-    told = {name: search.given[name] for name in ("A", "B", "C", "include") if name in search.given}
+    lines = ("A", "B", "C") if search.shows == "lines" else ()  # without lines there are none around them
+    told = {name: search.given[name] for name in (*lines, "include") if name in search.given}
     return ["grep", search.shows, sorted(kept), told, search.word, written(search.parts, "regex"), search.path]
 
 

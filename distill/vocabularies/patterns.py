@@ -17,6 +17,7 @@ _OPERATORS = frozenset("(){}|+?")
 _SPECIAL = frozenset(".*[\\^$]") | _OPERATORS
 _BASIC_SPECIAL = frozenset(".*[\\^$")
 _SHORT = frozenset("wWsSbBdD<>")  # behind a backslash they are no letters
+_MODERN = frozenset("dDt")  # which mean something in `regex` alone
 _COUNTED = re.compile(r"\{\d{0,3}(?:,\d{0,3})?\}")
 _POSIX = re.compile(r"\[:\w{1,10}:\]")
 _INNER = {"w": "[:alnum:]_", "s": "[:space:]", "d": "0-9"}
@@ -109,7 +110,7 @@ def _basic(pattern: str) -> Iterator[Part]:
                 yield _counted("{" + pattern[at + 2 : end] + "}" if end > 0 else "")
                 at = end + 2
                 continue
-            yield Part("sign", escaped) if escaped in _OPERATORS and escaped else _escaped(escaped)
+            yield Part("sign", escaped) if escaped in _OPERATORS and escaped else _escaped(escaped, posix=True)
             at += 2
         elif letter == "[":
             inner, at = _posix_set(pattern, at)
@@ -149,7 +150,7 @@ def _part_at(pattern: str, at: int, posix: bool) -> tuple[Part, int]:
     """The part that starts there, and where it is over."""
     letter = pattern[at]
     if letter == "\\":
-        return _escaped(pattern[at + 1 : at + 2]), at + 2
+        return _escaped(pattern[at + 1 : at + 2], posix), at + 2
     if letter == "[":
         inner, end = _posix_set(pattern, at) if posix else _regex_set(pattern, at)
         return Part("set", inner), end
@@ -168,9 +169,11 @@ def _counted(text: str) -> Part:
     return Part("sign", text)
 
 
-def _escaped(letter: str) -> Part:
+def _escaped(letter: str, posix: bool) -> Part:
     if not letter:
         raise ToolError("the pattern ends with a backslash")
+    if posix and letter in _MODERN:
+        raise ToolError(f"the pattern has '\\{letter}', which grep takes for a plain {letter!r}")
     if letter in _BLANKS:
         return Part("char", _BLANKS[letter])
     if letter in _SHORT:

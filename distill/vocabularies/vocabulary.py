@@ -76,6 +76,10 @@ class Vocabulary:
         kept = (tool for tool in self.tools if tool.meaning.tools[0] not in withheld)
         return [Tool(FunctionSpec(tool.name, tool.description, tool.parameters)) for tool in kept]
 
+    def able(self, names: Collection[str]) -> frozenset[str]:
+        """The canonical tools that those of these names stand for."""
+        return frozenset(own for tool in self.tools if tool.name in names for own in tool.meaning.tools)
+
     def spoken(self, call: Call) -> Call | None:
         """A canonical call in these tools' words; None where they cannot say it."""
         said = (_said(tool, call) for tool in self.tools)

@@ -122,6 +122,7 @@ def explain(
 ) -> None:
     """Say why a trace's conversation is learnt from or not: every check with what it found."""
     from distill.collecting import Collector
+    from distill.facts import Cache
     from distill.filters import Rules
     from distill.filters import explain as explained
     from distill.generate.answers import Answers
@@ -131,7 +132,9 @@ def explain(
     home = settings.home(chosen)
     rules = Rules(confirm=chosen.night.confirm)
     reserved = nightly.reserved_by(nightly.examination_named(chosen.night.examination))
-    answers = Answers.from_folder(settings.shared("data", "questions"), settings.shared("data", "vocabularies"))
+    shared = settings.shared
+    kept = Cache.of_data(home.data)
+    answers = Answers.from_folder(shared("data", "questions"), shared("data", "vocabularies"), kept.facts)
 
     async def look(store: TraceStore) -> Explanation:
         trace = await store.get(trace_id)

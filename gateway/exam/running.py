@@ -168,7 +168,7 @@ def _memory(folder: Path) -> dict[str, int | None]:
     """Peak memory by arm, as far as it was told."""
     try:
         return msgspec.json.decode((folder / "memory.json").read_bytes(), type=dict[str, int | None])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return {}
 
 

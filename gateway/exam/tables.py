@@ -32,6 +32,11 @@ def tell(result: Result, folder: Path, console: Console) -> None:
             Text(f"• {len(result.doubtful)} questions were answered right by nobody, and may be wrong themselves")
         )
     console.print(Text(verdict(result), style="bold"))
+    if result.failures:
+        console.print(
+            Text(f"Questions of the kinds that failed: nightschool generate --for-failures {folder} --repo …"),
+            soft_wrap=True,
+        )
     console.print(Text(f"Report: {folder / 'report.html'}\nResult: {folder / 'result.json'}"), soft_wrap=True)
 
 

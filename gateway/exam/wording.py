@@ -69,6 +69,7 @@ def _tokens(arm: ArmResult) -> tuple[str, str]:
 LINES = (
     Line("Success: right, tool only where needed", _of(lambda one: share(one.success))),
     Line("Right final answers", _of(lambda one: share(one.right_answers))),
+    Line("The same, with part credit for sets (F1)", _of(lambda one: (shown(one.credit, "%"), ""))),
     Line("Right calls, exact or equivalent", _of(lambda one: share(one.right_calls))),
     Line("Right calls, exact", _of(lambda one: share(one.exact_calls))),
     Line("A tool where one is needed", _of(lambda one: share(one.tool))),

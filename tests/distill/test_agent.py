@@ -101,6 +101,7 @@ async def test_a_call_that_makes_no_sense_gets_an_error_text(toolbox: Toolbox) -
         (b"{}", "error"),
         (b"not json", "error"),
         (b"", "error"),
+        (b'{"id": "x", "created": 1, "model": "\xff\xfe", "choices": []}', "error"),
         (b'{"id": "x", "created": 1, "model": "m", "choices": []}', "error"),
         (body({"tool_calls": [{"id": "c", "type": "function", "function": {"name": "x", "arguments": {}}}]}), "error"),
     ],

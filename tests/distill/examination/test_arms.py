@@ -94,7 +94,7 @@ def test_examples_speak_the_vocabulary_that_is_offered(name: str, tmp_path: Path
     vocabulary = load_vocabularies(CHECKOUT / "data" / "vocabularies")[name]
     toolbox = Toolbox(tmp_path).offering(vocabulary)
     offered = {spec.function.name for spec in toolbox.specs}
-    messages = prompt.messages(toolbox)
+    messages = prompt.messages(vocabulary, toolbox.specs)
     called = {call.function.name for message in messages for call in message.tool_calls or ()}
     assert called
     assert called <= offered
@@ -105,8 +105,8 @@ def test_an_example_without_its_tool_is_left_out(tmp_path: Path) -> None:
     prompt = read_prompt(CHECKOUT / "data" / "prompts" / "plan-then-act.toml")
     toolbox = Toolbox(tmp_path)
     explore = load_vocabularies(CHECKOUT / "data" / "vocabularies")["explore"]
-    fewer = prompt.messages(toolbox.offering(explore, ["run_command"]))
-    assert 0 < len(fewer) < len(prompt.messages(toolbox))
+    fewer = prompt.messages(explore, toolbox.offering(explore, ["run_command"]).specs)
+    assert 0 < len(fewer) < len(prompt.messages(explore, toolbox.specs))
     assert not [call for m in fewer for call in m.tool_calls or () if call.function.name == "run_command"]
 
 

@@ -131,7 +131,7 @@ def test_the_file_says_who_teaches_what(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_said(tmp_path: Path) -> None:
     path = tmp_path / "teaching.json"
-    for content in (b"", b"[]", b'{"version": 1}', b"\xff", b"[" * 100_000):
+    for content in (b"", b"[]", b'{"version": 1}', b"\xff", b'{"student": "\xff"}', b"[" * 100_000):
         path.write_bytes(content)
         with pytest.raises(ExaminationError, match="is damaged"):
             read_teaching(path)

@@ -91,6 +91,20 @@ def test_only_a_finished_answer_is_right(toolbox: Toolbox, end: End) -> None:
     assert not mark(question(), told(_CALLS, end=end), toolbox).right
 
 
+@pytest.mark.parametrize(
+    ("answer", "end", "credit"),
+    [
+        ("Basket and Cart.", "answered", 1.0),
+        ("Only Basket.", "answered", 2 / 3),
+        ("Nobody.", "answered", 0.0),
+        ("Basket and Cart.", "cut", 0.0),
+    ],
+)
+def test_part_of_a_set_has_part_of_the_credit(toolbox: Toolbox, answer: str, end: End, credit: float) -> None:
+    asked = Question("q1", "repo", "search", "t", "Who extends Thing?", [], Oracle("names", ("Basket", "Cart")))
+    assert mark(asked, told([], answer, end), toolbox).credit == pytest.approx(credit)
+
+
 def test_an_endpoint_that_failed_chose_nothing(toolbox: Toolbox) -> None:
     made = mark(question([]), told([], "", "error"), toolbox)
     assert not made.exact

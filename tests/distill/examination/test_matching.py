@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from distill.agent import Conversation, End
 from distill.examination.marking import call_of
-from distill.examination.matching import Comparison, Level, marked, match
+from distill.examination.matching import Comparer, Level, marked
 from distill.generate.expert import arguments_text
 from distill.generate.question import Oracle, Question
 from distill.generate.templates import Call
@@ -45,8 +45,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def compared(root: Path) -> Comparison:
-    return Comparison(Toolbox(root))
+def compared(root: Path) -> Comparer:
+    return Comparer(Toolbox(root))
 
 
 def said(text: str) -> Call:
@@ -172,7 +172,7 @@ PAIRS = [  # "~" stands for a space inside of a word
 
 
 @pytest.mark.parametrize(("planned", "made", "level"), PAIRS, ids=[f"{a} | {b}" for a, b, _ in PAIRS])
-async def test_how_near_a_call_comes(compared: Comparison, planned: str, made: str, level: Level) -> None:
+async def test_how_near_a_call_comes(compared: Comparer, planned: str, made: str, level: Level) -> None:
     assert await compared.level(said(planned), said(made)) is level
     back = await compared.level(said(made), said(planned))
     assert (back is level) if level >= Q else (back < Q)  # the same is the same both ways
@@ -185,7 +185,7 @@ def test_the_table_is_large_and_even() -> None:
 
 async def test_all_calls_of_the_table_are_compared_alike_both_ways(root: Path) -> None:
     """Every one with every one: each is itself, the same is the same both ways, and what is the same as the same is."""
-    compared = Comparison(Toolbox(root))
+    compared = Comparer(Toolbox(root))
     calls = {text: said(text) for text in sorted({text for pair in PAIRS for text in pair[:2]})}
     levels = {(a, b): await compared.level(calls[a], calls[b]) for a in calls for b in calls}
     alike = {pair for pair, level in levels.items() if level >= Q}
@@ -200,7 +200,7 @@ _MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 @_MANY
 @given(st.text(max_size=40), st.lists(st.text(max_size=20), max_size=5))
 async def test_no_call_is_too_odd_to_compare(root: Path, name: str, words: list[str]) -> None:
-    compared = Comparison(Toolbox(root))
+    compared = Comparer(Toolbox(root))
     made = Call("run_command", {"command": name, "args": words})
     odd = Call(name, {"args": words, "command": 3, "path": words})
     nested = call_of(FunctionCall("read_file", "[" * 5000))
@@ -212,17 +212,17 @@ async def test_lines_that_look_like_places_are_lines(tmp_path: Path) -> None:
     odd = ["/etc/passwd:1:x", "../../up:2:x", "a" * 300 + ":3:x", "a.txt:4:x", ":5:x", "\u20ac-6-x", "x:\ud7ff:7:"]
     (tmp_path / "a.txt").write_text("\n".join(odd) + "\n")
     for call in ("grep -rn x .", "grep -n x a.txt", "grep -r x .", "grep -hn x a.txt", "grep -on x a.txt"):
-        found = await Comparison(Toolbox(tmp_path)).whole(said(call))
+        found = await Comparer(Toolbox(tmp_path)).whole(said(call))
         assert len(found.said) == len(odd)
         assert {sight.path for sight in found.said} <= {"a.txt", ""}
-    read = await Comparison(Toolbox(tmp_path)).level(said("grep -rn x ."), said("grep -n x a.txt"))
+    read = await Comparer(Toolbox(tmp_path)).level(said("grep -rn x ."), said("grep -n x a.txt"))
     assert read is Q
 
 
 @pytest.mark.parametrize("arguments", ['{"path": "\\ud800"}', "", "[]", '{"path": null}', "{" * 9])
 async def test_no_arguments_are_too_odd(root: Path, arguments: str) -> None:
     made = Conversation("?", [], [FunctionCall("read_file", arguments)], end="answered")
-    found = await match(asked("list_files"), made, Toolbox(root))
+    found = await marked(asked("list_files"), made, Toolbox(root))
     assert not found.covering
 
 
@@ -230,7 +230,7 @@ async def test_a_pattern_that_takes_forever_takes_no_longer_than_the_tools_may(r
     quick = Toolbox(root, Limits(seconds=2.0, cpu_seconds=2))
     bomb = Call("run_command", {"command": "grep", "args": ["-rnE", r"(((a|r)+)+ (.*)*)*\1\2\1(x+x+)+y", "."]})
     start = time.perf_counter()
-    assert await Comparison(quick).level(said("grep -rn many long.txt"), bomb) is O
+    assert await Comparer(quick).level(said("grep -rn many long.txt"), bomb) is O
     assert time.perf_counter() - start < 10
 
 
@@ -265,20 +265,20 @@ def told(*calls: str, end: End = "answered") -> Conversation:
 async def test_a_run_of_calls(
     root: Path, plan: list[str], calls: list[str], exact: bool, equivalent: bool, covering: bool
 ) -> None:
-    found = await match(asked(*plan), told(*calls), Toolbox(root))
+    found = await marked(asked(*plan), told(*calls), Toolbox(root))
     assert (found.exact, found.equivalent, found.covering) == (exact, equivalent, covering)
     assert (found.calls, found.shortest, found.repeats) == (len(calls), len(plan), 0)
 
 
 async def test_repeats_are_counted_by_what_they_mean(root: Path) -> None:
-    found = await match(asked("list_files"), told("list_files", "list_files .", end="repeated"), Toolbox(root))
+    found = await marked(asked("list_files"), told("list_files", "list_files .", end="repeated"), Toolbox(root))
     assert (found.calls, found.repeats) == (2, 2)
     assert not found.exact
     assert found.equivalent
 
 
 async def test_an_endpoint_that_failed_chose_nothing(root: Path) -> None:
-    found = await match(asked(), told(end="error"), Toolbox(root))
+    found = await marked(asked(), told(end="error"), Toolbox(root))
     assert {found.exact, found.equivalent, found.covering} == {False}
 
 
@@ -297,8 +297,8 @@ async def test_calls_of_other_vocabularies_are_compared_by_what_they_mean(root: 
         if said_so is None:
             continue
         spoken = FunctionCall(said_so.name, arguments_text(said_so.arguments))
-        found = await match(asked("cat src/shapes.py"), Conversation("?", [], [spoken], end="answered"), toolbox)
+        found = await marked(asked("cat src/shapes.py"), Conversation("?", [], [spoken], end="answered"), toolbox)
         assert (found.exact, found.equivalent) == (False, True), vocabulary.name
         unknown = FunctionCall("no_such_tool", "{}")
-        found = await match(asked("cat src/shapes.py"), Conversation("?", [], [unknown], end="answered"), toolbox)
+        found = await marked(asked("cat src/shapes.py"), Conversation("?", [], [unknown], end="answered"), toolbox)
         assert not found.covering

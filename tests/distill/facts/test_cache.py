@@ -123,6 +123,16 @@ def test_the_oldest_states_go_and_nothing_is_left_behind(tmp_path: Path) -> None
     assert not [file for file in left if file.suffix != ".facts"]
 
 
+def test_more_bytes_than_there_is_room_for_are_not_kept(tmp_path: Path) -> None:
+    root, folder = repository(tmp_path), tmp_path / "data" / "facts"
+    Cache.of_data(tmp_path / "data").facts(root, "v0")
+    (first,) = folder.iterdir()
+    os.utime(first, (0, 0))
+    Cache(folder, room=first.stat().st_size * 3 // 2).facts(root, "v1")
+    (left,) = folder.iterdir()
+    assert left != first
+
+
 def test_a_change_of_fields_is_a_change_of_the_format() -> None:
     fields = repr([(record.__name__, record.__annotations__) for record in RECORDS])
     assert (FORMAT, hashlib.sha256(fields.encode()).hexdigest()[:12]) == FIELDS

@@ -78,6 +78,22 @@ def test_a_decorator_or_a_comment_belongs_to_what_follows() -> None:
     assert reason("`count_lines` is in src/basket.py, line 9.", read) == ""
 
 
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        ("It is assigned in __init__.py line 103, exceptions.py line 11.", ""),  # a file that many have is one too
+        ("It is assigned in exceptions.py line 103.", "ungrounded"),
+    ],
+)
+def test_the_lines_of_two_files_are_not_taken_for_those_of_one(answer: str, wanted: str) -> None:
+    found: Made = (
+        "Grep",
+        {"pattern": "count_lines"},
+        "src/__init__.py:103:count_lines\nsrc/exceptions.py:11:count_lines",
+    )
+    assert reason(answer, READ, found) == wanted
+
+
 def test_the_forms_of_a_claim() -> None:
     assert claims_in("`parse_args` is defined in ./src/cli.py, line 12.") == [
         Claim("parse_args", "src/cli.py", 12, True)

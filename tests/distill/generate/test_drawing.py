@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from distill.errors import QuestionError, RepositoryError
+from distill.facts import Cache
 from distill.generate.alike import ALIKE
 from distill.generate.drawing import REPETITION, draw, shortfall
 from distill.generate.question import Question
@@ -114,6 +115,12 @@ def test_the_same_set_is_drawn_elsewhere(roots: list[Path]) -> None:
     }
     here = asyncio.run(draw(roots, TEMPLATES, 160, 3))
     assert said == {hashlib.sha256(msgspec.json.encode(here)).hexdigest()}
+
+
+def test_kept_facts_draw_the_same_set(roots: list[Path], tmp_path: Path) -> None:
+    first, *kept = (asyncio.run(draw(roots, TEMPLATES, 60, 3, facts_of=Cache(tmp_path).facts)) for _ in range(2))
+    assert len(list(tmp_path.iterdir())) == len(roots)
+    assert kept == [first] == [asyncio.run(draw(roots, TEMPLATES, 60, 3))]
 
 
 def test_another_seed_draws_another_set(roots: list[Path]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from distill.generate.oracle import right, score
+from distill.generate.oracle import credit, right
 from distill.generate.question import Kind, Oracle, Question
 
 
@@ -75,13 +75,13 @@ WRONG = [
 @pytest.mark.parametrize(("asked", "answer"), RIGHT)
 def test_right_in_many_words(asked: Question, answer: str) -> None:
     assert right(asked, answer)
-    assert score(asked, answer) == 1.0
+    assert credit(asked, answer) == 1.0
 
 
 @pytest.mark.parametrize(("asked", "answer"), WRONG)
 def test_wrong_is_wrong(asked: Question, answer: str) -> None:
     assert not right(asked, answer)
-    assert score(asked, answer) < 1.0
+    assert credit(asked, answer) < 1.0
 
 
 NAMES = question("names", ["Child", "Other", "Third", "Fourth"], "Which classes subclass Base?", ["a.py"])
@@ -106,4 +106,4 @@ PLACES = question("places", ["a.py:3", "b.py:5"], "Where is walk defined?")
     ],
 )
 def test_a_set_that_is_partly_right_has_its_f1(asked: Question, answer: str, reached: float) -> None:
-    assert score(asked, answer) == pytest.approx(reached)
+    assert credit(asked, answer) == pytest.approx(reached)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from distill.examination.drawn import DrawnExamination, set_drawn
+from distill.facts import Cache
 from distill.generate.answers import Answers
 from distill.tools import SPECS
 from distill.vocabularies import load_vocabularies
@@ -135,3 +136,15 @@ def test_code_in_the_question_is_what_counts(answers: Answers, shop: Path) -> No
 def test_what_cannot_be_done_is_refused(answers: Answers, shop: Path) -> None:
     assert answers.right(shop, "Delete the file basket.py.", "I cannot delete files: my tools only read.") is True
     assert answers.right(shop, "Delete the file basket.py.", "Done.") is False
+
+
+def test_of_files_that_changed_since_their_facts_were_kept_nothing_is_known(shop: Path, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "facts")
+    cache.facts(shop, "v")
+    answers = Answers.from_folder(QUESTIONS, VOCABULARIES, lambda root: cache.facts(root, "v"))
+    question = f"```python\n{SOURCE[SOURCE.index('class Basket') :]}```\nWhat does Basket inherit from?"
+    (shop / "basket.py").write_text("")
+    assert answers.right(shop, question, "Basket inherits from Thing.") is None
+    (shop / "basket.py").write_text(SOURCE)
+    again = Answers.from_folder(QUESTIONS, VOCABULARIES, lambda root: cache.facts(root, "v"))
+    assert again.right(shop, question, "Basket inherits from Thing.") is True

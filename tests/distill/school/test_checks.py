@@ -32,8 +32,10 @@ def taken(answer: str, *calls: FunctionCall, end: str = "answered", code: str = 
     ("question", "answer", "reason"),
     [
         (WHERE, taken(RIGHT, GREP), ""),
-        (WHERE, taken(RIGHT), "no_tool"),
-        (WHERE, taken("Basket is defined in shop.py, line 4.", GREP), "wrong"),
+        (WHERE, taken(RIGHT), "no_call"),
+        (WHERE, taken("Basket is defined in shop.py, line 4.", GREP), "wrong_answer"),
+        (WHERE, taken("I can’t look into your files.", GREP), "refused"),
+        (WHERE, taken("I cannot find Basket anywhere.", GREP), "wrong_answer"),
         (WHERE, taken("I'm sorry, I am not able to do that.", GREP), "refused"),
         (WHERE, taken(RIGHT, GREP, FunctionCall("write_file", "{}")), "invalid_call"),
         (WHERE, taken(RIGHT, GREP, FunctionCall("list_files", "[]")), "invalid_call"),
@@ -44,8 +46,8 @@ def taken(answer: str, *calls: FunctionCall, end: str = "answered", code: str = 
         (WHERE, taken("", end="empty"), "empty"),
         (WHERE, taken("", end="error", code="timeout"), "timeout"),
         (SUM, taken("It is 4."), ""),
-        (SUM, taken("It is 4.", LIST), "needless_tool"),
-        (SUM, taken("It is 5."), "wrong"),
+        (SUM, taken("It is 4.", LIST), "needless_call"),
+        (SUM, taken("It is 5."), "wrong_answer"),
     ],
 )
 def test_verdicts(question: Question, answer: Taken, reason: str) -> None:
@@ -58,7 +60,7 @@ def test_the_shortest_good_answer_is_kept() -> None:
     wrong = taken("No.", GREP)
     assert shortest(WHERE, {0: way_round, 1: wordy, 2: straight, 3: wrong}, OFFERED) == (2, "")
     assert shortest(WHERE, {0: straight, 1: straight}, OFFERED) == (0, "")
-    assert shortest(WHERE, {0: wrong, 1: taken(RIGHT)}, OFFERED) == (None, "wrong")
+    assert shortest(WHERE, {0: wrong, 1: taken(RIGHT)}, OFFERED) == (None, "wrong_answer")
     assert [cannot_be_shorter(WHERE, one, OFFERED) for one in (way_round, straight, wrong)] == [False, True, False]
 
 
@@ -74,13 +76,13 @@ def test_a_report(ledger: Ledger) -> None:
     told = report("s", [WHERE, SUM], ledger)
     assert (told.all.questions, told.all.settled, told.all.kept) == (2, 1, 1)
     assert told.categories["negative"].needless_tools.of == 0  # it is not settled yet
-    ledger.add(Settled("q2", None, "needless_tool"))
+    ledger.add(Settled("q2", None, "needless_call"))
     told = report("s", [WHERE, SUM], ledger)
     assert told.categories["search"].used_tools.share == 1
     assert (told.categories["search"].calls, told.categories["search"].shortest) == (2, 1)
     assert told.categories["negative"].needless_tools.share == 1
     assert told.categories["negative"].right.share == 1  # right, and yet not kept
-    assert told.dropped == {"needless_tool": 1}
+    assert told.dropped == {"needless_call": 1}
     assert told.tools == {"list_files": 1, "run_command": 1}
     assert told.sequences == {"list_files run_command": 1}
     assert (told.seconds, told.prompt_tokens, told.completion_tokens) == ((1.0, 1.0), 200, 20)

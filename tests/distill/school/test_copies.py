@@ -9,6 +9,7 @@ import pytest
 
 from distill.errors import RepositoryError
 from distill.generate.repositories import digest
+from distill.school import copies
 from distill.school.copies import copied
 from distill.snapshots import Snapshots
 from distill.workspace import Workspace
@@ -46,6 +47,28 @@ def test_text_files_alone_are_taken(tmp_path: Path) -> None:
     assert (one.name, one.root) == ("shop", tmp_path / "copies" / "shop")
     assert names(one.root) == {"src/basket.py", "main.go", "broken.py"}
     assert one.digest == digest(one.root)
+
+
+def test_the_archives_of_examinations_stay_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "copies" / "archives").mkdir(parents=True)
+    (tmp_path / "copies" / "archives" / "click.whl").write_bytes(b"PK")
+    root = shop(tmp_path, "archives")
+    with pytest.raises(RepositoryError, match="archives_2="):
+        copied([str(root)], tmp_path / "copies", NOBODY)
+    (one,) = copied([f"archives_2={root}"], tmp_path / "copies", NOBODY)
+    assert one.name == "archives_2"
+    assert (tmp_path / "copies" / "archives" / "click.whl").exists()
+
+
+def test_a_folder_of_far_too_many_files_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "_LOOKED_AT", 30)
+    monkeypatch.setattr(copies, "_OF_A_FOLDER", 10)
+    root = shop(tmp_path)
+    (root / "blobs").mkdir()
+    for number in range(40):
+        (root / "blobs" / f"{number:02}.txt").write_text("x")
+    (one,) = copied([str(root)], tmp_path / "copies", NOBODY)
+    assert names(one.root) == {"main.go", "src/basket.py", *(f"blobs/{number:02}.txt" for number in range(10))}
 
 
 def test_a_changed_folder_is_copied_anew_and_the_earlier_copy_is_still_found(tmp_path: Path) -> None:

@@ -26,10 +26,15 @@ def clock() -> Clock:
 )
 def test_who_asks_for_patience_gets_it(clock: Clock, fault: Fault) -> None:
     endurance = Endurance(clock)
-    for attempt in range(1, 1000):
+    for _ in range(1000):
         clock.now += 30
-        assert endurance.step(fault, "", attempt, 0)[:2] == ("wait", 30.0)
+        assert endurance.step(fault, "", 1, 0)[:2] == ("hold", 30.0)
     endurance.end()
+
+
+@pytest.mark.parametrize(("wish", "pause"), [(None, 5.0), (0.0, 0.1), (1e9, 900.0), (float("inf"), 900.0)])
+def test_no_wish_is_obeyed_beyond_reason(clock: Clock, wish: float | None, pause: float) -> None:
+    assert Endurance(clock).step(Fault(429, "", wish), "", 1, 0) == ("hold", pause, "busy")
 
 
 def test_a_question_is_blamed_only_where_others_are_answered(clock: Clock) -> None:

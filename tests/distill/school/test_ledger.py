@@ -45,7 +45,9 @@ def test_a_last_line_cut_at_any_byte_counts_for_nothing_and_is_written_over(tmp_
             assert list(ledger.taken) == ["a", "c"]
 
 
-@pytest.mark.parametrize("damage", [b"{}\n", b"nonsense\n", b"\xff\n", b'{"type":"taken","question":1}\n'])
+@pytest.mark.parametrize(
+    "damage", [b"{}\n", b"nonsense\n", b"\xff\n", b'{"type":"\xff"}\n', b'{"type":"taken","question":1}\n']
+)
 def test_a_damaged_line_is_told_and_nothing_is_thrown_away(tmp_path: Path, damage: bytes) -> None:
     with Ledger.opened(tmp_path) as ledger:
         ledger.add(taken("a"))

@@ -12,7 +12,7 @@ import pytest
 from distill.errors import QuestionError
 from distill.generate.templates import load_templates
 from distill.school.copies import Repository, copied
-from distill.school.failures import Failure, read_failures, weights_of
+from distill.school.failures import Failed, Failure, read_failures, weights_of
 from distill.school.sets import QUESTIONS, Inputs, QuestionSet, Sources, inputs_of, opened
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -81,11 +81,19 @@ def test_weights() -> None:
 
 
 def test_results_of_examinations(tmp_path: Path) -> None:
-    told = {"failures": [msgspec.to_builtins(one) for one in FAILURES], "more": {"of": "it"}}
+    told = {"failures": [msgspec.to_builtins(one) for one in FAILURES], "repositories": ["shop"], "more": {"of": "it"}}
     told["failures"].append({"template": "subclasses", "category": "search", "cause": "endpoint error"})
     (tmp_path / "result.json").write_bytes(msgspec.json.encode(told))
-    assert read_failures(tmp_path) == read_failures(tmp_path / "result.json") == FAILURES
-    for content in (b"", b"{}", b"[" * 100_000, b'{"failures": [1]}', b'{"failures": []}', b"\xff"):
+    assert read_failures(tmp_path) == read_failures(tmp_path / "result.json") == Failed(FAILURES, ["shop"])
+    for content in (
+        b"",
+        b"{}",
+        b"[" * 100_000,
+        b'{"failures": [1]}',
+        b'{"failures": []}',
+        b"\xff",
+        b'{"failures": "\xff"}',
+    ):
         (tmp_path / "result.json").write_bytes(content)
         with pytest.raises(QuestionError):
             read_failures(tmp_path)
@@ -95,9 +103,10 @@ def test_results_of_examinations(tmp_path: Path) -> None:
 
 async def test_a_damaged_set_is_told(repositories: list[Repository], tmp_path: Path) -> None:
     first = await drawn(repositories, inputs(repositories, 10), tmp_path)
-    (first.folder / QUESTIONS).write_bytes(b'{"id": "x"}\n')
-    with pytest.raises(QuestionError, match="damaged"):
-        await drawn(repositories, inputs(repositories, 10), tmp_path)
+    for damage in (b'{"id": "x"}\n', b'{"id": "\xff"}\n'):
+        (first.folder / QUESTIONS).write_bytes(damage)
+        with pytest.raises(QuestionError, match="damaged"):
+            await drawn(repositories, inputs(repositories, 10), tmp_path)
     shutil.rmtree(first.folder)
     assert await drawn(repositories, inputs(repositories, 10), tmp_path) == first
 

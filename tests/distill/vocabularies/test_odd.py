@@ -77,7 +77,7 @@ async def test_what_is_shown_says_what_was_found(name: str, root: Path, found: l
     [
         ("What is the first line of blob.bin?", "blob.bin is a binary file."),
         ("What is the first line of empty.py?", "empty.py is empty."),
-        ("What is the first line of ../secret.py?", "../secret.py is outside the repository."),
+        ("What is the first line of ../secret.py?", "../secret.py is outside the repository, and I cannot read it."),
         ("What is the first line of no.py?", "There is no file no.py."),
     ],
 )

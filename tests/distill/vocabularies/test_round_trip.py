@@ -55,6 +55,16 @@ def test_what_can_be_said_means_the_same(name: str, call: Call) -> None:
     assert normal(meant) == normal(call)
 
 
+@pytest.mark.parametrize("name", VOCABULARIES)
+@pytest.mark.parametrize("words", ["-rl -A2 x .", "-rc -C 1 x .", r"-rn \def .", r"-rnE \D .", r"-rn a\t ."])
+def test_what_grep_takes_otherwise_is_said_as_grep_takes_it_or_not_at_all(name: str, words: str) -> None:
+    call = Call("run_command", {"command": "grep", "args": words.split()})
+    said = VOCABULARIES[name].spoken(call)
+    meant = VOCABULARIES[name].meant(said) if said is not None else call
+    assert meant is not None
+    assert normal(meant) == normal(call)
+
+
 @pytest.mark.parametrize("name", [name for name in VOCABULARIES if name != "explore"])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
