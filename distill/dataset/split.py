@@ -24,7 +24,9 @@ def held_out(records: np.ndarray, places: np.ndarray, share: float) -> tuple[np.
     }
     for way, held in ways.items():
         if held.any() and 2 * np.count_nonzero(held) >= room:
-            return np.isin(conversations, conversations[held]), way
+            whole = np.isin(conversations, conversations[held])
+            if not whole.all():  # one conversation may be about several repositories, and be all there is
+                return whole, way
     held = conversations < share * _WHOLE
     if held.any() and not held.all():
         return held, "conversation"

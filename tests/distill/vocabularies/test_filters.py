@@ -24,8 +24,8 @@ from tests.distill.vocabularies.asking import DATA, EXPERT, VOCABULARIES
 
 # The least share of calls whose results are read again where there is no sandbox. A shell's line with quotes is run
 # again only in one, and so is sed; counts, lists of files and lines without numbers no snapshot speaks for or against.
-LEAST = {"explore": 0.9, "cline": 0.85, "copilot": 0.8, "opencode": 0.8}
-OTHERS = 0.55
+LEAST = {"explore": 0.85, "cline": 0.75, "copilot": 0.75, "opencode": 0.75}
+OTHERS = 0.5
 
 
 @pytest.fixture(scope="module")

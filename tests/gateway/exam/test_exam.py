@@ -26,7 +26,7 @@ from tests.gateway.running import ROOT, Running, Script, environment, nightschoo
 
 EXAMINATION = DrawnExamination("small", 1, ["click", "iniconfig"], questions=40, seed=5)
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.gateways, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_broken_endpoints_are_counted_and_never_fatal(gateway: Running, question
         assert found["some"].figures.p95.value is None  # a failed request is slower than any answer
         assert found["t"].figures.success.hits == 40
         reasons = {one.detail for one in found["some"].failures}
-        assert "the endpoint's answer has no choices" in reasons
+        assert "the endpoint's answer makes no sense: it has no choices" in reasons
     broken = Pupil(questions, failing(questions, BROKEN))
     with Script(broken) as more, Script(Act(hang=True)) as silent:
         named = (f"more=m@{more.url}", f"silent=m@{silent.url}", "down=m@http://127.0.0.1:9/v1")
