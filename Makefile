@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-gateway test-all clients check fix bench soak faults fuzz natural-day freeze
+.PHONY: help install demo serve test test-gateway test-school test-all clients check fix bench soak faults fuzz natural-day freeze
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -23,11 +23,14 @@ demo: $(READY) ## A day, a night and another day on this machine; writes demo/re
 serve: $(READY) ## The gateway with the embedded student and the stand-in teacher on port 8787
 	$(BIN)/nightschool serve --profile embedded
 
-test: $(READY) ## The tests, without the slow ones and those of test-gateway
-	$(BIN)/python -m pytest -m "not slow and not clients and not gateways"
+test: $(READY) ## The tests, without the slow ones and those of test-gateway and test-school
+	$(BIN)/python -m pytest -m "not slow and not clients and not gateways and not school"
 
 test-gateway: $(READY) ## The gateway's wires, clients, keys, faults: tests that start gateways by the dozen
 	$(BIN)/python -m pytest -m "gateways and not slow and not clients"
+
+test-school: $(READY) ## Questions drawn by the hundred, vocabularies, facts beside other tools, tools attacked
+	$(BIN)/python -m pytest -m "school and not slow and not clients and not gateways"
 
 test-all: $(READY) ## All tests but those of `make clients`
 	$(BIN)/python -m pytest -m "not clients"

@@ -16,6 +16,8 @@ import pytest
 from distill.facts import ClassFact, FunctionFact, collect, usages
 from tests.distill.facts.judges import Fact, Package, anew, ctags, found_alone, places, ripgrep
 
+pytestmark = pytest.mark.school
+
 PACKAGES = ("litestar", "openai", "pydantic", "attr", "msgspec", "jinja2", "rich")
 JUDGES = (ripgrep, ctags, anew)
 FIELDS = ("classes", "functions", "imports", "constants", "files")

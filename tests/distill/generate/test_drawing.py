@@ -22,6 +22,8 @@ from distill.generate.question import Question
 from distill.generate.repositories import snapshot
 from distill.generate.templates import CATEGORIES, load_templates
 
+pytestmark = pytest.mark.school
+
 ROOT = Path(__file__).parents[3]
 QUESTIONS = ROOT / "data" / "questions"
 TEMPLATES = load_templates(QUESTIONS)

@@ -9,6 +9,8 @@ from distill.generate.expert import NO_QUESTION, UNABLE, UNKNOWN, Expert
 from distill.tools import ERROR, NOTHING, SPECS
 from router.chat import AnswerMessage, Message
 
+pytestmark = pytest.mark.school
+
 EXPERT = Expert.from_folder(Path(__file__).parents[3] / "data" / "questions")
 
 

@@ -19,6 +19,8 @@ from distill.tools import Toolbox
 from distill.vocabularies import EXPLORE
 from router.chat import Message
 
+pytestmark = pytest.mark.school
+
 TEMPLATES = load_templates(Path(__file__).parents[3] / "data" / "questions")
 EXPERT = Expert(TEMPLATES)
 GARDEN = '''"""Beds and what grows in them."""

@@ -17,6 +17,8 @@ from distill.tools import Toolbox
 from distill.vocabularies import EXPLORE
 from router.chat import Message
 
+pytestmark = pytest.mark.school
+
 QUESTIONS = Path(__file__).parents[3] / "data" / "questions"
 TEMPLATES = load_templates(QUESTIONS)
 EXPERT = Expert(TEMPLATES)

@@ -18,6 +18,8 @@ from distill.reading import ERROR
 from distill.tools import Limits, Toolbox
 from tests.distill.sandbox.bait import Bait, new_bait, remaining
 
+pytestmark = pytest.mark.school
+
 _FILES = 100_000
 _SHOWN = 8100  # characters of a result
 _ENDLESS = {"command": "wc", "args": ["-l", "sparse.bin"]}

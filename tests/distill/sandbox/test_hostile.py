@@ -15,6 +15,8 @@ from tests.distill.sandbox import hostile, malformed
 from tests.distill.sandbox.bait import SECRET, Bait, new_bait
 from tests.distill.sandbox.calls import Hostile
 
+pytestmark = pytest.mark.school
+
 CLASSES = {**hostile.CLASSES, **malformed.CLASSES}
 CALLS = [pytest.param(call, id=f"{name}-{at}") for name, calls in CLASSES.items() for at, call in enumerate(calls)]
 # as on a machine that cannot shut programs in: what starts no program is refused there by the same words of code

@@ -19,6 +19,8 @@ from distill.reading import Reader
 from distill.tools import Limits, Toolbox
 from tests.distill.sandbox.bait import HIDDEN, SECRET, Bait, new_bait
 
+pytestmark = pytest.mark.school
+
 _SECONDS = 1.5  # of each kind of call
 _LONGEST = 20.0  # seconds for a race that must be won once
 _TURN = 0.0002  # seconds for which things are as they are

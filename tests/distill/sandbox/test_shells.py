@@ -18,6 +18,8 @@ from tests.distill.sandbox.lines import LINES, as_line, as_words
 from tests.distill.sandbox.test_hostile import CLASSES, FREE, LIMITS
 from tests.distill.sandbox.test_races import swapping
 
+pytestmark = pytest.mark.school
+
 VOCABULARIES = load_vocabularies(Path(__file__).parents[3] / "data" / "vocabularies")
 _TOLD = [
     *(("bash", line) for calls in CLASSES.values() for call in calls if (line := as_line(call))),

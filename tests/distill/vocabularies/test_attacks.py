@@ -11,6 +11,8 @@ from distill.generate.templates import Call
 from distill.tools import Limits, Toolbox
 from tests.distill.vocabularies.asking import VOCABULARIES
 
+pytestmark = pytest.mark.school
+
 SECRET = "the secret"
 
 

@@ -22,6 +22,8 @@ from router.chat import ChatRequest, Message
 from router.decision import Decision
 from tests.distill.vocabularies.asking import DATA, EXPERT, VOCABULARIES
 
+pytestmark = pytest.mark.school
+
 # The least share of calls whose results are read again where there is no sandbox. A shell's line with quotes is run
 # again only in one, and so is sed; counts, lists of files and lines without numbers no snapshot speaks for or against.
 LEAST = {"explore": 0.85, "cline": 0.75, "copilot": 0.75, "opencode": 0.75}

@@ -10,6 +10,8 @@ from distill.generate.templates import Call
 from distill.tools import Limits, Toolbox
 from tests.distill.vocabularies.asking import VOCABULARIES, ask
 
+pytestmark = pytest.mark.school
+
 TEXTS = [
     *("it's", '"quoted"', "$HOME", "a\\b", "x[0]", "f(*a)", "-dash", "ünï", "100%", "a|b", "^top", "end$", "{braces}"),
     *("`tick`", "a;b", "a&&b", "#hash", "~tilde", "!bang", "a:1:b", "plain words", "  indented", "<b>", "a->b", "{0}"),

@@ -16,6 +16,8 @@ from distill.vocabularies import normal
 from distill.vocabularies.choosing import can_ask
 from tests.distill.vocabularies.asking import TEMPLATES, VOCABULARIES, ask
 
+pytestmark = pytest.mark.school
+
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:

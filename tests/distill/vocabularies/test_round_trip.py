@@ -12,6 +12,8 @@ from distill.generate.templates import Call
 from distill.vocabularies import normal
 from tests.distill.vocabularies.asking import VOCABULARIES
 
+pytestmark = pytest.mark.school
+
 WORDS = st.lists(
     st.sampled_from([*"ab .*^$()[]{}|+?\\-'\"/_1=@", "class ", "def", "\\(", "\\b", "[ab]", ".*"]), max_size=7
 ).map("".join)
