@@ -22,6 +22,7 @@ from distill.store.store import TraceStore
 from distill.trace import Trace
 from distill.trajectory import Run
 from distill.workspace import workspace_of
+from router.chat import ChatRequest
 
 
 class Collector:
@@ -79,35 +80,32 @@ class Collector:
         )
 
     def _oracle(self, traces: Sequence[Trace]) -> Callable[[str, str], bool | None] | None:
-        """What says whether an answer is right: only on files that are surely all that there were, which are looked for
-        when a question is known."""
-        answers, snapshots = self._answers, self._snapshots
-        if answers is None or snapshots is None or not traces:
+        """What says whether an answer is right: only on files that are surely all that there were."""
+        answers = self._answers
+        if answers is None or self._snapshots is None or not traces:
             return None
         request = traces[-1].request
-        workspace = workspace_of(request)
 
         def oracle(question: str, answer: str) -> bool | None:
-            files = snapshots.of(workspace) if answers.knows(question) else None
-            if files is None or not files.whole:
-                return None
-            return answers.right(files.root, question, answer, request.tools or ())
+            root = self._root(request, question)
+            return answers.right(root, question, answer, request.tools or ()) if root is not None else None
 
         return oracle
 
     def _category(self, traces: Sequence[Trace]) -> Callable[[str], str | None] | None:
-        answers, snapshots = self._answers, self._snapshots
+        """What says which category a question is of."""
+        answers = self._answers
         if answers is None or not traces:
             return None
         request = traces[-1].request
-        workspace = workspace_of(request)
+        return lambda question: answers.category(self._root(request, question), question, request.tools or ())
 
-        def category(question: str) -> str | None:
-            files = snapshots.of(workspace) if snapshots is not None and answers.knows(question) else None
-            root = files.root if files is not None and files.whole else None
-            return answers.category(root, question, request.tools or ())
-
-        return category
+    def _root(self, request: ChatRequest, question: str) -> Path | None:
+        """The files that a known question is about, where they are surely all; looked for only then."""
+        if self._answers is None or self._snapshots is None or not self._answers.knows(question):
+            return None
+        files = self._snapshots.of(workspace_of(request))
+        return files.root if files is not None and files.whole else None
 
 
 def _judged(run: Run, known: Mapping[str, Sequence[Outcome]], judge: str) -> bool | None:

@@ -9,22 +9,23 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from distill.vocabularies import load_vocabularies
 from gateway.access.spend import Prices, Spend
 from gateway.answering.arms import Arm
-from gateway.answering.prompting import Prompting
 from gateway.answering.teachers import Teachers
 from gateway.backends.client import Address, Backend, Timeouts
 from gateway.backends.patience import Manners
 from gateway.processes.ports import free_port
 from gateway.processes.supervisor import ProcessSettings, Supervisor
-from gateway.prompts import prompt_named
 from gateway.sections import EXPERT, BackendSettings, Settings
 from gateway.settings import Home, api_key, require_model, shared
 from router.decision import Arm as ArmName
+
+if TYPE_CHECKING:
+    from gateway.answering.prompting import Prompting
 
 UNSET_URL = "http://127.0.0.1:9/v1"  # the arm that a policy of "student" or "teacher" never asks
 
@@ -135,6 +136,10 @@ def _prompting(backend: BackendSettings) -> Prompting | None:
     """Raises SettingsError for a prompt that is not there, or is damaged."""
     if not backend.prompt:
         return None
+    from distill.vocabularies import load_vocabularies  # few gateways need these, and all would wait for them
+    from gateway.answering.prompting import Prompting
+    from gateway.prompts import prompt_named
+
     vocabularies = load_vocabularies(shared("data", "vocabularies"))
     return Prompting(prompt_named(backend.prompt), vocabularies.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import msgspec
 from openai import AsyncOpenAI
 from rich.console import Console
 
+from distill.atomic import write_atomically
 from distill.examination.drawn import read_drawn
 from distill.facts import Cache
 from distill.formats.write import planned
@@ -30,7 +32,6 @@ from distill.store.store import TraceStore
 from distill.trace import Trace
 from distill.vocabularies import load_vocabularies
 from gateway.agents.presence import answers
-from gateway.atomic import write_atomically
 from gateway.errors import SettingsError, StartError
 from gateway.nightly import examination_named, reserved_by
 from gateway.progress import Bars
@@ -130,7 +131,7 @@ async def _run(
 @asynccontextmanager
 async def _store(path: Path) -> AsyncIterator[TraceStore | None]:
     """The gateway's trace store, to read; None where it is not at hand."""
-    if not _is_there(path):
+    if not await asyncio.to_thread(path.exists):
         yield None
         return
     try:
@@ -139,10 +140,6 @@ async def _store(path: Path) -> AsyncIterator[TraceStore | None]:
         raise StartError(f"the trace store {path} cannot be read: {error}") from error
     async with store:
         yield store
-
-
-def _is_there(path: Path) -> bool:
-    return path.exists()
 
 
 async def _nothing(conversation: str) -> list[Trace]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from distill.errors import ExaminationError
-from distill.examination.prompts import Prompt, read_prompt
+from distill.prompts import Prompt, read_prompt
 from gateway.errors import SettingsError
 from gateway.settings import shared
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from distill.errors import ExaminationError
-from distill.examination.prompts import Prompt
+from distill.prompts import Prompt
 
 Role = Literal["base", "prompt", "adapter", "teacher", "other"]
 PROMPTED = "prompt-only"

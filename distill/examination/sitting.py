@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
 from openai import AsyncOpenAI
 
 from distill.agent import SYSTEM, Conversation, explore
@@ -34,18 +35,9 @@ async def examine(
 
     async def one(item: Item) -> tuple[Mark, Conversation]:
         async with free:
-            identity = f"{prefix}/{model}/{item.question.id}"
-            conversation = await explore(
-                client,
-                model,
-                item.question.text,
-                item.toolbox,
-                earlier=item.earlier,
-                conversation=identity,
-                max_tokens=max_tokens,
-            )
+            found = await _put(client, model, item, f"{prefix}/{model}", max_tokens)
             done()
-            return await marked(item.question, conversation, item.toolbox), conversation
+            return found
 
     return await asyncio.gather(*(one(item) for item in items))
 
@@ -73,25 +65,33 @@ async def sit(
         async with free:
             if failures > most:
                 return
-            done = await _put(client, arm, item, max_tokens)
+            done = await _answer(client, arm, item, max_tokens)
             failures += done.failed
             keep(done)
 
     await asyncio.gather(*(one(item) for item in items))
 
 
-async def _put(client: AsyncOpenAI, arm: Arm, item: Item, max_tokens: int) -> Answered:
+async def _answer(client: AsyncOpenAI, arm: Arm, item: Item, max_tokens: int) -> Answered:
     shown = arm.prompt.messages(item.toolbox.vocabulary or EXPLORE, item.toolbox.specs) if arm.prompt else []
-    before = [*shown, *item.earlier]
+    prompted = msgspec.structs.replace(item, earlier=(*shown, *item.earlier))
+    system = arm.prompt.system.strip() if arm.prompt else SYSTEM
+    made, conversation = await _put(client, arm.model, prompted, f"exam/{arm.label}", max_tokens, system)
+    return answered(item, made, conversation, 1 + len(prompted.earlier))
+
+
+async def _put(
+    client: AsyncOpenAI, model: str, item: Item, name: str, max_tokens: int, system: str = SYSTEM
+) -> tuple[Mark, Conversation]:
+    """One question put to a model, in a conversation that is called after `name`."""
     conversation = await explore(
         client,
-        arm.model,
+        model,
         item.question.text,
         item.toolbox,
-        earlier=before,
-        conversation=f"exam/{arm.label}/{item.question.id}",
+        earlier=item.earlier,
+        conversation=f"{name}/{item.question.id}",
         max_tokens=max_tokens,
-        system=arm.prompt.system.strip() if arm.prompt else SYSTEM,
+        system=system,
     )
-    made = await marked(item.question, conversation, item.toolbox)
-    return answered(item, made, conversation, 1 + len(before))
+    return await marked(item.question, conversation, item.toolbox), conversation

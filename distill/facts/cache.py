@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
@@ -19,13 +18,14 @@ from pathlib import Path
 
 import msgspec
 
+from distill.atomic import write_atomically
 from distill.digest import combined_digest
 from distill.facts.collecting import Limits, collect, contents
+from distill.facts.languages import DECLARING
 from distill.facts.records import Facts
 from distill.facts.texts import Texts
 
 FORMAT = 1  # raised whenever a fact gets another field or another meaning
-_READERS = ("c", "go", "java", "javascript", "ruby", "rust", "typescript")
 _CHECKSUM = hashlib.sha256().digest_size
 _SUFFIX = ".facts"
 _FOLDER = "facts"  # below data/
@@ -68,14 +68,7 @@ class Cache:
         """All at once. Raises OSError."""
         body = msgspec.msgpack.encode(facts)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self._folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.sha256(body).digest() + body)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_atomically(path, hashlib.sha256(body).digest() + body)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -119,5 +112,6 @@ def _read(path: Path) -> Facts | None:
 @cache
 def _read_by() -> str:
     """What read the facts: another version may find others."""
-    grammars = [f"{name} {version_of(f'tree-sitter-{name}')}" for name in _READERS]
+    packages = sorted(DECLARING - {"tsx"})  # which is in typescript's
+    grammars = [f"{name} {version_of(f'tree-sitter-{name}')}" for name in packages]
     return f"{FORMAT}, python {sys.version_info.major}.{sys.version_info.minor}, {', '.join(grammars)}"

@@ -25,8 +25,15 @@ from distill.unfinished import unfinished
 _MADE = frozenset({"node_modules", "__pycache__", "venv", "site-packages", "build", "dist", "target"})
 _PACKAGES = ("*/__init__.py", "src/*/__init__.py")
 _VERSION = re.compile(r"[-_.]v?\d[\w.]*$")
-_LOOKED_AT, _OF_A_FOLDER = 200_000, 20_000  # names of files, altogether and in one folder: the first ones
-_FILES, _BYTES = 2000, 20_000_000  # of one folder
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Of one copy: files and their bytes; names of files that are looked at, altogether and of one folder the first."""
+
+    files: int = 2000
+    total_bytes: int = 20_000_000
+    names: int = 200_000
+    folder_names: int = 20_000
 
 
 class Repository(msgspec.Struct, frozen=True):
@@ -37,7 +44,7 @@ class Repository(msgspec.Struct, frozen=True):
     digest: str
 
 
-def copied(wanted: Sequence[str], copies: Path, reserved: Set[str]) -> list[Repository]:
+def copied(wanted: Sequence[str], copies: Path, reserved: Set[str], limits: Limits | None = None) -> list[Repository]:
     """A copy below `copies` of each that is wanted: a folder by its path, an installed package by its name, either with
     another name before it as NAME=FOLDER.
 
@@ -56,7 +63,7 @@ def copied(wanted: Sequence[str], copies: Path, reserved: Set[str]) -> list[Repo
         if name in named:
             raise RepositoryError(f"{named[name][0]} and {one} would both be called {name}: say {name}_2={source}")
         named[name] = (one, source)
-    return [_copy(name, source, copies) for name, (_, source) in named.items()]
+    return [_copy(name, source, copies, limits or Limits()) for name, (_, source) in named.items()]
 
 
 def _examined(name: str, source: str, reserved: Set[str]) -> str:
@@ -86,10 +93,12 @@ def _named(wanted: str) -> tuple[str, str]:
     return name, wanted
 
 
-def _copy(name: str, source: str, copies: Path) -> Repository:
+def _copy(name: str, source: str, copies: Path, limits: Limits) -> Repository:
     """The copy, made all at once. One that is there with the same files stays, one with others is put aside."""
     with unfinished(copies) as work:
-        made = _of_folder(Path(source), work / name) if Path(source).is_dir() else _of_package(source, work, name)
+        made = (
+            _of_folder(Path(source), work / name, limits) if Path(source).is_dir() else _of_package(source, work, name)
+        )
         content = digest(made)
         target = copies / name
         if not (target.is_dir() and digest(target) == content):
@@ -113,14 +122,14 @@ def _of_package(package: str, work: Path, name: str) -> Path:
     return made if made.name == name else made.rename(work / name)
 
 
-def _of_folder(source: Path, target: Path) -> Path:
+def _of_folder(source: Path, target: Path, limits: Limits) -> Path:
     target.mkdir()
     total = count = 0
-    for path in _plain_names(source):
+    for path in _plain_names(source, limits):
         content = content_of(path, MAX_FILE_BYTES)
         if isinstance(content, Passed) or is_binary(content):
             continue
-        if count == _FILES or total + len(content) > _BYTES:
+        if count == limits.files or total + len(content) > limits.total_bytes:
             break
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -131,14 +140,14 @@ def _of_folder(source: Path, target: Path) -> Path:
     return target
 
 
-def _plain_names(source: Path) -> Iterator[Path]:
+def _plain_names(source: Path, limits: Limits) -> Iterator[Path]:
     """Files in a steady order. Nothing hidden, nothing that tools made, no name that is no text."""
     seen = 0
     for folder, below, names in os.walk(source):
         below[:] = sorted(name for name in below if _is_told(name) and name not in _MADE)
-        told = sorted(filter(_is_told, names))[:_OF_A_FOLDER]
+        told = sorted(filter(_is_told, names))[: limits.folder_names]
         seen += len(told)
-        if seen > _LOOKED_AT:
+        if seen > limits.names:
             return
         yield from (Path(folder, name) for name in told)
 

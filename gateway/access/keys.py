@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from gateway.atomic import write_atomically
+from distill.atomic import write_atomically
 from gateway.errors import StartError
 
 _log = structlog.get_logger("keys")

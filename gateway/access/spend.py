@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from distill.atomic import write_atomically
 from gateway.answering.counting import tokens_in
 from gateway.answering.turn import Turn
-from gateway.atomic import write_atomically
 from gateway.errors import SpendLimit, StartError
 
 _log = structlog.get_logger("spend")

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from gateway.answering.prompting import Prompting
 from gateway.backends.client import Backend, Capabilities
 from gateway.errors import BackendBroken, GatewayError
 from router.decision import Arm as ArmName
+
+if TYPE_CHECKING:
+    from gateway.answering.prompting import Prompting
 
 _log = structlog.get_logger("arms")
 _PROBE_AGAIN = 2.0  # seconds

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from distill.atomic import write_atomically
 from distill.digest import combined_digest, file_digest
 from gateway.answering.arms import Arm
-from gateway.atomic import write_atomically
 from gateway.errors import BackendError, BackendRefused, Conflict, StartError
 from gateway.settings import Home
 from router.chat import InvalidRequest

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from distill.examination.prompts import Prompt
+from distill.prompts import Prompt
 from distill.vocabularies import Vocabularies, Vocabulary
 from router.chat import ChatRequest
 

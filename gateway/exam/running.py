@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from distill.atomic import write_atomically
 from distill.day import Day, DayError
 from distill.errors import ExaminationError
 from distill.examination.answers import Answered, Sheet, digest_of, folder_of
@@ -23,7 +24,6 @@ from distill.examination.results import Circumstances, Result, result_of
 from distill.examination.setting import set_questions
 from distill.examination.sitting import sit
 from distill.examination.teaching import TEACHING, Sat, Teaching, decides, merged, read_teaching
-from gateway.atomic import write_atomically
 from gateway.errors import SettingsError
 from gateway.exam.endpoints import Behind, add_adapter, chosen, client_of, look_behind, peak_memory
 from gateway.exam.page import render

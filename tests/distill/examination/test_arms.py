@@ -13,8 +13,8 @@ from distill.examination.answers import Answered, Sheet, answered, digest_of, fo
 from distill.examination.arms import PROMPTED, Arm, complete, parse_arm, student_of
 from distill.examination.items import Item
 from distill.examination.marking import mark
-from distill.examination.prompts import Prompt, read_prompt
 from distill.generate.question import Oracle, Question
+from distill.prompts import Prompt, read_prompt
 from distill.tools import Toolbox
 from distill.vocabularies import load_vocabularies
 from router.chat import Message

@@ -252,57 +252,18 @@ def test_written_items_that_make_no_sense_are_said(
 ) -> None:
     path = folder / "written.toml"
     path.write_text(path.read_text().replace(old, new, 1))
-    assert (
-        main(
-            [
-                str(folder),
-                "--templates",
-                str(_TEMPLATES),
-                "--vocabularies",
-                str(_VOCABULARIES),
-                "--repositories",
-                str(repositories),
-            ]
-        )
-        == 1
-    )
+    assert _main(folder, repositories) == 1
     told = capsys.readouterr()
     assert not (folder / ITEMS).exists()
     assert re.search(said, told.err)
 
 
 def test_the_command_tells_what_it_made(folder: Path, repositories: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(
-            [
-                str(folder),
-                "--templates",
-                str(_TEMPLATES),
-                "--vocabularies",
-                str(_VOCABULARIES),
-                "--repositories",
-                str(repositories),
-            ]
-        )
-        == 0
-    )
+    assert _main(folder, repositories) == 0
     assert "small 1: 17 items" in capsys.readouterr().out
     path = folder / "examination.toml"
     path.write_text(path.read_text().replace('tree = "', 'tree = "0000'))
-    assert (
-        main(
-            [
-                str(folder),
-                "--templates",
-                str(_TEMPLATES),
-                "--vocabularies",
-                str(_VOCABULARIES),
-                "--repositories",
-                str(repositories),
-            ]
-        )
-        == 1
-    )
+    assert _main(folder, repositories) == 1
     assert "no digest of its files" in capsys.readouterr().err
 
 

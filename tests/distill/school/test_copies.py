@@ -9,8 +9,7 @@ import pytest
 
 from distill.errors import RepositoryError
 from distill.generate.repositories import digest
-from distill.school import copies
-from distill.school.copies import copied
+from distill.school.copies import Limits, copied
 from distill.snapshots import Snapshots
 from distill.workspace import Workspace
 
@@ -60,14 +59,12 @@ def test_the_archives_of_examinations_stay_where_they_are(tmp_path: Path) -> Non
     assert (tmp_path / "copies" / "archives" / "click.whl").exists()
 
 
-def test_a_folder_of_far_too_many_files_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copies, "_LOOKED_AT", 30)
-    monkeypatch.setattr(copies, "_OF_A_FOLDER", 10)
+def test_a_folder_of_far_too_many_files_hides_no_other(tmp_path: Path) -> None:
     root = shop(tmp_path)
     (root / "blobs").mkdir()
     for number in range(40):
         (root / "blobs" / f"{number:02}.txt").write_text("x")
-    (one,) = copied([str(root)], tmp_path / "copies", NOBODY)
+    (one,) = copied([str(root)], tmp_path / "copies", NOBODY, Limits(names=30, folder_names=10))
     assert names(one.root) == {"main.go", "src/basket.py", *(f"blobs/{number:02}.txt" for number in range(10))}
 
 

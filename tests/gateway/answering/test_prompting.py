@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from distill.examination.prompts import read_prompt
+from distill.prompts import read_prompt
 from distill.tools import SPECS
 from distill.vocabularies import load_vocabularies
 from gateway.answering.prompting import Prompting

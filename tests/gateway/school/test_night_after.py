@@ -26,7 +26,7 @@ from tests.gateway.school.teaching import DETOUR, answer_to, ledger_lines, set_f
 pytestmark = [pytest.mark.gateways, pytest.mark.timeout(300)]
 SETTINGS = {"router__policy": "teacher", "teacher__attempts": 1, "teacher__failures": 0}
 SPOILT = {
-    "wrong": Act(text="It is NothingLikeThat, in nowhere/at_all.py, line 4321."),
+    "wrong_answer": Act(text="It is NothingLikeThat, in nowhere/at_all.py, line 4321."),
     "refused": Act(text="I'm sorry, I cannot help with that."),
     "empty": Act(text="  "),
     "cut": Act(text="It is", finish="length"),
@@ -55,7 +55,7 @@ def expected(question: dict[str, Any]) -> str:
 def spoilt(question: str, answer: AnswerMessage) -> Act | None:
     """Wrong answers come after the right calls; what is not JSON is answered once it was complained about."""
     kind = kind_of(question)
-    late = kind in ("wrong", "refused", "empty", "cut")
+    late = kind in ("wrong_answer", "refused", "empty", "cut")
     return SPOILT[kind] if kind and not (late and answer.tool_calls) else None
 
 
@@ -120,7 +120,7 @@ def test_a_corrupted_teacher_teaches_only_what_is_right(tmp_path: Path) -> None:
         assert len(left) < 0.15 * len(kept), left
         withheld = withheld_elsewhere(tmp_path)  # the night knows of our own tools only that they are missing
         assert not [name for name, reason in left.items() if reason == "wrong_answer" and name not in withheld]
-        assert dropped["bad_feedback"] >= wanted["wrong"] + wanted["refused"]
+        assert dropped["bad_feedback"] >= wanted["wrong_answer"] + wanted["refused"]
         # the night alone would have learnt none of it either, for the sake of the right answers that it knows
         alone = {name: reason for name, reason in untold.items() if kinds[name.split("/")[2]]}
         assert all(alone.values())
@@ -150,5 +150,6 @@ def test_of_several_answers_only_the_shortest_right_one_is_learnt(tmp_path: Path
         assert len(left) < 0.15 * len(kept), left
         withheld = withheld_elsewhere(tmp_path)  # the night knows of our own tools only that they are missing
         assert not [name for name, reason in left.items() if reason == "wrong_answer" and name not in withheld]
-        assert dropped["bad_feedback"] == sum(taken.values()) - 40
+        # a way round that ends in a repeated call has no answer that feedback could be about
+        assert dropped["bad_feedback"] + dropped["no_final_answer"] == sum(taken.values()) - 40
         assert "" in {untold[name] for name in untold.keys() - learnt}  # else nobody need have been told

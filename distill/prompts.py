@@ -1,4 +1,5 @@
-"""Prompts: what the prompt-only arm is told before each question, from a TOML file that a person edits.
+"""Prompts: what a model is told before each question, be it an examination's prompt-only arm or a weak teacher, from a
+TOML file that a person edits.
 
 Owns the file's form, whose calls are in the exploring agent's own tools. Knows nothing of endpoints.
 """
