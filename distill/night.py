@@ -47,7 +47,7 @@ from distill.examination.items import Item, passages
 from distill.examination.marking import Mark
 from distill.examination.scores import Score, score
 from distill.examination.setting import Examination, set_questions
-from distill.examination.sitting import examine
+from distill.examination.sitting import Pace, examine, pace
 from distill.facts import Cache
 from distill.filters import VERSION, Rules
 from distill.gate import Verdict, judge
@@ -79,6 +79,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     lease_bytes: int
     minimum: int = 50  # fewer conversations than this are not worth a night
     at_once: int = 8
+    timed: int = 60  # questions that base and adapter are asked alone, for their seconds; 59 bound a 95th percentile
     reserved: tuple[str, ...] = ()  # more repositories that are never trained on
     passages: tuple[Passage, ...] = ()  # of other examinations, which no example may repeat either
     rules: Rules = Rules()
@@ -311,7 +312,8 @@ async def _examine(
     marks: dict[str, list[Mark]] = {}
     memory: dict[str, int] = {}
     for arm, model in (("base", settings.base.name), ("adapter", adapter), ("teacher", "teacher")):
-        results = await _sit(client, model, items, settings, f"examining the {arm}", progress)
+        speed = pace(items, settings.at_once, 0 if arm == "teacher" else settings.timed)
+        results = await _sit(client, model, items, speed, settings.examination, f"examining the {arm}", progress)
         marks[arm] = [mark for mark, _ in results]
         _write_answers(folder, arm, items, results)
         memory[arm] = await peak_memory(day, "teacher" if arm == "teacher" else "student")
@@ -323,14 +325,13 @@ async def _sit(
     client: Any,
     model: str,
     items: Sequence[Item],
-    settings: NightSettings,
+    speed: Pace,
+    examination: Examination,
     stage: str,
     progress: Progress,
 ) -> list[tuple[Mark, Conversation]]:
     progress.stage(stage, len(items))
-    results = await examine(
-        client, model, items, at_once=settings.at_once, max_tokens=settings.examination.max_tokens, done=progress.step
-    )
+    results = await examine(client, model, items, pace=speed, max_tokens=examination.max_tokens, done=progress.step)
     failed = [conversation.error for _, conversation in results if conversation.end == "error"]
     if len(failed) > len(items) // 10:
         raise NightError(f"{model} failed {len(failed)} of {len(items)} questions: {failed[0]}")

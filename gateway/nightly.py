@@ -23,6 +23,7 @@ from distill.snapshots import Snapshots
 from gateway.errors import SettingsError
 from gateway.processes.child import running_or_own
 from gateway.progress import Bars
+from gateway.reports.pieces import shown
 from gateway.sections import Settings
 from gateway.settings import Home, model_folder, shared
 
@@ -68,7 +69,7 @@ def tell(done: Night, console: Console) -> None:
     scores = (done.verdict.base, done.verdict.adapter, done.teacher)
     for name in ("autonomous_tool_use", "exact_calls", "right_answers", "needless_calls"):
         table.add_row(name.replace("_", " "), *(_share(score, name) for score in scores))
-    table.add_row("median seconds", *(f"{score.median_seconds:.2f}" for score in scores))
+    table.add_row("median seconds", *(shown(score.median_seconds, "s") for score in scores))
     console.print(table)
     outcome = "promoted: it serves now" if done.live else f"kept, not promoted: {'; '.join(done.verdict.reasons)}"
     console.print(f"{done.adapter} {outcome} (gained {done.verdict.gained}, lost {done.verdict.lost} questions)")

@@ -39,11 +39,12 @@ class Balance(msgspec.Struct, frozen=True):
 
 class Figures(msgspec.Struct, frozen=True):
     """One arm, over all questions or those of a category. A question that the endpoint failed to answer is wrong in
-    each share, and slower than any other.
+    each share, and slower than any other where it was asked alone.
 
     `success`: answered right, with a tool where one is needed and with none where none is. `tool`: a tool where one is
     needed. `no_tool`: none where none is. `right_calls`: exact or equivalent calls. `repeats`: of all calls, those that
-    were made before. `credit`, `calls` and `shortest` are means per question.
+    were made before. `credit`, `calls` and `shortest` are means per question. `p50` and `p95` are the seconds of
+    the `timed` questions, those asked alone.
     """
 
     items: int
@@ -59,6 +60,7 @@ class Figures(msgspec.Struct, frozen=True):
     credit: float
     calls: float
     shortest: float
+    timed: int
     p50: Quantile
     p95: Quantile
 
@@ -77,7 +79,7 @@ def figures(marks: Sequence[Mark]) -> Figures:
         raise ValueError("an examination without questions has no figures")
     needy = [mark for mark in marks if mark.needed]
     others = [mark for mark in marks if not mark.needed]
-    seconds = [math.inf if mark.end == "error" else mark.seconds for mark in marks]
+    seconds = [math.inf if mark.end == "error" else mark.seconds for mark in marks if mark.alone]
     return Figures(
         items=len(marks),
         failed=sum(mark.end == "error" for mark in marks),
@@ -92,6 +94,7 @@ def figures(marks: Sequence[Mark]) -> Figures:
         credit=sum(mark.credit for mark in marks) / len(marks),
         calls=sum(mark.calls for mark in marks) / len(marks),
         shortest=sum(mark.shortest for mark in marks) / len(marks),
+        timed=len(seconds),
         p50=quantile(seconds, 0.5),
         p95=quantile(seconds, 0.95),
     )

@@ -22,7 +22,8 @@ class Mark(msgspec.Struct, frozen=True):
     """How one question went: `called` any tool that was offered, `needed` one, made calls that mean `exact`ly what was
     planned, or `equivalent` ones (exact ones are), or ones `covering` what these show (equivalent ones do), ended
     `right`; `credit` is 1 for that, and for a wrong set of names or places its F1. It made `calls`, of which `repeats`
-    said what an earlier one had, where `shortest` suffice."""
+    said what an earlier one had, where `shortest` suffice. `alone`: nothing else was asked meanwhile, so that `seconds`
+    are those of somebody who sits before it."""
 
     question: str
     category: str
@@ -41,6 +42,7 @@ class Mark(msgspec.Struct, frozen=True):
     repository: str = ""
     covering: bool = False
     credit: float = 0.0
+    alone: bool = False
 
 
 def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:

@@ -108,6 +108,8 @@ def _accuracy(arm: Standing, target: float) -> list[Part]:
 
 
 def _seconds(arm: Standing, target: float) -> list[Part]:
+    if not arm.figures.timed:
+        return [Part(None, None, None, "not known", name) for name in ("p50", "p95")]
     return [_quantile(arm.figures.p50, "p50", target), _quantile(arm.figures.p95, "p95", target)]
 
 

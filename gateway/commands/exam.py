@@ -17,6 +17,7 @@ def exam(
     prompt: Annotated[str, typer.Option(help="What prompt-only is told: a name, or a .toml file.")] = "plan-then-act",
     key: Annotated[list[str] | None, typer.Option(help="LABEL=VARIABLE: an arm's key is in this variable.")] = None,
     at_once: Annotated[int, typer.Option(min=1, help="Questions that an arm is asked at the same time.")] = 4,
+    timed: Annotated[int, typer.Option(min=0, help="Questions asked alone first: seconds are those of them.")] = 60,
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds that one request may take.")] = 300.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything again, whatever was answered before.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings file; default ./nightschool.toml.")] = None,
@@ -40,6 +41,7 @@ def exam(
         prompt=prompt,
         keys={label: variable for label, _, variable in keys},
         at_once=at_once,
+        timed=timed,
         seconds=seconds,
         fresh=fresh,
     )

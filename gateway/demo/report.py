@@ -108,9 +108,10 @@ model's.</p>
 
 
 def _crowd(report: dict[str, Any]) -> str:
-    """How many conversations went on together while seconds were taken."""
-    at_once = report.get("at_once")
-    return f" Seconds are those of a whole conversation while {at_once} went on at once." if at_once else ""
+    """When seconds were taken."""
+    if not report.get("at_once"):
+        return ""
+    return f" Seconds are those of whole conversations that went on alone, before {report['at_once']} went on at once."
 
 
 def _results(report: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ from distill.examination.drawn import DrawnExamination, read_drawn, set_drawn
 from distill.examination.items import Item
 from distill.examination.marking import Mark
 from distill.examination.scores import Score, score
-from distill.examination.sitting import examine
+from distill.examination.sitting import Pace, examine
 from distill.night import Night, NightSettings, night
 from distill.snapshots import Snapshots
 from distill.statistics import Share
@@ -56,11 +56,13 @@ _COUNTED = {"exact_calls": "exact", "right_answers": "right"}  # report's word: 
 
 
 class Lessons(msgspec.Struct, frozen=True):
-    """How much the demo does: questions per taught repository, questions of the second day, of the examination."""
+    """How much the demo does: questions per taught repository, of the second day, of the examination, and of these
+    those that are asked alone."""
 
     taught: int = 56
     second_day: int = 36
     examined: int = 96
+    timed: int = 12
 
 
 async def run_demo(out: Path, seed: int, lessons: Lessons, console: Console) -> dict[str, Any]:
@@ -123,6 +125,7 @@ def _night_settings(home: Path, templates: Path, lessons: Lessons, seed: int) ->
         recipe=RECIPE,
         lease_bytes=_LEASE_BYTES,
         at_once=_AT_ONCE,
+        timed=lessons.timed,
         reserved=DAY2,
         snapshots=Snapshots(home / "data" / "snapshots", [], Path.home(), home / "data" / "repositories"),
     )
@@ -142,7 +145,7 @@ async def _live_day(url: str, name: str, day: DrawnExamination, templates: Path,
     bars.stage(f"{name}: agents at work", len(items))
     client = AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", timeout=300.0)
     results = await examine(
-        client, "nightschool", items, at_once=_AT_ONCE, max_tokens=day.max_tokens, prefix=name, done=bars.step
+        client, "nightschool", items, pace=Pace(_AT_ONCE), max_tokens=day.max_tokens, prefix=name, done=bars.step
     )
     await client.close()
     await asyncio.sleep(0.5)  # the recorder writes within 200 ms
@@ -197,7 +200,7 @@ def _arm(scored: Score, model: str, memory: int, answers: list[dict[str, Any]]) 
         **{name: share.share for name, share in shares.items()},
         "intervals": {name: [share.low, share.high] for name, share in shares.items()},
         "needless_calls": scored.needless_calls.share,
-        "median_seconds": round(scored.median_seconds, 2),
+        "median_seconds": scored.median_seconds,
         "peak_memory_gb": round(memory / 1e9, 2),
         "items": scored.items,
         "model": model,

@@ -111,8 +111,8 @@ def _plan(result: Result) -> str:
 <th scope="col">target</th>{_heads(result, arms)}</tr></thead><tbody>{rows}</tbody></table></div>
 <p class="small">Met: the one-sided 95 % bound is on the right side of the target. Not met: the other bound is on the
 wrong side. Not shown: the target lies between them, or there were too few questions for a bound (59 for that of p95).
-Bounds are Wilson's for shares and order statistics for seconds; seconds are those of a whole question, with
-{result.at_once} asked at once. Peak memory is a single number.</p></section>"""
+Bounds are Wilson's for shares and order statistics for seconds; seconds are those of a whole question,
+asked while nothing else is under way. Peak memory is a single number.</p></section>"""
 
 
 def _plan_row(row: Row, arms: Sequence[ArmResult]) -> str:
@@ -220,24 +220,29 @@ def _comparisons(heads: Sequence[str], named: Sequence[tuple[Comparison, str]]) 
     return f'<div class="plot"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
+_DOTS = """<p class="small">A dot is a question asked alone, on a logarithmic scale; the dashed line is the plan's 20
+seconds.</p>"""
+
+
 def _pace(result: Result, answers: Answers) -> str:
     arms, css = _scored(result), colours(result)
     rows, stacks = [], []
     for arm in arms:
         marks = [one.mark for one in answers.get(arm.label, {}).values() if not one.failed]
+        alone = sorted(mark.seconds for mark in marks if mark.alone)
         if arm.figures is None or not marks:
             continue
         known = [(name, q.value) for name, q in (("p50", arm.figures.p50), ("p95", arm.figures.p95)) if q.value]
-        rows.append(Strip(arm.label, css[arm.label], sorted(mark.seconds for mark in marks), known))
+        if alone:
+            rows.append(Strip(arm.label, css[arm.label], alone, known))
         excess = Counter(_excess(mark.calls - mark.shortest) for mark in marks)
         shades = {_FEWER: "base", _SAME: "good", _ONE: "adapter", _MORE: "bad"}
         stacks.append(Stack(arm.label, [Segment(name, shades[name], excess[name]) for name in shades if excess[name]]))
-    if not rows:
+    if not stacks:
         return ""
+    pace = f"<h3>Seconds a question</h3>{strips('Seconds a question, by arm', rows, 's', 20.0)}{_DOTS}" if rows else ""
     keys = legend([("base", _FEWER), ("good", _SAME), ("adapter", _ONE), ("bad", _MORE)])
-    return f"""<section><h2>Seconds and calls</h2><h3>Seconds a question</h3>
-{strips("Seconds a question, by arm", rows, "s", 20.0)}
-<p class="small">A dot is a question, on a logarithmic scale; the dashed line is the plan's 20 seconds.</p>
+    return f"""<section><h2>Seconds and calls</h2>{pace}
 <h3>Calls against the shortest way</h3>{keys}
 {stacked_rows("Calls beyond the shortest way, by arm", stacks)}</section>"""
 

@@ -22,7 +22,7 @@ from distill.examination.arms import Arm, complete
 from distill.examination.items import Item
 from distill.examination.results import Circumstances, Result, result_of
 from distill.examination.setting import set_questions
-from distill.examination.sitting import sit
+from distill.examination.sitting import Pace, pace, sit
 from distill.examination.teaching import TEACHING, Sat, Teaching, decides, merged, read_teaching
 from gateway.errors import SettingsError
 from gateway.exam.endpoints import Behind, add_adapter, chosen, client_of, look_behind, peak_memory
@@ -45,6 +45,7 @@ class Wish(msgspec.Struct, frozen=True):
     prompt: str = "plan-then-act"
     keys: dict[str, str] = {}
     at_once: int = 4
+    timed: int = 60
     seconds: float = 300.0
     fresh: bool = False
 
@@ -130,7 +131,8 @@ async def _sit_all(
             bars.stage(f"examining {arm.label}", len(items))
             bars.step(len(items) - len(left))
             if left:
-                await _sit(wish, room, arm, keys, left, sheet, max_tokens, bars)
+                speed = pace(items, wish.at_once, wish.timed)
+                await _sit(wish, room, arm, keys, left, speed, sheet, max_tokens, bars)
             sheets[arm.label] = sheet.answers
     return sheets
 
@@ -141,6 +143,7 @@ async def _sit(
     arm: Arm,
     keys: Mapping[str, str],
     left: Sequence[Item],
+    speed: Pace,
     sheet: Sheet,
     max_tokens: int,
     bars: Bars,
@@ -154,7 +157,7 @@ async def _sit(
         bars.step(note=f"{failed} failed" if failed else "")
 
     async with client_of(arm, room.day, keys.get(arm.label, ""), wish.seconds) as client:
-        await sit(client, arm, left, keep, at_once=wish.at_once, max_tokens=max_tokens)
+        await sit(client, arm, left, keep, pace=speed, max_tokens=max_tokens)
     _remember(sheet.path.parent, arm.label, await peak_memory(arm, room.day, room.behind))
 
 

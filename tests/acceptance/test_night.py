@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 
 from distill.collecting import Collector
 from distill.examination.drawn import DrawnExamination, set_drawn
-from distill.examination.sitting import examine
+from distill.examination.sitting import Pace, examine
 from distill.filters import Explanation, Rules, explain
 from distill.generate.answers import Answers
 from distill.store.store import TraceStore
@@ -55,7 +55,7 @@ async def _work(gateway: Running, home: Path) -> None:
     lessons = DrawnExamination("day", 1, ["pluggy"], 12, 1, kinds=KINDS)
     items = await set_drawn(lessons, ROOT / "data" / "questions", home / "data" / "repositories")
     async with AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none") as client:
-        done = await examine(client, "nightschool", items, at_once=4, max_tokens=72)
+        done = await examine(client, "nightschool", items, pace=Pace(4), max_tokens=72)
     assert all(mark.right and mark.exact for mark, _ in done)
     await asyncio.sleep(0.5)
 

@@ -21,7 +21,7 @@ from distill.examination.drawn import DrawnExamination, read_drawn, set_drawn
 from distill.examination.items import Item
 from distill.examination.marking import Mark
 from distill.examination.scores import score
-from distill.examination.sitting import examine
+from distill.examination.sitting import Pace, examine
 from tests.bench import servers, weights
 from tests.bench.options import Options
 from tests.bench.servers import Server
@@ -79,7 +79,7 @@ def _named(server: Server, home: Path, adapter: Path | None) -> str:
 
 async def _examined(server: Server, model: str, items: Sequence[Item], examination: DrawnExamination) -> Sitting:
     async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", timeout=600) as client:
-        return await examine(client, model, items, at_once=_AT_ONCE, max_tokens=examination.max_tokens)
+        return await examine(client, model, items, pace=Pace(_AT_ONCE), max_tokens=examination.max_tokens)
 
 
 def _line(sitting: Sitting, whole: Sitting) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _line(sitting: Sitting, whole: Sitting) -> dict[str, Any]:
         "gained": sum(new.exact and not old.exact for old, new in zip(before, marks, strict=True)),
         "ends": _counted(sitting),
         "prompt_tokens": statistics.median(prompts) if prompts else 0,
-        "seconds": round(scored.median_seconds, 2),
+        "seconds": round(statistics.median(mark.seconds for mark in marks), 2),
     }
 
 

@@ -23,7 +23,7 @@ from distill.examination.archives import tree_of
 from distill.examination.freeze import freeze
 from distill.examination.frozen import read_frozen
 from distill.examination.setting import set_questions
-from distill.examination.sitting import examine
+from distill.examination.sitting import Pace, examine
 from distill.facts import collect
 from distill.generate.oracle import exact_calls, right
 from distill.generate.questions import generate
@@ -183,7 +183,7 @@ async def test_a_frozen_examination_is_sat_in_every_vocabulary(url: str, tmp_pat
     items = await set_questions(read_frozen(folder), shared("data", "questions"), tmp_path)
     assert len({item.question.vocabulary for item in items}) > 3
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-        sat = await examine(client, "expert", items, at_once=4, max_tokens=99)
+        sat = await examine(client, "expert", items, pace=Pace(4), max_tokens=99)
     assert [mark.question for mark, _ in sat] == [item.question.id for item in items]
     assert all(mark.exact and mark.equivalent and mark.right for mark, _ in sat)
     assert {mark.repository for mark, _ in sat} == {"shapes"}

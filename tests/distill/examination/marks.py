@@ -19,6 +19,7 @@ def mark(
     shortest: int = 1,
     repeats: int = 0,
     end: str = "answered",
+    alone: bool = True,
 ) -> Mark:
     good = right if exact is None else exact
     return Mark(
@@ -36,6 +37,7 @@ def mark(
         end=end,
         template="t",
         repository=repository,
+        alone=alone,
     )
 
 

@@ -173,3 +173,12 @@ def test_a_promotion_turns_no_row_from_met_to_missed() -> None:
         "seconds per question (p50)",
         "seconds per question (p95)",
     ]
+
+
+def test_what_was_asked_among_others_says_nothing_of_seconds() -> None:
+    crowded = [mark(n, seconds=90.0, alone=False) for n in range(90)]
+    quick = [mark(100 + n, seconds=2.0) for n in range(60)]
+    assert states(crowded)["seconds"] == "not known"
+    assert states([*crowded, *quick])["seconds"] == "met"
+    assert turned(standing(quick, None), standing(crowded, None)) == []
+    assert turned(standing(quick, None), standing([*crowded, *quick], None)) == []
