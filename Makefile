@@ -26,7 +26,7 @@ serve: $(READY) ## The gateway with the embedded student and the stand-in teache
 test: $(READY) ## The tests, without the slow ones and those of test-gateway and test-school
 	$(BIN)/python -m pytest -m "not slow and not clients and not gateways and not school"
 
-test-gateway: $(READY) ## The gateway's wires, clients, keys, faults: tests that start gateways by the dozen
+test-gateway: $(READY) ## The gateway's wires, clients, keys, faults: tests that start gateways and engines by the dozen
 	$(BIN)/python -m pytest -m "gateways and not slow and not clients"
 
 test-school: $(READY) ## Questions drawn by the hundred, vocabularies, facts beside other tools, tools attacked

@@ -14,13 +14,26 @@ import mlx.nn as nn
 
 def is_known(model: nn.Module) -> bool:
     """Whether the model has a body and a head where this module looks for them."""
-    return hasattr(getattr(model, "model", None), "embed_tokens") and (hasattr(model, "lm_head") or _is_tied(model))
+    body = getattr(model, "model", None)
+    return hasattr(body, "embed_tokens") and hasattr(body, "norm") and (hasattr(model, "lm_head") or _is_tied(model))
 
 
 def hidden_states(model: nn.Module, tokens: mx.array, caches: list[Any] | None = None) -> mx.array:
     """(batch, n) tokens → (batch, n, width)."""
     hidden: mx.array = model.model(tokens, cache=caches)
     return hidden
+
+
+def embedded(model: nn.Module, tokens: mx.array) -> mx.array:
+    """(batch, n) tokens → (batch, n, width), what enters the first layer."""
+    vectors: mx.array = model.model.embed_tokens(tokens)
+    return vectors
+
+
+def normed(model: nn.Module, hidden: mx.array) -> mx.array:
+    """(…, width) of what leaves the last layer → (…, width), what `logits` wants."""
+    made: mx.array = model.model.norm(hidden)
+    return made
 
 
 def logits(model: nn.Module, hidden: mx.array) -> mx.array:

@@ -17,7 +17,8 @@ from distill.mlx import blas
 def main() -> int:
     folder = Path(sys.argv[1])
     parent = int(sys.argv[2]) if len(sys.argv) > 2 else os.getppid()
-    blas.prepare(threads=1)  # the loss runs on two streams instead: see distill.train.prefix
+    blas.prepare(threads=1)  # a batch is divided over two streams instead
+    os.putenv("MLX_BFS_MAX_WIDTH", "100")  # wide enough that both streams always have something to do
 
     from distill.errors import DistillError
     from distill.train.run import Step, read_order, train

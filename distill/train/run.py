@@ -26,9 +26,13 @@ from distill.mlx import allocator, lora
 from distill.mlx.cpu import on_cpu
 from distill.mlx.load import load
 from distill.render import Renderer
-from distill.train.batches import Batch, Tokens, epoch, tokens_of
-from distill.train.prefix import plain_loss, shares, summed_loss
+from distill.train.batching import epoch
+from distill.train.frozen import Frozen
+from distill.train.losses import Loss, PlainLoss, SharedLoss, shares
 from distill.train.recipe import Recipe
+from distill.train.tokens import Tokens, tokens_of
+
+_FROZEN_BYTES = 2 * 2**30  # for what leaves the layers that are never trained
 
 
 class TrainingError(DatasetError):
@@ -100,7 +104,7 @@ def _steps(model: nn.Module, examples: list[Tokens], recipe: Recipe, steps: int,
     """The loop: one optimiser step a batch."""
     rate = _schedule(recipe, steps)
     optimizer = optimizers.AdamW(learning_rate=rate, betas=[0.9, 0.99], weight_decay=recipe.weight_decay)
-    loss_of = _loss(model)
+    loss_of = _loss(model, examples, recipe)
     for number, batch in enumerate(_batches(examples, recipe, steps), start=1):
         loss, gradients = loss_of(batch)
         gradients, norm = optimizers.clip_grad_norm(gradients, recipe.clip)
@@ -110,23 +114,30 @@ def _steps(model: nn.Module, examples: list[Tokens], recipe: Recipe, steps: int,
             raise TrainingError
         learning_rate = float(optimizer.learning_rate.item())
         seconds = round(time.monotonic() - started, 3)
-        yield Step(number, steps, _number(loss), _number(norm), learning_rate, len(batch.suffixes), seconds)
+        yield Step(number, steps, _number(loss), _number(norm), learning_rate, len(batch), seconds)
 
 
-def _loss(model: nn.Module) -> Callable[[Batch], tuple[mx.array, Any]]:
-    """Loss per learnt token and its gradients."""
-    streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
-    sharing = shares(model)
+def _loss(model: nn.Module, examples: list[Tokens], recipe: Recipe) -> Callable[[list[int]], tuple[mx.array, Any]]:
+    """Loss per learnt token and its gradients, of a batch."""
+    loss: Loss = PlainLoss(model, examples)
+    if shares(model):
+        streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
+        below = max(0, len(model.layers) - recipe.layers)
+        loss = SharedLoss(model, examples, Frozen(model, below, examples, streams, budget=_FROZEN_BYTES), streams)
 
-    def mean_loss(batch: Batch) -> mx.array:
-        total = summed_loss(model, batch, streams) if sharing else plain_loss(model, batch)
-        return total / len(batch.targets)
+    def mean(prepared: Any, learnt: int) -> mx.array:
+        return loss(prepared) / learnt
 
-    valued: Callable[[Batch], tuple[mx.array, Any]] = nn.value_and_grad(model, mean_loss)
-    return valued
+    valued = nn.value_and_grad(model, mean)
+
+    def of(batch: list[int]) -> tuple[mx.array, Any]:
+        found: tuple[mx.array, Any] = valued(loss.prepare(batch), sum(int(examples[at].learnt.sum()) for at in batch))
+        return found
+
+    return of
 
 
-def _batches(examples: list[Tokens], recipe: Recipe, steps: int) -> Iterator[Batch]:
+def _batches(examples: list[Tokens], recipe: Recipe, steps: int) -> Iterator[list[int]]:
     """As many batches as there are steps: epoch after epoch, each in its own order."""
     left = steps
     for number in range(steps):

@@ -16,7 +16,7 @@ from tests.bench import adapter_swap, greedy_parity, load, servers, soak
 from tests.bench.load import Shape
 from tests.bench.options import Options
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.model, pytest.mark.gateways, pytest.mark.timeout(300)]
 
 TIE = 1e-3  # logits this close may be ordered either way by another order of additions
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.gateway.running import Running
 
+pytestmark = pytest.mark.gateways
+
 _BUDGET, _EACH = 1000, 600
 _PERIOD = 0.5  # seconds between two requests
 _LONGEST = 15.0  # seconds for an answer, a change of models included

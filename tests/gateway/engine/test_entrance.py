@@ -23,6 +23,8 @@ from tests.gateway.running import environment, nightschool
 
 from .conftest import EngineProcess
 
+pytestmark = pytest.mark.gateways
+
 Start = Callable[..., EngineProcess]
 LONG: dict[str, Any] = {  # the control token that would end an answer is ruled out
     "model": "tiny",

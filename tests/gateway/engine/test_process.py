@@ -16,6 +16,8 @@ import pytest
 
 from .conftest import EngineProcess
 
+pytestmark = pytest.mark.gateways
+
 HEAD = (
     b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
     b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"

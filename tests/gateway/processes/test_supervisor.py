@@ -30,6 +30,8 @@ from router.chat import ChatRequest, Message
 from router.policy import Rules
 from tests.gateway.running import Running, Script
 
+pytestmark = pytest.mark.gateways
+
 
 @pytest.fixture
 async def supervisor() -> AsyncIterator[Supervisor]:

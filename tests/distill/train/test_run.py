@@ -190,7 +190,7 @@ def test_the_default_recipe_is_not_hot() -> None:
 
 def start(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "distill.train", str(folder), *more]
-    checkout = Path(__file__).resolve().parents[2]
+    checkout = Path(__file__).resolve().parents[3]
     return subprocess.run(command, capture_output=True, text=True, cwd=checkout, timeout=90)
 
 

@@ -1,0 +1,78 @@
+"""Which examples are learnt together: an epoch as batches. Owns grouping and order; knows nothing of models.
+
+A batch holds examples that begin alike, since what they share is run once, and of like length, since what is shorter is
+padded; and yet no batch is all of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from distill.train.tokens import Tokens, common
+
+_BEGINNING = 32  # examples are batched together when their first tokens are the same: the same agent, mostly
+_WINDOW = 4  # batches' worth of examples among which like lengths are sought
+_FAMILY = 0.5  # the share of an example that it must have in common with the one before to stay with it
+
+
+def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[list[int]]:
+    """All examples once, by number, in batches of up to `size`; the same for the same seed.
+
+    Turns of one conversation stay together, up to a quarter of a batch. Batches hold examples of like length among
+    neighbours in the shuffled order: a sort over everything would make batches of short and of long answers.
+    """
+    rng = np.random.default_rng(seed)
+    families = _families(examples, max(1, size // 4))
+    groups: dict[bytes, list[list[int]]] = {}
+    for at in rng.permutation(len(families)):
+        groups.setdefault(examples[families[at][0]].ids[:_BEGINNING].tobytes(), []).append(families[at])
+    batches: list[list[int]] = []
+    for key in sorted(groups):
+        for window in _filled(groups[key], size * _WINDOW):
+            longest = sorted(window, key=lambda family: max(len(examples[index].ids) for index in family))
+            batches += [[index for family in batch for index in family] for batch in _filled(longest, size)]
+    for at in rng.permutation(len(batches)):
+        yield batches[at]
+
+
+def _families(examples: Sequence[Tokens], most: int) -> list[list[int]]:
+    """Examples that share most of what they are, at most so many together."""
+    order = sorted(range(len(examples)), key=lambda index: examples[index].ids.astype(">u4").tobytes())
+    beginnings = _beginnings(examples, order)
+    families: list[list[int]] = []
+    for before, index in zip([None, *order], order, strict=False):
+        own = len(examples[index].ids) - beginnings[index]
+        shared = common(examples[before].ids, examples[index].ids) - beginnings[index] if before is not None else 0
+        if families and len(families[-1]) < most and own and shared >= _FAMILY * own:
+            families[-1].append(index)
+        else:
+            families.append([index])
+    return families
+
+
+def _beginnings(examples: Sequence[Tokens], order: Sequence[int]) -> dict[int, int]:
+    """For each example, how much all examples with its first tokens share: system prompt and tools, which make no
+    family."""
+    runs: dict[bytes, list[int]] = {}
+    for index in order:
+        runs.setdefault(examples[index].ids[:_BEGINNING].tobytes(), []).append(index)
+    return {
+        index: common(examples[run[0]].ids, examples[run[-1]].ids) if len(run) > 1 else 0
+        for run in runs.values()
+        for index in run
+    }
+
+
+def _filled(families: Sequence[list[int]], size: int) -> list[list[list[int]]]:
+    """Families in runs of at most `size` examples."""
+    runs: list[list[list[int]]] = []
+    room = 0
+    for family in families:
+        if room < len(family):
+            runs.append([])
+            room = size
+        runs[-1].append(family)
+        room -= len(family)
+    return runs
