@@ -8,7 +8,6 @@ the gateway only, and writes proposals only: the gateway alone decides what serv
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import shutil
@@ -56,6 +55,8 @@ from distill.judging import judge as judge_runs
 from distill.labelling import Limits, label
 from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
+from distill.train.order import Order, name_of, ordered, write_order
+from distill.train.recipe import recipe_of
 
 _LEASE_SECONDS = 60.0
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
@@ -252,16 +253,13 @@ async def _lease(day: Day, size: int) -> AsyncIterator[None]:
 
 async def _train(settings: NightSettings, dataset: Dataset, progress: Progress) -> Path:
     """The run's folder, trained in a process of its own unless it is there already."""
-    order = {"base": str(settings.base), "dataset": dataset.folder, "recipe": settings.recipe}
-    named = {**order, "base": settings.base.name, "dataset": dataset.digest}
-    folder = settings.models / "runs" / hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
+    recipe = recipe_of(settings.recipe)
+    order = await asyncio.to_thread(ordered, Order(str(settings.base), dataset.folder, recipe))
+    folder = settings.models / "runs" / name_of(order)
     progress.stage("training", None)
-    if (folder / "result.json").exists():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(order, indent=2))
-    await _run_trainer(folder, progress)
+    if not (folder / "result.json").exists():
+        write_order(order, folder)
+        await _run_trainer(folder, progress)
     return folder
 
 

@@ -6,10 +6,11 @@ early when the process PARENT is gone.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
+
+import msgspec
 
 from distill.mlx import blas
 
@@ -21,24 +22,21 @@ def main() -> int:
     os.putenv("MLX_BFS_MAX_WIDTH", "100")  # wide enough that both streams always have something to do
 
     from distill.errors import DistillError
-    from distill.train.run import Step, read_order, train
+    from distill.train.loop import Step
+    from distill.train.order import read_order
+    from distill.train.run import train
 
     def report(step: Step) -> None:
         if os.getppid() != parent:
-            sys.exit("the night that ordered this run is gone")
-        sys.stdout.write(
-            json.dumps({"step": step.step, "steps": step.steps, "loss": step.loss, "seconds": step.seconds}) + "\n"
-        )
+            sys.exit("who ordered this run is gone")
+        sys.stdout.write(msgspec.json.encode(step).decode() + "\n")
         sys.stdout.flush()
 
     try:
-        result = train(read_order(folder), folder, report)
-    except DistillError as error:
+        train(read_order(folder), folder, report)
+    except (DistillError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    partial = folder / "result.json.partial"
-    partial.write_text(json.dumps(result, indent=2))
-    partial.rename(folder / "result.json")
     return 0
 
 

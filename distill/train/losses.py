@@ -7,9 +7,9 @@ yardstick. Knows nothing of optimisers or of how batches are chosen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -32,6 +32,7 @@ _LONGEST = 512  # tokens of a shared node; the next part of a longer one runs be
 class Prepared:
     """A batch before its gradient: what enters the first adapted layer, pass by pass."""
 
+    examples: list[Tokens]
     passes: list[Pass]
     entering: list[mx.array]
 
@@ -45,12 +46,22 @@ class Rows:
     place: np.ndarray
 
 
+class Told(NamedTuple):
+    """Of tokens one by one: their losses in nats, and whether each is the likeliest. `whose` has for each example of
+    the batch where its learnt tokens are told of, in their order."""
+
+    losses: mx.array
+    hits: mx.array
+    whose: list[np.ndarray]
+
+
 class Loss(Protocol):
     """The summed cross-entropy, in nats, of all learnt tokens of a batch, in two steps: `prepare` does what needs no
-    gradient."""
+    gradient. `tokens` tells of them one by one."""
 
     def prepare(self, batch: Sequence[int]) -> Any: ...
     def __call__(self, prepared: Any, /) -> mx.array: ...
+    def tokens(self, prepared: Any, /) -> Told: ...
 
 
 class SharedLoss:
@@ -72,22 +83,46 @@ class SharedLoss:
     def prepare(self, batch: Sequence[int]) -> Prepared:
         examples = [self._examples[index] for index in batch]
         passes = passes_of(examples, grow(examples, self._least, _LONGEST), len(self._streams))
-        return Prepared(passes, self._frozen.entering(batch, passes))
+        return Prepared(examples, passes, self._frozen.entering(batch, passes))
 
     def __call__(self, prepared: Prepared) -> mx.array:
+        total = mx.array(0.0)
+        for step, logits in self._logits(prepared):
+            losses = cross_entropy(logits, mx.array(step.targets))
+            total = total + (losses * mx.array(step.weights)).sum()
+        return total
+
+    def tokens(self, prepared: Prepared) -> Told:
+        losses, hits = [mx.zeros(0)], [mx.zeros(0, dtype=mx.bool_)]
+        for step, logits in self._logits(prepared):
+            losses.append(cross_entropy(logits, mx.array(step.targets)))
+            hits.append(logits.argmax(axis=-1) == mx.array(step.targets))
+        return Told(mx.concatenate(losses), mx.concatenate(hits), _whose(prepared))
+
+    def _logits(self, prepared: Prepared) -> Iterator[tuple[Pass, mx.array]]:
+        """The logits of all that is predicted, (predictions, vocabulary), for each pass that predicts something. What
+        is done with them belongs on the pass's stream."""
         layers = self._model.layers[self._frozen.layers :]
         leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=self._again)
-        total = mx.array(0.0)
         for step, hidden in zip(prepared.passes, leaving, strict=True):
             if len(step.targets):
                 with mx.stream(self._streams[step.stream]):
-                    total = total + self._of_pass(step, hidden)
-        return total
+                    chosen = head.normed(self._model, hidden[mx.array(step.rows), mx.array(step.columns)])
+                    yield step, head.logits(self._model, chosen)
 
-    def _of_pass(self, step: Pass, hidden: mx.array) -> mx.array:
-        chosen = head.normed(self._model, hidden[mx.array(step.rows), mx.array(step.columns)])
-        losses = cross_entropy(head.logits(self._model, chosen), mx.array(step.targets))
-        return (losses * mx.array(step.weights)).sum()
+
+def _whose(prepared: Prepared) -> list[np.ndarray]:
+    found: list[list[tuple[int, int]]] = [[] for _ in prepared.examples]
+    count = 0
+    for step in prepared.passes:
+        for row, column, target in zip(step.rows, step.columns, step.targets, strict=True):
+            at = step.nodes[row].start + column + 1
+            for example in step.nodes[row].examples:
+                tokens = prepared.examples[example]
+                if at < len(tokens.ids) and tokens.learnt[at] and tokens.ids[at] == target:
+                    found[example].append((at, count))
+            count += 1
+    return [np.array([number for _, number in sorted(mine)], dtype=np.int64) for mine in found]
 
 
 class PlainLoss:
@@ -108,6 +143,12 @@ class PlainLoss:
         where, place = mx.array(rows.where), mx.array(rows.place)
         logits = self._model(rows.ids)[where, place - 1]
         return cross_entropy(logits, rows.ids[where, place]).sum()
+
+    def tokens(self, rows: Rows) -> Told:
+        where, place = mx.array(rows.where), mx.array(rows.place)
+        logits, targets = self._model(rows.ids)[where, place - 1], rows.ids[where, place]
+        whose = [np.flatnonzero(rows.where == row) for row in range(rows.ids.shape[0])]
+        return Told(cross_entropy(logits, targets), logits.argmax(axis=-1) == targets, whose)
 
 
 def shares(model: nn.Module) -> bool:

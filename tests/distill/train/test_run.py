@@ -20,8 +20,11 @@ from distill.dataset import Example, write_dataset
 from distill.errors import DatasetError, ModelError
 from distill.mlx import lora
 from distill.mlx.load import load
+from distill.train.leaving import DeadAdapter
+from distill.train.loop import Step, TrainingError
+from distill.train.order import Order
 from distill.train.recipe import Recipe
-from distill.train.run import Order, Step, TrainingError, train
+from distill.train.run import train
 from router.chat import FunctionCall, FunctionSpec, Message, Tool, ToolCall
 
 _TOOLS = [Tool(FunctionSpec("read_file", "Reads a file.", {"type": "object"}))]
@@ -117,7 +120,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny_folder: Path, dataset: Path
 
 
 def test_a_rate_of_nothing_is_noticed(tiny_folder: Path, dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="changes nothing"):
+    with pytest.raises(DeadAdapter, match="changes nothing"):
         run(tiny_folder, dataset, tmp_path / "run", Recipe(**{**as_dict(_RECIPE), "learning_rate": 0.0}), steps=2)
 
 

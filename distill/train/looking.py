@@ -1,0 +1,53 @@
+"""A look at conversations kept apart: would the model write these turns, token by token?
+
+A turn whose every token is the likeliest one after those before it is the turn that greedy decoding writes; so one pass
+over the conversation tells what generating it would, at a fraction of the price. Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from distill.train.losses import Loss
+from distill.train.tokens import Tokens
+
+
+class Seen(NamedTuple):
+    """`turns` of the assistant, `exact` ones among them; the summed loss in nats over `learnt` tokens."""
+
+    turns: int
+    exact: int
+    loss: float
+    learnt: int
+
+
+def look(model: nn.Module, loss: Loss, examples: Sequence[Tokens], size: int) -> Seen:
+    """Every example once, `size` at a time; the model is left as it was."""
+    training = model.training
+    model.eval()
+    total, turns, exact, learnt = 0.0, 0, 0, 0
+    for start in range(0, len(examples), size):
+        batch = range(start, min(start + size, len(examples)))
+        told = loss.tokens(loss.prepare(batch))
+        mx.eval(told.losses, told.hits)
+        losses, hits = np.array(told.losses), np.array(told.hits)
+        for place, index in enumerate(batch):
+            mine = told.whose[place]
+            total += float(losses[mine].sum())
+            learnt += len(mine)
+            for turn in turns_of(examples[index], mine):
+                turns += 1
+                exact += bool(hits[turn].all())
+    model.train(training)
+    return Seen(turns, exact, total, learnt)
+
+
+def turns_of(example: Tokens, mine: np.ndarray) -> list[np.ndarray]:
+    """`mine`, a number for each learnt token in its order, divided into the stretches that were learnt together."""
+    places = np.flatnonzero(example.learnt)
+    return np.split(mine, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
