@@ -17,7 +17,7 @@ import mlx.nn as nn
 import msgspec
 
 from distill.atomic import write_atomically
-from distill.errors import AdapterError, DatasetError
+from distill.errors import AdapterError, DatasetError, ModelError
 from distill.mlx import allocator, lora
 from distill.mlx.cpu import on_cpu
 from distill.mlx.load import load
@@ -102,6 +102,8 @@ def loss_of(model: nn.Module, examples: Sequence[Tokens], order: Order) -> Loss:
 
 
 def _check_inputs(order: Order) -> None:
+    if not Path(order.base, "config.json").exists():
+        raise ModelError(f"there is no model in {order.base}: it holds no config.json")
     for what, folder, pattern, digest in (
         ("base", order.base, "*.safetensors", order.base_digest),
         ("dataset", order.dataset, "*.jsonl", order.dataset_digest),

@@ -70,7 +70,7 @@ def test_a_message_of_no_weight_is_not_learnt(renderer: Renderer, tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{\n", "train.jsonl:"),
+        ("{\n", "train.jsonl, line 1"),
         ("[1]\n", "train.jsonl:1"),
         ('{"text": "all of it"}\n', "neither messages nor prompt and completion"),
         ('{"messages": [{"role": "king", "content": "?"}]}\n', "train.jsonl:1"),
