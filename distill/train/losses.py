@@ -17,14 +17,16 @@ import numpy as np
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from distill.mlx import cpu, head
-from distill.train.forward import run
+from distill.train.forward import Again, run
 from distill.train.frozen import Frozen
+from distill.train.memory import again_for
 from distill.train.passes import Pass, passes_of
 from distill.train.tokens import Tokens
 from distill.train.tree import grow
 
 LEAST_SHARED = 48  # tokens that a node must save to be worth a pass of its own; measured on two cores
 _AGREED = 0.02  # relative; half-precision weights differ by less, another head by far more
+_TRIAL = 2**30  # bytes for the trial of a model
 _LONGEST = 512  # tokens of a shared node; the next part of a longer one runs beside it, one layer behind
 
 
@@ -35,6 +37,7 @@ class Prepared:
     examples: list[Tokens]
     passes: list[Pass]
     entering: list[mx.array]
+    again: Again
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Loss(Protocol):
 
 
 class SharedLoss:
-    """Over a tree. `again`: attention is computed a second time on the way back, which takes less memory."""
+    """Over a tree. What would not fit into `memory` bytes is computed a second time on the way back."""
 
     def __init__(
         self,
@@ -74,16 +77,17 @@ class SharedLoss:
         frozen: Frozen,
         streams: Sequence[mx.Stream],
         *,
-        again: bool = False,
+        memory: int,
         least_shared: int = LEAST_SHARED,
     ) -> None:
         self._model, self._examples, self._frozen, self._streams = model, examples, frozen, streams
-        self._again, self._least = again, least_shared
+        self._memory, self._least = memory, least_shared
 
     def prepare(self, batch: Sequence[int]) -> Prepared:
         examples = [self._examples[index] for index in batch]
         passes = passes_of(examples, grow(examples, self._least, _LONGEST), len(self._streams))
-        return Prepared(examples, passes, self._frozen.entering(batch, passes))
+        again = again_for(self._model, passes, len(self._model.layers) - self._frozen.layers, self._memory)
+        return Prepared(examples, passes, self._frozen.entering(batch, passes), again)
 
     def __call__(self, prepared: Prepared) -> mx.array:
         total = mx.array(0.0)
@@ -103,7 +107,7 @@ class SharedLoss:
         """The logits of all that is predicted, (predictions, vocabulary), for each pass that predicts something. What
         is done with them belongs on the pass's stream."""
         layers = self._model.layers[self._frozen.layers :]
-        leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=self._again)
+        leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=prepared.again)
         for step, hidden in zip(prepared.passes, leaving, strict=True):
             if len(step.targets):
                 with mx.stream(self._streams[step.stream]):
@@ -163,7 +167,8 @@ def _agree(model: nn.Module) -> bool:
     learnt = np.array([False] * 4 + [True] * 8)
     examples = [Tokens(ids, learnt), Tokens(np.concatenate([ids[:6], ids[2:6]]), learnt[:10])]
     streams = [mx.default_stream(mx.default_device())]
-    shared = SharedLoss(model, examples, Frozen(model, 0, examples, streams, budget=0), streams, least_shared=1)
+    frozen = Frozen(model, 0, examples, streams, budget=0)
+    shared = SharedLoss(model, examples, frozen, streams, memory=_TRIAL, least_shared=1)
     plain = PlainLoss(model, examples)
     try:
         ours, theirs = shared(shared.prepare([0, 1])), plain(plain.prepare([0, 1]))

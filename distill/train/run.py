@@ -35,15 +35,17 @@ from distill.train.recipe import Recipe
 from distill.train.tokens import Tokens
 
 METRICS, RESULT, CHECKPOINTS, ADAPTER = "metrics.jsonl", "result.json", "checkpoints", "adapter"
-_FROZEN_BYTES = 2 * 2**30  # for what leaves the layers that are never trained, where the order names no memory
-_FROZEN_SHARE = 0.25  # of the order's memory
+_MEMORY = 8 * 2**30  # bytes, where the order names none
+_FROZEN_SHARE = 0.25  # of the memory: for what leaves the layers that are never trained
+_KEPT_SHARE = 0.5  # of the memory: for what a step keeps for its way back
 
 
 def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[str, Any]:
     """Train and leave `folder/adapter` and `folder/result.json`; a run that was killed goes on where it stood.
 
-    Returns what the run measured, in the process that leads: losses, seconds, examples/s, peak memory. Raises DatasetError when there is nothing
-    to learn or base or dataset are not those that were ordered, TrainingError when the loss stops being a number.
+    Returns what the run measured, in the process that leads: losses, seconds, examples/s, peak memory. Raises
+    DatasetError when there is nothing to learn or base or dataset are not those that were ordered, TrainingError when
+    the loss stops being a number.
     """
     allocator.keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,8 +99,9 @@ def loss_of(model: nn.Module, examples: Sequence[Tokens], order: Order) -> Loss:
         return PlainLoss(model, examples)
     streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
     below = max(0, len(model.layers) - (order.recipe.layers or len(model.layers)))
-    budget = int(order.memory * _FROZEN_SHARE) or _FROZEN_BYTES
-    return SharedLoss(model, examples, Frozen(model, below, examples, streams, budget=budget), streams)
+    memory = order.memory or _MEMORY
+    frozen = Frozen(model, below, examples, streams, budget=int(memory * _FROZEN_SHARE))
+    return SharedLoss(model, examples, frozen, streams, memory=int(memory * _KEPT_SHARE))
 
 
 def _check_inputs(order: Order) -> None:
