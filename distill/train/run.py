@@ -19,25 +19,27 @@ import msgspec
 from distill.atomic import write_atomically
 from distill.errors import AdapterError, DatasetError, ModelError
 from distill.mlx import allocator, lora
-from distill.mlx.cpu import on_cpu
 from distill.mlx.load import load
 from distill.render import Renderer
 from distill.train.batching import epoch
 from distill.train.checkpoints import Checkpoints
-from distill.train.frozen import Frozen
 from distill.train.group import Group
 from distill.train.leaving import leave
 from distill.train.lessons import Lessons, lessons
 from distill.train.loop import Kit, Loop, Step, best_of, peak_memory
-from distill.train.losses import Loss, PlainLoss, SharedLoss, shares
+from distill.train.losses import SharedLoss
+from distill.train.making import MEMORY, loss_of, taught
 from distill.train.order import Order, content_of
 from distill.train.recipe import Recipe
 from distill.train.tokens import Tokens
 
-METRICS, RESULT, CHECKPOINTS, ADAPTER = "metrics.jsonl", "result.json", "checkpoints", "adapter"
-_MEMORY = 8 * 2**30  # bytes, where the order names none
-_FROZEN_SHARE = 0.25  # of the memory: for what leaves the layers that are never trained
-_KEPT_SHARE = 0.5  # of the memory: for what a step keeps for its way back
+METRICS, RESULT, CHECKPOINTS, ADAPTER, SOFT = (
+    "metrics.jsonl",
+    "result.json",
+    "checkpoints",
+    "adapter",
+    "soft.safetensors",
+)
 
 
 def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[str, Any]:
@@ -51,7 +53,9 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     folder.mkdir(parents=True, exist_ok=True)
     recipe = order.recipe
     _check_inputs(order)
-    learnt = lessons(Path(order.dataset), Renderer(Path(order.base)), recipe)
+    renderer = Renderer(Path(order.base))
+    learnt = lessons(Path(order.dataset), renderer, recipe)
+    score = taught(order, renderer, learnt.train, folder / SOFT)
     model = load(Path(order.base)).model
     config = lora.config_of(
         rank=recipe.rank, scale=recipe.scale, layers=recipe.layers or len(model.layers), dropout=recipe.dropout
@@ -59,8 +63,10 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     _adapt(model, config, order)
     group = Group()
     batches = plan(learnt.train, recipe, order.steps)
-    losses = [loss_of(model, examples, order) for examples in (learnt.train, learnt.apart)]
-    kit = Kit(model, learnt.train, losses[0], learnt.apart, losses[1])
+    below = max(0, len(model.layers) - (recipe.layers or len(model.layers)))
+    memory = order.memory or MEMORY
+    loss = loss_of(model, learnt.train, below, memory, score)
+    kit = Kit(model, learnt.train, loss, learnt.apart, loss_of(model, learnt.apart, below, memory))
     in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
     looks = max(1, round(in_an_epoch * recipe.look))
     loop = Loop(kit, recipe, batches, Checkpoints(folder / CHECKPOINTS), looks, group)
@@ -78,6 +84,7 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
         result["adapter_digest"] = leave(model, loop.best(), config, folder / ADAPTER, learnt.train[0])
         write_atomically(folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2))
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        (folder / SOFT).unlink(missing_ok=True)
     return result
 
 
@@ -91,17 +98,6 @@ def plan(examples: Sequence[Tokens], recipe: Recipe, steps: int | None) -> list[
         if steps is not None and len(batches) >= steps:
             break
     return batches[:steps]
-
-
-def loss_of(model: nn.Module, examples: Sequence[Tokens], order: Order) -> Loss:
-    """The shared loss where the model allows it, else the plain one."""
-    if not shares(model):
-        return PlainLoss(model, examples)
-    streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
-    below = max(0, len(model.layers) - (order.recipe.layers or len(model.layers)))
-    memory = order.memory or _MEMORY
-    frozen = Frozen(model, below, examples, streams, budget=int(memory * _FROZEN_SHARE))
-    return SharedLoss(model, examples, frozen, streams, memory=int(memory * _KEPT_SHARE))
 
 
 def _check_inputs(order: Order) -> None:
