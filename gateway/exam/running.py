@@ -37,8 +37,8 @@ from gateway.settings import Home, api_key, check_servable, shared
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What is to be examined. `keys` are names of environment variables by arm; `seconds` is for one request; `max_tokens` 0: as the
-    examination says."""
+    """What is to be examined. `keys` are names of environment variables by arm; `seconds` is for one request;
+    `max_tokens` 0: as the examination says."""
 
     examination: str
     arms: list[Arm]
