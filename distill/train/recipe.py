@@ -25,7 +25,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`layers` counts blocks from the top, 0: all; `batch` is in conversations; `warmup` is a share of the steps;
-    `clip` is the longest gradient, 0: any; conversations over `max_tokens` are left out. Every `look` epochs the
+    `clip` is the longest gradient, 0: any; conversations over `max_tokens` are left out. `thoughts`
+    is what becomes of words that the assistant says before its calls. Every `look` epochs the
     conversations kept apart are looked at, and after `patience` looks that bring nothing the run ends, 0: never;
     what is left is the adapter of the best look. `soft` is the weight of a teacher's probabilities in the loss, of its
     `top` likeliest tokens."""
@@ -43,6 +44,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip: float = 1.0
     weight_decay: float = 0.0
     max_tokens: int = 4096
+    thoughts: Literal["keep", "drop"] = "keep"
     look: float = 0.5
     patience: int = 2
     checkpoint: int = 20
