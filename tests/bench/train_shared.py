@@ -132,7 +132,7 @@ def _ours(case: Case, base: Path, data: Path, work: Path) -> dict[str, Any]:
 
 
 def _theirs(case: Case, base: Path, data: Path, work: Path, threads: int) -> dict[str, Any]:
-    """The best of its settings: compiled or not with a small batch, then the whole batch at once with what was better."""
+    """The best of its settings: a small batch compiled or not, then the whole batch at once with what was better."""
     (data / "valid.jsonl").write_bytes((data / "train.jsonl").read_bytes())  # it wants one
     wish = {
         "model": str(base),
