@@ -101,8 +101,8 @@ def attach(model: nn.Module, adapter: AdapterWeights) -> None:
     except AdapterError:
         detach(model)
         raise
-    dtype = model.layers[0].input_layernorm.weight.dtype if on_cpu() else None
-    tensors = [(name, t.astype(dtype) if dtype is not None else t) for name, t in adapter.tensors.items()]
+    wide = on_cpu()  # as `load` makes the base there
+    tensors = [(name, t.astype(mx.float32) if wide else t) for name, t in adapter.tensors.items()]
     model.load_weights(tensors, strict=False)
     mx.eval([array for _, array in tensors])
 

@@ -8,6 +8,7 @@ have the two halves of each head's rows interleaved for llama.cpp's own rotary e
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from distill.mlx.lora import AdapterWeights
 
 FILE = "adapter.gguf"
 _THEIRS = {ours: theirs for theirs, ours in NAMES.items()}
+_NAME = re.compile(r"blk\.(?P<block>[0-9]{1,4})\.(?P<layer>[a-z_]{1,32})\.weight\.(?P<part>lora_[ab])")
 _HEADS = {"self_attn.q_proj": "num_attention_heads", "self_attn.k_proj": "num_key_value_heads"}
 _ALPHA = "adapter.lora.alpha"
 _TOLD = ("general.type", "general.architecture", "adapter.type", _ALPHA)
-_PARTS = 1_000_000  # numbers and texts that are read of a file's beginning
+_PARTS = 100_000  # numbers and texts that are read of a file's beginning
 
 
 def write(adapter: AdapterWeights, base: Base, folder: Path) -> None:
@@ -112,13 +114,12 @@ def _contents(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _ours(name: str, array: np.ndarray, base: Base) -> tuple[str, np.ndarray]:
-    head, _, rest = name.partition(".")
-    pieces = rest.split(".")
-    if head != "blk" or len(pieces) != 4 or pieces[1] not in NAMES or pieces[3] not in ("lora_a", "lora_b"):
+    found = _NAME.fullmatch(name)
+    if found is None or (layer := NAMES.get(found["layer"])) is None:
         raise AdapterError(f"{name[:100]!r} is no layer that is known here")
-    block, layer, part = pieces[0], NAMES[pieces[1]], pieces[3]
+    block, part = found["block"], found["part"]
     module = f"model.layers.{block}.{layer}"
-    place(module)
+    place(module)  # refuses the norms
     if array.ndim != 2:
         raise AdapterError(f"{name} is no matrix")
     if part == "lora_b":
