@@ -28,6 +28,7 @@ from distill.mlx.cpu import on_cpu
 Kind = Literal["lora", "dora"]
 _WRAPPED = (LoRALinear, DoRALinear)
 WEIGHTS, CONFIG = "adapters.safetensors", "adapter_config.json"
+_LONGEST = 1 << 20  # bytes of an adapter_config.json
 PARTS = ("lora_a", "lora_b", "m")  # of a wrapped layer; the last one in DoRA only
 
 
@@ -139,6 +140,8 @@ def read(folder: Path) -> AdapterWeights:
 
 def read_config(file: Path) -> dict[str, Any]:
     """An adapter's JSON object. Raises AdapterError for what is none."""
+    if file.stat().st_size > _LONGEST:
+        raise AdapterError(f"{file} is damaged: no config is longer than {_LONGEST} bytes")
     try:
         settings = json.loads(file.read_text())
     except (ValueError, RecursionError, OSError) as error:

@@ -6,6 +6,7 @@ Owns the order of things and the names of forms. Knows nothing of settings: fold
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,8 +36,7 @@ def export(adapter: Path, base: Path, form: str, out: Path) -> Path:
         raise AdapterError(f"there is no form '{form[:40]}': {', '.join(FORMS)}")
     _check_free(out)
     weights, known = lora.read(adapter), base_of(base)
-    lora.fit(known.skeleton, weights)
-    lora.check_finite(weights.tensors)
+    _check(weights, known)
     with unfinished(out.parent) as work:
         made = work / out.name
         made.mkdir()
@@ -57,8 +57,7 @@ def take(source: Path, base: Path, target: Path) -> Path:
     _check_free(target)
     known = base_of(base)
     form, weights = _read(source, known)
-    lora.fit(known.skeleton, weights)
-    lora.check_finite(weights.tensors)
+    _check(weights, known)
     with unfinished(target.parent) as work:
         made = work / target.name
         made.mkdir()
@@ -91,6 +90,13 @@ def _name(source: Path) -> str:
     """What names the content of a source: a digest of its files."""
     files = [source] if source.is_file() else sorted(path for path in source.iterdir() if path.is_file())
     return combined_digest(f"{file.name}={file_digest(file)}" for file in files)
+
+
+def _check(weights: AdapterWeights, base: Base) -> None:
+    lora.fit(base.skeleton, weights)
+    lora.check_finite(weights.tensors)
+    if not math.isfinite(scale := float(weights.config["lora_parameters"]["scale"])):
+        raise AdapterError(f"the adapter's scale is {scale}")
 
 
 def _check_free(folder: Path) -> None:

@@ -60,6 +60,15 @@ def write(adapter: AdapterWeights, base: Base, folder: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    _check_written(adapter, base, folder / FILE)
+
+
+def _check_written(adapter: AdapterWeights, base: Base, file: Path) -> None:
+    """The writer says nothing when the disk is full."""
+    back = read(file, base).tensors
+    for name, tensor in adapter.tensors.items():
+        if not mx.array_equal(back[name], tensor.astype(mx.float32)):
+            raise AdapterError(f"{file} is read back as something else than was written")
 
 
 def read(file: Path, base: Base) -> AdapterWeights:

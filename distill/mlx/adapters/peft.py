@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."
 _PARTS = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "m": "lora_magnitude_vector"}
 _READ = {**{theirs: ours for ours, theirs in _PARTS.items()}, "lora_magnitude_vector.weight": "m"}
-# What changes more than A and B of linear layers, or what is done with them.
-_FOREIGN = (
+# What changes more than A and B of linear layers, or what is done with them; and whatever else is called so in time.
+_FOREIGN = {
     "alora_invocation_tokens",
     "alpha_pattern",
     "fan_in_fan_out",
@@ -37,9 +38,9 @@ _FOREIGN = (
     "rank_pattern",
     "target_parameters",
     "trainable_token_indices",
-    "use_bdlora",
-    "use_qalora",
-)
+}
+_VARIANTS = re.compile(r"use_\w+|\w+_config")
+_TAKEN = {"use_dora", "use_rslora", "corda_config", "eva_config", "loftq_config", "lora_ga_config", "megatron_config"}
 _WIDEST = 1 << 16  # no rank is larger than its layer is wide
 _CHANGED_BASE = ("corda", "loftq", "lora_ga", "olora", "pissa")  # beginnings that take something out of the base
 
@@ -131,8 +132,10 @@ def _known(name: str) -> str:
 def _check_config(config: Mapping[str, Any]) -> None:
     if config.get("peft_type") != "LORA":
         raise AdapterError(f"the adapter is {str(config.get('peft_type'))[:20]!r} and not LORA")
-    if found := [name for name in _FOREIGN if config.get(name)]:
-        raise AdapterError(f"the adapter uses {', '.join(found)}, which cannot be taken over: merge it into its base")
+    variants = {name for name in config if _VARIANTS.fullmatch(name)} - _TAKEN
+    if found := sorted(name for name in _FOREIGN | variants if config.get(name)):
+        named = ", ".join(found)[:200]
+        raise AdapterError(f"the adapter uses {named}, which cannot be taken over: merge it into its base")
     if config.get("bias", "none") != "none":
         raise AdapterError("the adapter trained biases, too, which cannot be taken over: merge it into its base")
     begun = config.get("init_lora_weights")

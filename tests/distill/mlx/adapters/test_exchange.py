@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,8 @@ from distill.mlx import lora
 from distill.mlx.adapters.exchange import FORMS, export, take
 from gateway.commands.adapters import Form
 from tests.distill.mlx.adapters.conftest import logits, make_adapter
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
@@ -75,6 +79,51 @@ def test_a_folder_that_cannot_be_written_to(bases: dict[str, Path], adapter: Pat
     with pytest.raises((AdapterError, OSError)):
         export(adapter, bases["llama"], form, tmp_path / "file" / "out")
     assert left(tmp_path) == ["adapter", "file"]
+
+
+_FULL = """\
+import resource, sys
+from pathlib import Path
+from distill.mlx import blas
+blas.prepare(1)
+from distill.errors import AdapterError
+from distill.mlx.adapters.exchange import export, take
+adapter, base, out, form = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+try:
+    if form == "import":
+        take(Path(adapter), Path(base), Path(out))
+    else:
+        export(Path(adapter), Path(base), form, Path(out))
+except AdapterError as error:
+    sys.exit(f"refused: {error}")
+"""
+
+
+@pytest.mark.parametrize("form", [*FORMS, "import"])
+def test_a_disk_that_fills_leaves_nothing(bases: dict[str, Path], adapter: Path, tmp_path: Path, form: str) -> None:
+    """Files may not grow over 9 000 bytes, in a process of its own."""
+    command = [sys.executable, "-c", _FULL, str(adapter), str(bases["llama"]), str(tmp_path / "out"), form]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("refused: ")
+    assert left(tmp_path) == ["adapter"]
+
+
+def test_a_scale_that_is_no_number_does_not_leave(bases: dict[str, Path], adapter: Path, tmp_path: Path) -> None:
+    text = (adapter / "adapter_config.json").read_text()
+    (adapter / "adapter_config.json").write_text(text.replace('"scale": 2.5', '"scale": NaN'))
+    with pytest.raises(AdapterError, match="scale is nan"):
+        export(adapter, bases["llama"], "peft", tmp_path / "out")
+
+
+def test_a_config_longer_than_any_is_not_read(bases: dict[str, Path], adapter: Path, tmp_path: Path) -> None:
+    with (adapter / "adapter_config.json").open("ab") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(AdapterError, match="no config is longer"):
+        take(adapter, bases["llama"], tmp_path / "out")
 
 
 @pytest.mark.parametrize("form", ["peft", "gguf"])

@@ -55,7 +55,10 @@ def said(model: nn.Module, prompt: list[int]) -> list[tuple[list[int], np.ndarra
 def compare(server: servers.Server, points: list[tuple[list[int], np.ndarray]]) -> tuple[float, float]:
     """How often both find the same token likeliest, and how far apart the probabilities of the likely ones are."""
     theirs: list[Mapping[int, float]] = [likely(server, prompt) for prompt, _ in points]
-    same = [max(told, key=lambda token: told[token]) == ours.argmax() for told, (_, ours) in zip(theirs, points, strict=True)]
+    same = [
+        max(told, key=lambda token: told[token]) == ours.argmax()
+        for told, (_, ours) in zip(theirs, points, strict=True)
+    ]
     apart = [
         abs(np.exp(logprob) - np.exp(ours[token]))
         for told, (_, ours) in zip(theirs, points, strict=True)
@@ -76,9 +79,7 @@ def binary() -> Path:
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.timeout(600)
-def test_llama_cpp_says_with_the_adapter_what_mlx_says(
-    student_folder: Path, binary: Path, tmp_path: Path
-) -> None:
+def test_llama_cpp_says_with_the_adapter_what_mlx_says(student_folder: Path, binary: Path, tmp_path: Path) -> None:
     model = load(student_folder).model
     config = lora.config_of(rank=8, scale=2.0, layers=30)
     lora.wrap(model, config)
@@ -98,4 +99,7 @@ def test_llama_cpp_says_with_the_adapter_what_mlx_says(
         base, without = compare(server, bare), compare(server, worn)
     with servers.llama_server(binary, gguf, template, ("--lora", str(made)), slots=1) as server:
         adapted = compare(server, worn)
-    print(f"base {base}, adapted {adapted}, without the adapter {without}")
+    figures = f"base {base}, adapted {adapted}, without the adapter {without}"
+    assert adapted[0] >= 0.8, figures
+    assert adapted[1] < 2 * base[1], figures  # which differ anyhow: llama.cpp multiplies with what has eight bits
+    assert without[1] > 5 * base[1], figures  # and the adapter is not a weak one

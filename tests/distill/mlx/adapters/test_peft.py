@@ -155,6 +155,8 @@ def test_magnitudes_may_be_called_weights(bases: dict[str, Path], tmp_path: Path
         ({"rank_pattern": {"q_proj": 8}}, "rank_pattern"),
         ({"alpha_pattern": {"q_proj": 8}}, "alpha_pattern"),
         ({"fan_in_fan_out": True}, "fan_in_fan_out"),
+        ({"use_qalora": True}, "use_qalora"),
+        ({"velora_config": {"rank": 2}}, "velora_config"),
         ({"bias": "all"}, "biases"),
         ({"init_lora_weights": "pissa_niter_16"}, "changes its base"),
         ({"init_lora_weights": "OLoRA"}, "changes its base"),
