@@ -17,39 +17,45 @@ import mlx.nn as nn
 import msgspec
 
 from distill.atomic import write_atomically
-from distill.errors import AdapterError, DatasetError
+from distill.errors import AdapterError, DatasetError, ModelError
 from distill.mlx import allocator, lora
-from distill.mlx.cpu import on_cpu
 from distill.mlx.load import load
 from distill.render import Renderer
 from distill.train.batching import epoch
 from distill.train.checkpoints import Checkpoints
-from distill.train.frozen import Frozen
 from distill.train.group import Group
 from distill.train.leaving import leave
 from distill.train.lessons import Lessons, lessons
 from distill.train.loop import Kit, Loop, Step, best_of, peak_memory
-from distill.train.losses import Loss, PlainLoss, SharedLoss, shares
+from distill.train.losses import SharedLoss
+from distill.train.making import MEMORY, loss_of, taught
 from distill.train.order import Order, content_of
 from distill.train.recipe import Recipe
 from distill.train.tokens import Tokens
 
-METRICS, RESULT, CHECKPOINTS, ADAPTER = "metrics.jsonl", "result.json", "checkpoints", "adapter"
-_FROZEN_BYTES = 2 * 2**30  # for what leaves the layers that are never trained, where the order names no memory
-_FROZEN_SHARE = 0.25  # of the order's memory
+METRICS, RESULT, CHECKPOINTS, ADAPTER, SOFT = (
+    "metrics.jsonl",
+    "result.json",
+    "checkpoints",
+    "adapter",
+    "soft.safetensors",
+)
 
 
 def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[str, Any]:
     """Train and leave `folder/adapter` and `folder/result.json`; a run that was killed goes on where it stood.
 
-    Returns what the run measured, in the process that leads: losses, seconds, examples/s, peak memory. Raises DatasetError when there is nothing
-    to learn or base or dataset are not those that were ordered, TrainingError when the loss stops being a number.
+    Returns what the run measured, in the process that leads: losses, seconds, examples/s, peak memory. Raises
+    DatasetError when there is nothing to learn or base or dataset are not those that were ordered, TrainingError when
+    the loss stops being a number.
     """
     allocator.keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
     recipe = order.recipe
     _check_inputs(order)
-    learnt = lessons(Path(order.dataset), Renderer(Path(order.base)), recipe)
+    renderer = Renderer(Path(order.base))
+    learnt = lessons(Path(order.dataset), renderer, recipe)
+    score = taught(order, renderer, learnt.train, folder / SOFT)
     model = load(Path(order.base)).model
     config = lora.config_of(
         rank=recipe.rank,
@@ -61,8 +67,10 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     _adapt(model, config, order)
     group = Group()
     batches = plan(learnt.train, recipe, order.steps)
-    losses = [loss_of(model, examples, order) for examples in (learnt.train, learnt.apart)]
-    kit = Kit(model, learnt.train, losses[0], learnt.apart, losses[1])
+    below = max(0, len(model.layers) - (recipe.layers or len(model.layers)))
+    memory = order.memory or MEMORY
+    loss = loss_of(model, learnt.train, below, memory, score)
+    kit = Kit(model, learnt.train, loss, learnt.apart, loss_of(model, learnt.apart, below, memory))
     in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
     looks = max(1, round(in_an_epoch * recipe.look))
     loop = Loop(kit, recipe, batches, Checkpoints(folder / CHECKPOINTS), looks, group)
@@ -80,6 +88,7 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
         result["adapter_digest"] = leave(model, loop.best(), config, folder / ADAPTER, learnt.train[0])
         write_atomically(folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2))
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        (folder / SOFT).unlink(missing_ok=True)
     return result
 
 
@@ -95,17 +104,9 @@ def plan(examples: Sequence[Tokens], recipe: Recipe, steps: int | None) -> list[
     return batches[:steps]
 
 
-def loss_of(model: nn.Module, examples: Sequence[Tokens], order: Order) -> Loss:
-    """The shared loss where the model allows it, else the plain one."""
-    if not shares(model):
-        return PlainLoss(model, examples)
-    streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
-    below = max(0, len(model.layers) - (order.recipe.layers or len(model.layers)))
-    budget = int(order.memory * _FROZEN_SHARE) or _FROZEN_BYTES
-    return SharedLoss(model, examples, Frozen(model, below, examples, streams, budget=budget), streams)
-
-
 def _check_inputs(order: Order) -> None:
+    if not Path(order.base, "config.json").exists():
+        raise ModelError(f"there is no model in {order.base}: it holds no config.json")
     for what, folder, pattern, digest in (
         ("base", order.base, "*.safetensors", order.base_digest),
         ("dataset", order.dataset, "*.jsonl", order.dataset_digest),

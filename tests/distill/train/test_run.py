@@ -139,9 +139,9 @@ def test_messages_that_are_not_chosen_teach_nothing(
 ) -> None:
     """Another gradient from the first step on, and nothing to learn where nothing is chosen."""
     folders = []
-    for chosen in ([4], []):
-        examples = [msgspec.structs.replace(example(n), learnt=chosen) for n in range(12)]
-        made = write_dataset(examples, Counter(), tmp_path / f"datasets{len(chosen)}", valid_share=0.0)
+    for name, chosen in (("some", [[4], None]), ("none", [[], []])):
+        examples = [msgspec.structs.replace(example(n), learnt=chosen[n % 2]) for n in range(12)]
+        made = write_dataset(examples, Counter(), tmp_path / name, valid_share=0.0)
         folders.append(Path(made.folder))
     result = run(tiny_folder, folders[0], tmp_path / "run")
     assert result["first_loss"] != trained[1]["first_loss"]
