@@ -58,7 +58,11 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     score = taught(order, renderer, learnt.train, folder / SOFT)
     model = load(Path(order.base)).model
     config = lora.config_of(
-        rank=recipe.rank, scale=recipe.scale, layers=recipe.layers or len(model.layers), dropout=recipe.dropout
+        rank=recipe.rank,
+        scale=recipe.scale,
+        layers=recipe.layers or len(model.layers),
+        dropout=recipe.dropout,
+        kind=recipe.kind,
     )
     _adapt(model, config, order)
     group = Group()
