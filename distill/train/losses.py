@@ -57,11 +57,12 @@ class Told(NamedTuple):
 
 class Loss(Protocol):
     """The summed cross-entropy, in nats, of all learnt tokens of a batch, in two steps: `prepare` does what needs no
-    gradient. `tokens` tells of them one by one."""
+    gradient. `tokens` tells of them one by one; `run_tokens` are those that a batch has run, padding included."""
 
     def prepare(self, batch: Sequence[int]) -> Any: ...
     def __call__(self, prepared: Any, /) -> mx.array: ...
     def tokens(self, prepared: Any, /) -> Told: ...
+    def run_tokens(self, batch: Sequence[int]) -> int: ...
 
 
 class SharedLoss:
@@ -77,13 +78,19 @@ class SharedLoss:
         again: bool = False,
         least_shared: int = LEAST_SHARED,
     ) -> None:
-        self._model, self._examples, self._frozen, self._streams = model, examples, frozen, streams
+        self._model, self._examples, self.frozen, self._streams = model, examples, frozen, streams
         self._again, self._least = again, least_shared
 
     def prepare(self, batch: Sequence[int]) -> Prepared:
+        examples, passes = self._passes(batch)
+        return Prepared(examples, passes, self.frozen.entering(batch, passes))
+
+    def run_tokens(self, batch: Sequence[int]) -> int:
+        return sum(step.tokens.size for step in self._passes(batch)[1])
+
+    def _passes(self, batch: Sequence[int]) -> tuple[list[Tokens], list[Pass]]:
         examples = [self._examples[index] for index in batch]
-        passes = passes_of(examples, grow(examples, self._least, _LONGEST), len(self._streams))
-        return Prepared(examples, passes, self._frozen.entering(batch, passes))
+        return examples, passes_of(examples, grow(examples, self._least, _LONGEST), len(self._streams))
 
     def __call__(self, prepared: Prepared) -> mx.array:
         total = mx.array(0.0)
@@ -102,7 +109,7 @@ class SharedLoss:
     def _logits(self, prepared: Prepared) -> Iterator[tuple[Pass, mx.array]]:
         """The logits of all that is predicted, (predictions, vocabulary), for each pass that predicts something. What
         is done with them belongs on the pass's stream."""
-        layers = self._model.layers[self._frozen.layers :]
+        layers = self._model.layers[self.frozen.layers :]
         leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=self._again)
         for step, hidden in zip(prepared.passes, leaving, strict=True):
             if len(step.targets):
@@ -138,6 +145,9 @@ class PlainLoss:
         for row, example in enumerate(examples):
             ids[row, : len(example.ids)], learnt[row, : len(example.ids)] = example.ids, example.learnt
         return Rows(mx.array(ids), *np.nonzero(learnt))
+
+    def run_tokens(self, batch: Sequence[int]) -> int:
+        return len(batch) * max(len(self._examples[index].ids) for index in batch)
 
     def __call__(self, rows: Rows) -> mx.array:
         where, place = mx.array(rows.where), mx.array(rows.place)

@@ -10,7 +10,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -27,41 +27,44 @@ from distill.train.checkpoints import Checkpoints
 from distill.train.frozen import Frozen
 from distill.train.group import Group
 from distill.train.leaving import leave
-from distill.train.lessons import Lessons, lessons
-from distill.train.loop import Kit, Loop, Step, best_of, peak_memory
+from distill.train.lessons import lessons
+from distill.train.loop import Kit, Loop, best_of, peak_memory
 from distill.train.losses import Loss, PlainLoss, SharedLoss, shares
 from distill.train.order import Order, content_of
 from distill.train.recipe import Recipe
+from distill.train.record import ADAPTER, CHECKPOINTS, METRICS, RESULT, TAUGHT, Step, Taught
+from distill.train.room import check_disk, disk_needed
 from distill.train.tokens import Tokens
 
-METRICS, RESULT, CHECKPOINTS, ADAPTER = "metrics.jsonl", "result.json", "checkpoints", "adapter"
 _FROZEN_BYTES = 2 * 2**30  # for what leaves the layers that are never trained, where the order names no memory
 _FROZEN_SHARE = 0.25  # of the order's memory
+
+
+class Ready(NamedTuple):
+    """What a run works with: the kit, its batches from beginning to end, how many steps lie between two looks, and what
+    the adapter's configuration says."""
+
+    kit: Kit
+    batches: list[list[int]]
+    look_every: int
+    config: dict[str, Any]
+    taught: Taught
 
 
 def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[str, Any]:
     """Train and leave `folder/adapter` and `folder/result.json`; a run that was killed goes on where it stood.
 
-    Returns what the run measured, in the process that leads: losses, seconds, examples/s, peak memory. Raises DatasetError when there is nothing
-    to learn or base or dataset are not those that were ordered, TrainingError when the loss stops being a number.
+    Returns what the run measured, in the process that leads: losses, seconds, examples/s, peak memory. Raises
+    DatasetError when there is nothing to learn, no room on the disk, or base or dataset are not those that were
+    ordered, TrainingError when the loss stops being a number.
     """
-    allocator.keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = order.recipe
-    _check_inputs(order)
-    learnt = lessons(Path(order.dataset), Renderer(Path(order.base)), recipe)
-    model = load(Path(order.base)).model
-    config = lora.config_of(
-        rank=recipe.rank, scale=recipe.scale, layers=recipe.layers or len(model.layers), dropout=recipe.dropout
-    )
-    _adapt(model, config, order)
-    group = Group()
-    batches = plan(learnt.train, recipe, order.steps)
-    losses = [loss_of(model, examples, order) for examples in (learnt.train, learnt.apart)]
-    kit = Kit(model, learnt.train, losses[0], learnt.apart, losses[1])
-    in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
-    looks = max(1, round(in_an_epoch * recipe.look))
-    loop = Loop(kit, recipe, batches, Checkpoints(folder / CHECKPOINTS), looks, group)
+    ready = made_ready(order)
+    kit, group = ready.kit, Group()
+    if group.leads:
+        check_disk(folder, disk_needed(kit.model, len(ready.batches)))
+        write_atomically(folder / TAUGHT, msgspec.json.encode(ready.taught))
+    loop = Loop(kit, order.recipe, ready.batches, Checkpoints(folder / CHECKPOINTS), ready.look_every, group)
     done = _told(folder / METRICS, loop.state.step) if group.leads else []
     for step in loop.run():
         if group.leads:
@@ -72,11 +75,35 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
             report(step)
     result: dict[str, Any] = {}
     if group.leads:
-        result = _result(learnt, loop, done, kit)
-        result["adapter_digest"] = leave(model, loop.best(), config, folder / ADAPTER, learnt.train[0])
+        result = _result(ready.taught, loop, done)
+        result["adapter_digest"] = leave(kit.model, loop.best(), ready.config, folder / ADAPTER, kit.examples[0])
         write_atomically(folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2))
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return result
+
+
+def made_ready(order: Order) -> Ready:
+    """Everything that a run of this order needs, with a fresh adapter on the model. Raises as `train` does."""
+    allocator.keep_memory()
+    recipe = order.recipe
+    _check_inputs(order)
+    learnt = lessons(Path(order.dataset), Renderer(Path(order.base)), recipe)
+    model = load(Path(order.base)).model
+    config = lora.config_of(
+        rank=recipe.rank, scale=recipe.scale, layers=recipe.layers or len(model.layers), dropout=recipe.dropout
+    )
+    _adapt(model, config, order)
+    batches = plan(learnt.train, recipe, order.steps)
+    budget = int(order.memory * _FROZEN_SHARE) or _FROZEN_BYTES
+    losses = [loss_of(model, examples, recipe, budget) for examples in (learnt.train, learnt.apart)]
+    in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
+    return Ready(
+        Kit(model, learnt.train, losses[0], learnt.apart, losses[1]),
+        batches,
+        max(1, round(in_an_epoch * recipe.look)),
+        config,
+        Taught(len(learnt.train), len(learnt.apart), learnt.too_long, learnt.silent, isinstance(losses[0], SharedLoss)),
+    )
 
 
 def plan(examples: Sequence[Tokens], recipe: Recipe, steps: int | None) -> list[list[int]]:
@@ -91,13 +118,12 @@ def plan(examples: Sequence[Tokens], recipe: Recipe, steps: int | None) -> list[
     return batches[:steps]
 
 
-def loss_of(model: nn.Module, examples: Sequence[Tokens], order: Order) -> Loss:
-    """The shared loss where the model allows it, else the plain one."""
+def loss_of(model: nn.Module, examples: Sequence[Tokens], recipe: Recipe, budget: int) -> Loss:
+    """The shared loss where the model allows it, else the plain one; `budget` bytes for what leaves frozen layers."""
     if not shares(model):
         return PlainLoss(model, examples)
     streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
-    below = max(0, len(model.layers) - (order.recipe.layers or len(model.layers)))
-    budget = int(order.memory * _FROZEN_SHARE) or _FROZEN_BYTES
+    below = max(0, len(model.layers) - (recipe.layers or len(model.layers)))
     return SharedLoss(model, examples, Frozen(model, below, examples, streams, budget=budget), streams)
 
 
@@ -123,8 +149,12 @@ def _adapt(model: nn.Module, config: dict[str, Any], order: Order) -> None:
     model.train()
     if order.warm:
         warm = lora.read(Path(order.warm))
-        if warm.tensors.keys() != lora.adapter_tensors(model).keys():
-            raise AdapterError(f"the adapter in {order.warm} has other layers than the recipe: start from the base")
+        shapes = {name: array.shape for name, array in lora.adapter_tensors(model).items()}
+        if {name: array.shape for name, array in warm.tensors.items()} != shapes:
+            raise AdapterError(
+                f"the adapter in {order.warm} has other layers or another rank than the recipe, or another base: "
+                "start from the base"
+            )
         model.load_weights(list(warm.tensors.items()), strict=False)
 
 
@@ -142,13 +172,13 @@ def _append(path: Path, step: Step) -> None:
         file.write(msgspec.json.encode(step) + b"\n")
 
 
-def _result(learnt: Lessons, loop: Loop, done: Sequence[Step], kit: Kit) -> dict[str, Any]:
+def _result(taught: Taught, loop: Loop, done: Sequence[Step]) -> dict[str, Any]:
     seconds = loop.state.seconds
     best = best_of(loop.state.looks)
     return {
-        "examples": len(learnt.train),
-        "too_long": learnt.too_long,
-        "silent": learnt.silent,
+        "examples": taught.examples,
+        "too_long": taught.too_long,
+        "silent": taught.silent,
         "steps": loop.state.step,
         "first_loss": done[0].loss,
         "last_loss": sum(step.loss for step in done[-5:]) / len(done[-5:]),
@@ -157,6 +187,6 @@ def _result(learnt: Lessons, loop: Loop, done: Sequence[Step], kit: Kit) -> dict
         "seconds": round(seconds, 1),
         "examples_per_second": round(sum(step.examples for step in done) / seconds, 2),
         "tokens_per_second": round(sum(step.tokens for step in done) / seconds, 1),
-        "shared_prefix": isinstance(kit.loss, SharedLoss),
+        "shared_prefix": taught.shared_prefix,
         "peak_memory_bytes": peak_memory(),
     }

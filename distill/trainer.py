@@ -1,0 +1,99 @@
+"""The trainer as a process: started for one run's folder, its steps read as they come, its end told in one line.
+
+Owns what an end means; knows nothing of how training goes, of nights or of terminals. Loads no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from distill.errors import DistillError
+from distill.train.record import Estimate, Step
+
+_LOCK = ".lock"
+_LINE = 1 << 20  # bytes of one line at most
+_FULL = 1 << 20  # bytes left on a disk that is as good as full
+_KILLED = (
+    "the system killed the trainer, most likely because memory ran out: close other programs, or lower batch, "
+    "max_tokens or layers"
+)
+
+
+class TrainerError(DistillError):
+    """The trainer did not come to its end."""
+
+
+async def steps(folder: Path) -> AsyncIterator[Step]:
+    """Train the run that lies in a folder, from where it stands; each step when it is done.
+
+    The trainer ends with whoever reads this. Raises TrainerError with the reason, where it fails or another trainer is
+    at this run.
+    """
+    with _alone(folder):
+        async with _running(folder, folder) as lines:
+            async for line in lines:
+                yield msgspec.json.decode(line, type=Step)
+
+
+async def estimate(folder: Path, disk: Path) -> Estimate:
+    """What the run that a folder orders would take; `disk` is a folder where it would lie. Raises TrainerError."""
+    found: Estimate | None = None
+    async with _running(folder, disk, "measure") as lines:
+        async for line in lines:
+            found = msgspec.json.decode(line, type=Estimate)
+    if found is None:
+        raise TrainerError("the trainer measured nothing")
+    return found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Be the only one who trains in a folder; the system lifts the lock when its holder ends, however it ends."""
+    with (folder / _LOCK).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainerError(f"{folder} is being trained by another process: wait until it is done") from None
+        yield
+
+
+@asynccontextmanager
+async def _running(folder: Path, disk: Path, *mode: str) -> AsyncIterator[asyncio.StreamReader]:
+    """The trainer at work; its lines. On leaving it is gone, and TrainerError says why it failed, if it did."""
+    pipe = asyncio.subprocess.PIPE
+    command = [sys.executable, "-m", "distill.train", str(folder), str(os.getpid()), *mode]
+    trainer = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, limit=_LINE
+    )
+    assert trainer.stdout is not None
+    assert trainer.stderr is not None
+    complaints = asyncio.create_task(trainer.stderr.read())
+    try:
+        yield trainer.stdout
+        await trainer.wait()
+    finally:
+        if trainer.returncode is None:
+            trainer.kill()
+            await trainer.wait()
+        said = (await complaints).decode(errors="replace").strip().splitlines()
+    if trainer.returncode:
+        raise TrainerError(_reason(trainer.returncode, said, disk))
+
+
+def _reason(code: int, said: list[str], disk: Path) -> str:
+    if code == -signal.SIGKILL:
+        return _KILLED
+    last = said[-1] if said else f"it ended with code {code}"
+    if "No space left" in last or shutil.disk_usage(disk).free < _FULL:
+        return f"the disk of {disk} is full: free some room, and the run goes on where it stood ({last})"
+    return f"training failed: {last}"
