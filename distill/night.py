@@ -56,6 +56,7 @@ from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 from distill.train.order import Order, name_of, ordered, write_order
 from distill.train.recipe import recipe_of
+from distill.train.record import Step
 
 _LEASE_SECONDS = 60.0
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
@@ -258,10 +259,13 @@ async def _train(settings: NightSettings, dataset: Dataset, progress: Progress) 
     progress.stage("training", None)
     if not (folder / "result.json").exists():
         write_order(order, folder)
-        async for step in trainer.steps(folder):
-            progress.stage("training", step.steps)
-            progress.step(step.step, f"loss {step.loss:.3f}")
+        await trainer.train(folder, partial(_tell, progress))
     return folder
+
+
+def _tell(progress: Progress, step: Step) -> None:
+    progress.stage("training", step.steps)
+    progress.step(step.step, f"loss {step.loss:.3f}")
 
 
 async def _examine(

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from distill.train.record import Estimate, Step
 
 _LOCK = ".lock"
 _LINE = 1 << 20  # bytes of one line at most
-_FULL = 1 << 20  # bytes left on a disk that is as good as full
+_FULL = ("No space left", "Unable to write")  # as the system says it, and MLX
 _KILLED = (
     "the system killed the trainer, most likely because memory ran out: close other programs, or lower batch, "
     "max_tokens or layers"
@@ -33,22 +32,21 @@ class TrainerError(DistillError):
     """The trainer did not come to its end."""
 
 
-async def steps(folder: Path) -> AsyncIterator[Step]:
-    """Train the run that lies in a folder, from where it stands; each step when it is done.
+async def train(folder: Path, report: Callable[[Step], object]) -> None:
+    """Train the run that lies in a folder, from where it stands; each step is reported when it is done.
 
-    The trainer ends with whoever reads this. Raises TrainerError with the reason, where it fails or another trainer is
-    at this run.
+    Raises TrainerError with the reason, where the trainer fails or another is at this run.
     """
     with _alone(folder):
-        async with _running(folder, folder) as lines:
+        async with _running(folder) as lines:
             async for line in lines:
-                yield msgspec.json.decode(line, type=Step)
+                report(msgspec.json.decode(line, type=Step))
 
 
-async def estimate(folder: Path, disk: Path) -> Estimate:
-    """What the run that a folder orders would take; `disk` is a folder where it would lie. Raises TrainerError."""
+async def estimate(folder: Path) -> Estimate:
+    """What the run that a folder orders would take. Raises TrainerError."""
     found: Estimate | None = None
-    async with _running(folder, disk, "measure") as lines:
+    async with _running(folder, "measure") as lines:
         async for line in lines:
             found = msgspec.json.decode(line, type=Estimate)
     if found is None:
@@ -68,7 +66,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _running(folder: Path, disk: Path, *mode: str) -> AsyncIterator[asyncio.StreamReader]:
+async def _running(folder: Path, *mode: str) -> AsyncIterator[asyncio.StreamReader]:
     """The trainer at work; its lines. On leaving it is gone, and TrainerError says why it failed, if it did."""
     pipe = asyncio.subprocess.PIPE
     command = [sys.executable, "-m", "distill.train", str(folder), str(os.getpid()), *mode]
@@ -87,13 +85,13 @@ async def _running(folder: Path, disk: Path, *mode: str) -> AsyncIterator[asynci
             await trainer.wait()
         said = (await complaints).decode(errors="replace").strip().splitlines()
     if trainer.returncode:
-        raise TrainerError(_reason(trainer.returncode, said, disk))
+        raise TrainerError(_reason(trainer.returncode, said, folder))
 
 
-def _reason(code: int, said: list[str], disk: Path) -> str:
+def _reason(code: int, said: list[str], folder: Path) -> str:
     if code == -signal.SIGKILL:
         return _KILLED
-    last = said[-1] if said else f"it ended with code {code}"
-    if "No space left" in last or shutil.disk_usage(disk).free < _FULL:
-        return f"the disk of {disk} is full: free some room, and the run goes on where it stood ({last})"
+    last = said[-1] if said else f"the trainer ended with code {code}"
+    if any(sign in last for sign in _FULL):
+        return f"the disk of {folder} is full: free some room, and the run goes on where it stood ({last})"
     return f"training failed: {last}"

@@ -12,7 +12,6 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_flatten
 
 from distill.train.loop import peak_memory
 from distill.train.losses import Loss, Prepared, SharedLoss
@@ -20,7 +19,7 @@ from distill.train.order import Order
 from distill.train.recipe import Recipe
 from distill.train.record import Estimate
 from distill.train.room import disk_needed
-from distill.train.run import Ready, loss_of, made_ready
+from distill.train.run import Ready, adapter_bytes, loss_of, made_ready
 from distill.train.tokens import Tokens
 
 _SAMPLES = 5  # batches that stand for all
@@ -63,7 +62,7 @@ def measure(order: Order, alive: Callable[[], object]) -> Estimate:
         step_seconds=computed + trained * share,
         look_seconds=looked + (_once(kit.apart_loss) if looks else 0.0),
         memory_bytes=_memory(ready),
-        disk_bytes=disk_needed(kit.model, len(tokens)),
+        disk_bytes=disk_needed(adapter_bytes(kit.model), len(tokens)),
     )
 
 
@@ -134,5 +133,4 @@ def _memory(ready: Ready) -> int:
     kept = sum(
         loss.frozen.bytes - loss.frozen.held() for loss in (kit.loss, kit.apart_loss) if isinstance(loss, SharedLoss)
     )
-    trained = int(sum(array.nbytes for _, array in tree_flatten(kit.model.trainable_parameters())))
-    return max(peak_memory(), int(mx.get_peak_memory())) + kept + 2 * trained
+    return max(peak_memory(), int(mx.get_peak_memory())) + kept + 2 * adapter_bytes(kit.model)

@@ -59,8 +59,13 @@ def recipe_of(changes: dict[str, Any], preset: str = "default") -> Recipe:
     for name in ("rank", "batch", "max_tokens", "checkpoint"):
         if getattr(recipe, name) < 1:
             raise DatasetError(f"the recipe makes no sense: {name} is {getattr(recipe, name)}, and at least 1 is meant")
-    if recipe.layers < 0 or recipe.epochs <= 0 or not 0 <= recipe.warmup < 1 or not 0 <= recipe.dropout < 1:
-        raise DatasetError("the recipe makes no sense: layers ≥ 0, epochs > 0, warmup and dropout in [0, 1) are meant")
+    for name in ("learning_rate", "scale", "epochs", "look"):
+        if not getattr(recipe, name) > 0:
+            raise DatasetError(
+                f"the recipe makes no sense: {name} is {getattr(recipe, name)}, and more than 0 is meant"
+            )
+    if recipe.layers < 0 or not 0 <= recipe.warmup < 1 or not 0 <= recipe.dropout < 1:
+        raise DatasetError("the recipe makes no sense: layers ≥ 0, warmup and dropout in [0, 1) are meant")
     return recipe
 
 

@@ -5,28 +5,25 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import mlx.nn as nn
-from mlx.utils import tree_flatten
-
 from distill.errors import DatasetError
 
 _CHECKPOINTS = 3  # two that are kept and one being written
-_COPIES = 3  # of an adapter in a checkpoint: itself, and two running means of its gradient
+_COPIES = 4  # of an adapter's size in a checkpoint: itself, two running means of its gradient, and the best one so far
 _LEFT = 2  # the adapter of the run and the one that is published
 _LINE = 512  # bytes that a step's line takes at most
 
 
-def disk_needed(model: nn.Module, steps: int) -> int:
-    """Bytes that a run of so many steps takes at most, for a model with its adapter on."""
-    adapter = int(sum(array.nbytes for _, array in tree_flatten(model.trainable_parameters())))
-    return adapter * (_CHECKPOINTS * (_COPIES + 1) + _LEFT) + steps * _LINE
+def disk_needed(adapter: int, steps: int) -> int:
+    """Bytes that a run of so many steps takes at most, of an adapter that takes so many."""
+    return adapter * (_CHECKPOINTS * _COPIES + _LEFT) + steps * _LINE
 
 
 def check_disk(folder: Path, needed: int) -> None:
-    """Raises DatasetError where the disk has not enough left."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
+    """Raises DatasetError where the disk has not enough left for a run in this folder, which may be under way."""
+    held = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+    if free + held < needed:
         raise DatasetError(
-            f"the run needs {needed / 1e6:,.0f} MB in {folder}, and the disk has {free / 1e6:,.0f} MB left: free some, "
-            "or lower rank or layers"
+            f"the run needs {needed / 1e6:,.1f} MB in {folder}, and there are {(free + held) / 1e6:,.1f} MB: "
+            "free some, choose another folder, or lower rank or layers"
         )

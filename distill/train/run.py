@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 import mlx.nn as nn
 import msgspec
+from mlx.utils import tree_flatten
 
 from distill.atomic import write_atomically
 from distill.errors import AdapterError, DatasetError, ModelError
@@ -62,7 +63,7 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     ready = made_ready(order)
     kit, group = ready.kit, Group()
     if group.leads:
-        check_disk(folder, disk_needed(kit.model, len(ready.batches)))
+        check_disk(folder, disk_needed(adapter_bytes(kit.model), len(ready.batches)))
         write_atomically(folder / TAUGHT, msgspec.json.encode(ready.taught))
     loop = Loop(kit, order.recipe, ready.batches, Checkpoints(folder / CHECKPOINTS), ready.look_every, group)
     done = _told(folder / METRICS, loop.state.step) if group.leads else []
@@ -104,6 +105,11 @@ def made_ready(order: Order) -> Ready:
         config,
         Taught(len(learnt.train), len(learnt.apart), learnt.too_long, learnt.silent, isinstance(losses[0], SharedLoss)),
     )
+
+
+def adapter_bytes(model: nn.Module) -> int:
+    """Of all that is trained of a model."""
+    return int(sum(array.nbytes for _, array in tree_flatten(model.trainable_parameters())))
 
 
 def plan(examples: Sequence[Tokens], recipe: Recipe, steps: int | None) -> list[list[int]]:

@@ -5,7 +5,6 @@ nothing behind. Owns when a run is refused.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from distill import trainer
 from distill.train.order import Order, name_of, write_order
 from distill.train.recipe import warnings
 from distill.train.record import Estimate, read_result, read_steps
+from distill.train.room import check_disk
 from gateway.errors import StartError
 from gateway.sections import Settings
 from gateway.settings import Home
@@ -47,19 +47,18 @@ async def _foretell(order: Order, folder: Path, cost: Cost, console: Console) ->
         return 0.0
     done = len(read_steps(folder))
     lines = [f"Warning: {warning}" for warning in warnings(order.recipe)]
-    disk = next(place for place in (folder, *folder.parents) if place.exists())
     with tempfile.TemporaryDirectory(prefix="nightschool-") as work:
         write_order(order, Path(work))
         with console.status("measuring a few batches"):
-            found = await trainer.estimate(Path(work), disk)
+            found = await trainer.estimate(Path(work))
     for line in (*lines, *left_out(found.taught, order.recipe)):
         console.print(Text(line, style="yellow"), soft_wrap=True)
     tell_estimate(console, found, cost, done)
-    _check(found, order, disk)
+    _check(found, order, folder)
     return found.seconds * (found.steps - done) / found.steps
 
 
-def _check(found: Estimate, order: Order, disk: Path) -> None:
+def _check(found: Estimate, order: Order, folder: Path) -> None:
     memory = order.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if found.memory_bytes > memory:
         whose = "allowed (--memory-gb)" if order.memory else "what this machine has"
@@ -67,9 +66,4 @@ def _check(found: Estimate, order: Order, disk: Path) -> None:
             f"the run would take {size(found.memory_bytes)} of memory, and {size(memory)} is {whose}: "
             "lower batch, max_tokens or layers with --set, or take a smaller base"
         )
-    free = shutil.disk_usage(disk).free
-    if found.disk_bytes > free:
-        raise StartError(
-            f"the run would take {size(found.disk_bytes)} in {disk}, and {size(free)} is left there: free some, say "
-            "--out, or lower rank or layers with --set"
-        )
+    check_disk(folder, found.disk_bytes)

@@ -13,7 +13,7 @@ from distill.atomic import write_atomically
 from distill.publishing import publish, write_card
 from distill.train.order import FILE, Order, name_of, read_order, write_order
 from distill.train.recipe import warnings
-from distill.train.record import read_result, read_steps, read_taught
+from distill.train.record import Step, read_result, read_steps, read_taught
 from gateway.errors import StartError
 from gateway.sections import Settings
 from gateway.settings import Home
@@ -65,13 +65,14 @@ async def _train(order: Order, folder: Path, console: Console) -> None:
     console.print(Text(f"The run in {folder} {word}"), soft_wrap=True)
     write_order(order, folder)
     with Watch(console, behind) as watch:
-        told = False
-        async for step in trainer.steps(folder):
-            if not told and (taught := read_taught(folder)):
+
+        def report(step: Step) -> None:
+            if not watch.begun and (taught := read_taught(folder)):
                 for line in left_out(taught, order.recipe):
                     console.print(Text(line, style="yellow"), soft_wrap=True)
-                told = True
             watch.step(step)
+
+        await trainer.train(folder, report)
 
 
 def announced(done: Trained, home: Home) -> str:

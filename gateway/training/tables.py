@@ -59,10 +59,7 @@ def facts_of(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def tell_run(console: Console, adapter: str, result: Mapping[str, Any], folder: Path) -> None:
-    table = _table(f"Trained: {adapter}", ["", ""])
-    for name, value in facts_of(result):
-        table.add_row(name, Text(value))
-    console.print(table)
+    _tell_facts(console, f"Trained: {adapter}", facts_of(result))
     told = f"Report: {folder / 'report.html'}\nExamine it: nightschool exam --adapter {adapter}"
     console.print(Text(told), soft_wrap=True)
 
@@ -71,19 +68,18 @@ def tell_estimate(console: Console, found: Estimate, cost: Cost, done: int) -> N
     """`done` steps lie behind the run already."""
     left = found.seconds * (found.steps - done) / found.steps
     energy = cost.kilowatt_hours(left)
-    rows = {
-        "conversations": f"{found.taught.examples}, {found.taught.apart} kept apart",
-        "steps": f"{found.steps}, {found.measured} of them measured, {done} done already",
-        "time": f"{clock(left)}, of that {clock(found.start_seconds)} to begin and {clock(found.look_seconds)} looks",
-        "memory": size(found.memory_bytes),
-        "disk": size(found.disk_bytes),
-        "energy": f"{energy:.3f} kWh at {cost.watts:g} W",
-        "cost": f"{energy * cost.price:.2f} at {cost.price:g} per kWh",
-    }
-    table = _table("What this run would take", ["", ""])
-    for name, value in rows.items():
-        table.add_row(name, Text(value))
-    console.print(table)
+    begin, looks = clock(found.start_seconds), clock(found.look_seconds)
+    facts = [
+        ("conversations", f"{found.taught.examples}, {found.taught.apart} kept apart"),
+        ("steps", f"{found.steps}, {found.measured} of them measured, {done} done already"),
+        ("tokens to run", f"{found.run_tokens:,}, shared beginnings once"),
+        ("time", f"{clock(left)}; the whole run has {begin} until it begins and {looks} of looks"),
+        ("memory", size(found.memory_bytes)),
+        ("disk", size(found.disk_bytes)),
+        ("energy", f"{energy:.3f} kWh at {cost.watts:g} W"),
+        ("cost", f"{energy * cost.price:.2f} at {cost.price:g} per kWh"),
+    ]
+    _tell_facts(console, "What this run would take", facts)
 
 
 def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -107,6 +103,13 @@ def tell_sweep(console: Console, outcomes: Sequence[Outcome]) -> None:
             else [outcome.reason or NONE, NONE, NONE, NONE]
         )
         table.add_row(*(Text(f"{outcome.fields[field]}") for field in fields), *map(Text, shown), outcome.run)
+    console.print(table)
+
+
+def _tell_facts(console: Console, heading: str, facts: Sequence[tuple[str, str]]) -> None:
+    table = Table(title=Text(heading), title_justify="left", show_header=False, box=None)
+    for name, value in facts:
+        table.add_row(Text(name), Text(value))
     console.print(table)
 
 

@@ -23,26 +23,26 @@ _PAUSE = 30.0  # seconds between two lines of a log
 
 
 class Watch:
-    """The view of one run; `before` are the steps that it has behind it."""
+    """The view of one run; `before` are the steps that it has behind it, and it has `begun` when there is a new one."""
 
     def __init__(self, console: Console, before: Sequence[Step]) -> None:
         self._console, self._steps = console, list(before)
         self._spinner = Spinner("dots", "loading base and dataset")
-        self._begun = False
+        self.begun = False
         self._told = float("-inf")
         self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4)
 
     def step(self, step: Step) -> None:
         """One more is done."""
         self._steps = [*self._steps[: step.step - 1], step]
-        self._begun = True
+        self.begun = True
         now = time.monotonic()
         if not self._console.is_terminal and (step.look or step.step == step.steps or now - self._told > _PAUSE):
             self._told = now
             self._console.print(Text(line_of(self._steps)), soft_wrap=True)
 
     def _view(self) -> Group | Spinner:
-        if not self._begun:
+        if not self.begun:
             return self._spinner
         last = self._steps[-1]
         bar = Table.grid(padding=(0, 2))
