@@ -60,6 +60,12 @@ class Renderer:
         self.template_digest = hashlib.sha256(template.encode()).hexdigest()
         self.tokenizer_digest = hashlib.sha256(vocabulary).hexdigest()
 
+    def speaks_like(self, other: Renderer) -> bool:
+        """Whether a token id means the same in both vocabularies; one may have tokens that the other lacks."""
+        ours, theirs = self._tokenizer.get_vocab(), other._tokenizer.get_vocab()
+        fewer, more = sorted((ours, theirs), key=len)
+        return all(more.get(token) == number for token, number in fewer.items())
+
     def prompt(self, messages: list[Message], tools: list[Tool] | None = None) -> list[int]:
         """Token ids of the conversation with the header that asks the assistant to speak."""
         return [i for segment in self.segments(messages, tools, ask=True) for i in segment.ids]

@@ -23,6 +23,7 @@ from distill.school.copies import copied
 from distill.school.estimating import estimated
 from distill.school.failures import Failed, read_failures
 from distill.school.ledger import Ledger
+from distill.school.pupil import Pupil
 from distill.school.reporting import Report, kept_of, report
 from distill.school.running import Asking, Terms
 from distill.school.sets import QuestionSet, Sources, inputs_of, opened
@@ -62,6 +63,7 @@ class Order(msgspec.Struct, frozen=True):
     url: str
     model: str
     api_key: str
+    student: str = ""
 
 
 async def run_generate(settings: Settings, home: Home, order: Order, console: Console) -> None:
@@ -96,6 +98,7 @@ async def _set(settings: Settings, home: Home, order: Order, console: Console) -
         examined = reserved(settings).union(failed.repositories)
         repositories = copied(order.repositories, home.data / "repositories", examined)
         inputs = inputs_of(repositories, sources, order.total, order.seed, failed.failures)
+        inputs = msgspec.structs.replace(inputs, student=order.student)
         bars.stage("drawing questions", order.total)
         facts_of = Cache.of_data(home.data).facts
         chosen = await opened(inputs, repositories, sources, home.data / "generated", bars.step, facts_of)
@@ -116,8 +119,10 @@ async def _run(
     )
     async with client, _store(store) as known:
         traces = known.conversation if known is not None else _nothing
-        teacher = Teacher(client, order.model, Limits(order.max_calls, order.max_tokens), traces)
-        asking = Asking(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes))
+        limits = Limits(order.max_calls, order.max_tokens)
+        teacher = Teacher(client, order.model, limits, traces)
+        pupil = Pupil(client, order.student, limits, traces) if order.student else None
+        asking = Asking(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes), pupil=pupil)
         with Bars(console) as bars:
             bars.stage("asking the teacher", len(chosen.questions))
             bars.step(len(ledger.settled))

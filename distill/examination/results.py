@@ -77,6 +77,7 @@ class Result(msgspec.Struct, frozen=True):
     repositories: list[str]
     categories: dict[str, int]
     at_once: int
+    max_tokens: int
     when: str
     student: str
     arms: list[ArmResult]
@@ -96,6 +97,7 @@ class Circumstances(msgspec.Struct, frozen=True):
 
     examination: Sat
     at_once: int
+    max_tokens: int
     when: str
     memory: Mapping[str, int | None]  # bytes, by label
     notes: list[str]
@@ -120,6 +122,7 @@ def result_of(
         repositories=sorted({item.question.repository for item in items}),
         categories=dict(sorted(Counter(item.question.category for item in items).items())),
         at_once=seen.at_once,
+        max_tokens=seen.max_tokens,
         when=seen.when,
         student=student.label if student else "",
         arms=told,

@@ -36,6 +36,14 @@ def normed(model: nn.Module, hidden: mx.array) -> mx.array:
     return made
 
 
+def shape_of(model: nn.Module) -> tuple[int, int, int, int]:
+    """The model's width, that of its feed-forward layers, its attention heads, and the bytes of a number."""
+    args = model.args
+    inner = int(getattr(args, "intermediate_size", 4 * args.hidden_size))
+    size = int(model.model.norm.weight.itemsize)
+    return int(args.hidden_size), inner, int(args.num_attention_heads), size
+
+
 def logits(model: nn.Module, hidden: mx.array) -> mx.array:
     """(…, width) → (…, vocabulary)."""
     made: mx.array = model.model.embed_tokens.as_linear(hidden) if _is_tied(model) else model.lm_head(hidden)

@@ -17,6 +17,7 @@ from router.chat import FunctionCall
 
 KEPT = ""
 LONGER = "longer"
+KNOWN = "known"
 REASONS = {
     "repeated": "it made the same call again",
     "too_many_calls": "it made more calls than are allowed",
@@ -32,6 +33,7 @@ REASONS = {
     "refused": "it would not or could not answer",
     "wrong_answer": "its answer is not what the code says",
     LONGER: "another answer to the question was as right and shorter",
+    KNOWN: "the student answers it rightly by itself",
 }
 
 

@@ -12,10 +12,11 @@ from distill.trace import Trace
 from router.chat import Message
 
 
-def from_traces(traces: Sequence[Trace]) -> Recall:
-    """Of one conversation. Where redaction changed a message it is not known again, and asked about once more."""
+def from_traces(traces: Sequence[Trace], arm: str = "teacher") -> Recall:
+    """Of one conversation, what `arm` said. Where redaction changed a message it is not known again, and asked about
+    once more."""
     answered = (trace for trace in traces if trace.state == "completed" and trace.answer is not None)
-    whole = [trace for trace in answered if trace.decision.arm == "teacher"]
+    whole = [trace for trace in answered if trace.decision.arm == arm]
 
     def recall(messages: Sequence[Message]) -> Said | None:
         asked = list(messages)

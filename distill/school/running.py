@@ -16,9 +16,10 @@ import msgspec
 
 from distill.agent import Conversation
 from distill.generate.question import Question
-from distill.school.checks import LONGER, cannot_be_shorter, shortest, verdict
+from distill.school.checks import KEPT, KNOWN, LONGER, cannot_be_shorter, shortest, verdict
 from distill.school.endurance import Endurance, Spent
 from distill.school.ledger import Ledger, Settled, Taken
+from distill.school.pupil import Pupil
 from distill.school.recall import from_turns
 from distill.school.sets import QuestionSet
 from distill.school.teacher import NotTold, Teacher, conversation_of
@@ -56,7 +57,8 @@ class Ran(msgspec.Struct):
 
 
 class Asking:
-    """Of one set. `clock` is monotonic, in seconds."""
+    """Of one set. `clock` is monotonic, in seconds. With a `pupil` only what it fails at is asked of the teacher, which
+    goes on from there."""
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Asking:
         terms: Terms,
         endurance: Endurance | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pupil: Pupil | None = None,
     ) -> None:
         self._chosen = chosen
         self._toolboxes = toolboxes
@@ -75,6 +78,7 @@ class Asking:
         self._terms = terms
         self._endurance = endurance or Endurance(clock)
         self._clock = clock
+        self._pupil = pupil
         self.ran = Ran()
 
     async def go(self, progress: Progress) -> None:
@@ -160,6 +164,13 @@ class Asking:
         """One answer, however long a busy endpoint is waited for; or why there is none."""
         name = conversation_of(self._chosen.name, question, sample)
         recall = await self._teacher.known(name)
+        if self._pupil is not None:
+            tried = await self._pupil.attempt(question, toolbox, name)
+            if tried.fault is not None:
+                return "student_failed"
+            if _is_known(question, _taken(question, sample, name, tried), toolbox):
+                return msgspec.structs.replace(_taken(question, sample, name, tried, KNOWN), traces=[])
+            recall = self._pupil.state(question, tried, recall)
         answers, attempt = self._endurance.answers, 1
         while True:
             found = await self._teacher.ask(question, toolbox, name, sample, recall)
@@ -174,6 +185,10 @@ class Asking:
             progress.step(len(self._ledger.settled), f"waiting: {reason}")
             await asyncio.sleep(pause)
             recall, attempt = from_turns(found.messages, found.said, recall), attempt + (step == "wait")
+
+
+def _is_known(question: Question, tried: Taken, toolbox: Toolbox) -> bool:
+    return verdict(question, tried, {spec.function.name for spec in toolbox.specs}) == KEPT
 
 
 def cost(ledger: Ledger, prices: tuple[float, float]) -> float:

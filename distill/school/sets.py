@@ -35,7 +35,7 @@ _QUESTION = msgspec.json.Decoder(Question)
 class Inputs(msgspec.Struct, frozen=True):
     """What a set is made from: the repositories by name and digest, the templates' digest, how many questions, the seed
     that draws them; the tool vocabularies by name and digest, and the share that is asked in the exploring agent's own;
-    the templates that are wanted with their weights (none named: all, by their own)."""
+    the templates that are wanted with their weights (none named: all, by their own); the student that tries first."""
 
     repositories: dict[str, str]
     templates: str
@@ -45,10 +45,14 @@ class Inputs(msgspec.Struct, frozen=True):
     explore: float = 0.5
     weights: dict[str, int] = {}
     version: int = _VERSION
+    student: str = ""
 
     @property
     def name(self) -> str:
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:_NAME]
+        told = msgspec.to_builtins(self)
+        if not self.student:
+            del told["student"]  # sets of before there were such have their names still
+        return hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()[:_NAME]
 
 
 class QuestionSet(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ any model with plain caches. Knows nothing of losses, batches or training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -15,6 +15,7 @@ import mlx.nn as nn
 from distill.mlx import cpu
 from distill.train.passes import Pass
 
+Again = Literal["nothing", "attention", "layers"]
 Pair = tuple[mx.array, mx.array]  # keys and values, (batch, kv_heads, n, d)
 
 
@@ -24,26 +25,44 @@ def run(
     entering: Sequence[mx.array],
     streams: Sequence[mx.Stream],
     *,
-    again: bool = False,
+    again: Again = "nothing",
 ) -> list[mx.array]:
     """What leaves the last of `layers`, (b, s, width) for each pass, of what is `entering` the first.
 
-    With `again` the weights of the attention are computed a second time on the way back instead of being kept: of all
-    that a layer makes they are the largest.
+    `again` is what is computed a second time on the way back instead of being kept.
     """
     leaving = []
     before: dict[tuple[int, int], list[Pair]] = {}  # by pass and row: the keys up to its end, by layer
     for at, (step, hidden) in enumerate(zip(passes, entering, strict=True)):
         with mx.stream(streams[step.stream]):
             known = before[step.after] if step.after else [None] * len(layers)
-            caches = [Keys(pair, again=again) for pair in known]
+            caches = [Keys(pair, again=again == "attention") for pair in known]
+            through = _through_again if again == "layers" else _through
             for layer, cache in zip(layers, caches, strict=True):
-                hidden = layer(hidden, cache.mask, cache)
+                hidden = through(layer, hidden, cache)
             for row, node in enumerate(step.nodes):
                 if node.children:
                     before[at, row] = [cache.until(row, len(node)) for cache in caches]
         leaving.append(hidden)
     return leaving
+
+
+def _through(layer: nn.Module, hidden: mx.array, cache: Keys) -> mx.array:
+    left: mx.array = layer(hidden, cache.mask, cache)
+    return left
+
+
+def _through_again(layer: nn.Module, hidden: mx.array, cache: Keys) -> mx.array:
+    """The same, keeping nothing but what enters and the keys and values that leave."""
+
+    def inner(parameters: Any, hidden: mx.array, *before: mx.array) -> tuple[mx.array, mx.array, mx.array]:
+        layer.update(parameters)
+        own = Keys(cast(Pair, before) if before else None, again=False)
+        return _through(layer, hidden, own), *own.own
+
+    left, *pair = mx.checkpoint(inner)(layer.trainable_parameters(), hidden, *(cache.before or ()))
+    cache.own = cast(Pair, tuple(pair))
+    return left
 
 
 class Keys:
@@ -53,19 +72,20 @@ class Keys:
     mask = "causal"  # of a row to itself; `attend` knows that all before is seen
 
     def __init__(self, before: Pair | None, *, again: bool) -> None:
-        self._before, self._again = before, again
+        self.before, self._again = before, again
         self.offset = before[0].shape[2] if before else 0
+        self.own: Pair
 
     def update_and_fetch(self, keys: mx.array, values: mx.array) -> Pair:
-        self._own = (keys, values)
-        return self._own
+        self.own = (keys, values)
+        return self.own
 
     def until(self, row: int, length: int) -> Pair:
         """The keys and values up to a place of a row, (1, kv_heads, offset + length, d)."""
-        keys, values = (array[row : row + 1, :, :length] for array in self._own)
-        if self._before is None:
+        keys, values = (array[row : row + 1, :, :length] for array in self.own)
+        if self.before is None:
             return keys, values
-        return mx.concatenate([self._before[0], keys], axis=2), mx.concatenate([self._before[1], values], axis=2)
+        return mx.concatenate([self.before[0], keys], axis=2), mx.concatenate([self.before[1], values], axis=2)
 
     def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float, mask: str) -> mx.array:
         kind = _in_two_parts if cpu.suits(queries) else _in_one
@@ -74,7 +94,7 @@ class Keys:
             return kind(queries, keys, values, before, scale)
 
         attended: mx.array = (mx.checkpoint(attention) if self._again else attention)(
-            queries, keys, values, *(self._before or ())
+            queries, keys, values, *(self.before or ())
         )
         return attended
 

@@ -108,7 +108,8 @@ def _fitting(examples: Sequence[Example], renderer: Renderer, recipe: Recipe) ->
     fitting: list[Tokens] = []
     too_long = silent = 0
     for example in examples:
-        tokens = tokens_of(renderer.segments(example.messages, example.tools or None, learnt=example.learnt))
+        messages = example.messages if recipe.thoughts == "keep" else [_silent(one) for one in example.messages]
+        tokens = tokens_of(renderer.segments(messages, example.tools or None, learnt=example.learnt))
         if not tokens.learnt.any():
             silent += 1
         elif len(tokens.ids) > recipe.max_tokens:
@@ -116,6 +117,13 @@ def _fitting(examples: Sequence[Example], renderer: Renderer, recipe: Recipe) ->
         else:
             fitting.append(tokens)
     return fitting, too_long, silent
+
+
+def _silent(message: Message) -> Message:
+    """A call without the words before it."""
+    if message.role != "assistant" or not message.tool_calls:
+        return message
+    return msgspec.structs.replace(message, content=None, reasoning_content=None, reasoning=None)
 
 
 def _check_sides(examples: Sequence[Example]) -> None:

@@ -13,7 +13,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from distill.train.losses import Loss
+from distill.train.losses import Loss, cross_entropy
 from distill.train.tokens import Tokens
 
 
@@ -33,11 +33,10 @@ def look(model: nn.Module, loss: Loss, examples: Sequence[Tokens], size: int) ->
     total, turns, exact, learnt = 0.0, 0, 0, 0
     for start in range(0, len(examples), size):
         batch = range(start, min(start + size, len(examples)))
-        told = loss.tokens(loss.prepare(batch))
-        mx.eval(told.losses, told.hits)
-        losses, hits = np.array(told.losses), np.array(told.hits)
-        for place, index in enumerate(batch):
-            mine = told.whose[place]
+        told, whose = loss.each(loss.prepare(batch), _told)
+        mx.eval(told)
+        losses, hits = map(np.array, told)
+        for index, mine in zip(batch, whose, strict=True):
             total += float(losses[mine].sum())
             learnt += len(mine)
             for turn in turns_of(examples[index], mine):
@@ -45,6 +44,10 @@ def look(model: nn.Module, loss: Loss, examples: Sequence[Tokens], size: int) ->
                 exact += bool(hits[turn].all())
     model.train(training)
     return Seen(turns, exact, total, learnt)
+
+
+def _told(logits: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
+    return cross_entropy(logits, targets), logits.argmax(axis=-1) == targets
 
 
 def turns_of(example: Tokens, mine: np.ndarray) -> list[np.ndarray]:

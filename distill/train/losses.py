@@ -7,9 +7,9 @@ yardstick. Knows nothing of optimisers or of how batches are chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -17,14 +17,16 @@ import numpy as np
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from distill.mlx import cpu, head
-from distill.train.forward import run
+from distill.train.forward import Again, run
 from distill.train.frozen import Frozen
+from distill.train.memory import again_for
 from distill.train.passes import Pass, passes_of
 from distill.train.tokens import Tokens
 from distill.train.tree import grow
 
 LEAST_SHARED = 48  # tokens that a node must save to be worth a pass of its own; measured on two cores
 _AGREED = 0.02  # relative; half-precision weights differ by less, another head by far more
+_TRIAL = 2**30  # bytes for the trial of a model
 _LONGEST = 512  # tokens of a shared node; the next part of a longer one runs beside it, one layer behind
 
 
@@ -32,41 +34,58 @@ _LONGEST = 512  # tokens of a shared node; the next part of a longer one runs be
 class Prepared:
     """A batch before its gradient: what enters the first adapted layer, pass by pass."""
 
+    batch: Sequence[int]
     examples: list[Tokens]
     passes: list[Pass]
     entering: list[mx.array]
+    again: Again
 
 
 @dataclass(frozen=True)
 class Rows:
     """A batch as rows padded on the right: token `place[i]` of row `where[i]` is learnt."""
 
+    batch: Sequence[int]
     ids: mx.array
     where: np.ndarray
     place: np.ndarray
 
 
-class Told(NamedTuple):
-    """Of tokens one by one: their losses in nats, and whether each is the likeliest. `whose` has for each example of
-    the batch where its learnt tokens are told of, in their order."""
+def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
+    """(n, vocabulary), (n,) → (n,) nats, in float32."""
+    logits = logits.astype(mx.float32)
+    chosen = mx.take_along_axis(logits, targets[:, None], axis=-1).squeeze(-1)
+    total: mx.array = cpu.logsumexp(logits) if cpu.on_cpu() else mx.logsumexp(logits, axis=-1)
+    return total - chosen
 
-    losses: mx.array
-    hits: mx.array
-    whose: list[np.ndarray]
+
+def hard(logits: mx.array, targets: mx.array, _: np.ndarray) -> mx.array:
+    """The loss of a token is its cross-entropy, wherever it is."""
+    return cross_entropy(logits, targets)
+
+
+Tell = Callable[[mx.array, mx.array], tuple[mx.array, ...]]
+"""Tells of tokens one by one: of their logits (n, vocabulary) and the tokens that came (n,), arrays with n rows."""
+
+Each = tuple[list[mx.array], list[np.ndarray]]
+"""What was told, and for each example of the batch the rows that tell of its learnt tokens, in their order."""
+
+Score = Callable[[mx.array, mx.array, np.ndarray], mx.array]
+"""The losses, (n,) in nats, of logits, targets, and where these are: pairs of an example and a place in it."""
 
 
 class Loss(Protocol):
-    """The summed cross-entropy, in nats, of all learnt tokens of a batch, in two steps: `prepare` does what needs no
-    gradient. `tokens` tells of them one by one; `run_tokens` are those that a batch has run, padding included."""
+    """The summed loss, in nats, of all learnt tokens of a batch, in two steps: `prepare` does what needs no gradient.
+    `each` tells of them one by one; `run_tokens` are those that a batch has run, padding included."""
 
     def prepare(self, batch: Sequence[int]) -> Any: ...
     def __call__(self, prepared: Any, /) -> mx.array: ...
-    def tokens(self, prepared: Any, /) -> Told: ...
+    def each(self, prepared: Any, tell: Tell, /) -> Each: ...
     def run_tokens(self, batch: Sequence[int]) -> int: ...
 
 
 class SharedLoss:
-    """Over a tree. `again`: attention is computed a second time on the way back, which takes less memory."""
+    """Over a tree. What would not fit into `memory` bytes is computed a second time on the way back."""
 
     def __init__(
         self,
@@ -75,15 +94,17 @@ class SharedLoss:
         frozen: Frozen,
         streams: Sequence[mx.Stream],
         *,
-        again: bool = False,
+        memory: int,
         least_shared: int = LEAST_SHARED,
+        score: Score = hard,
     ) -> None:
         self._model, self._examples, self.frozen, self._streams = model, examples, frozen, streams
-        self._again, self._least = again, least_shared
+        self._memory, self._least, self._score = memory, least_shared, score
 
     def prepare(self, batch: Sequence[int]) -> Prepared:
         examples, passes = self._passes(batch)
-        return Prepared(examples, passes, self.frozen.entering(batch, passes))
+        again = again_for(self._model, passes, len(self._model.layers) - self.frozen.layers, self._memory)
+        return Prepared(batch, examples, passes, self.frozen.entering(batch, passes), again)
 
     def run_tokens(self, batch: Sequence[int]) -> int:
         return sum(step.tokens.size for step in self._passes(batch)[1])
@@ -95,22 +116,20 @@ class SharedLoss:
     def __call__(self, prepared: Prepared) -> mx.array:
         total = mx.array(0.0)
         for step, logits in self._logits(prepared):
-            losses = cross_entropy(logits, mx.array(step.targets))
+            sources = np.array([(prepared.batch[one], at) for one, at in step.sources.tolist()])
+            losses = self._score(logits, mx.array(step.targets), sources)
             total = total + (losses * mx.array(step.weights)).sum()
         return total
 
-    def tokens(self, prepared: Prepared) -> Told:
-        losses, hits = [mx.zeros(0)], [mx.zeros(0, dtype=mx.bool_)]
-        for step, logits in self._logits(prepared):
-            losses.append(cross_entropy(logits, mx.array(step.targets)))
-            hits.append(logits.argmax(axis=-1) == mx.array(step.targets))
-        return Told(mx.concatenate(losses), mx.concatenate(hits), _whose(prepared))
+    def each(self, prepared: Prepared, tell: Tell) -> Each:
+        told = [tell(logits, mx.array(step.targets)) for step, logits in self._logits(prepared)]
+        return [mx.concatenate(list(arrays)) for arrays in zip(*told, strict=True)], _whose(prepared)
 
     def _logits(self, prepared: Prepared) -> Iterator[tuple[Pass, mx.array]]:
         """The logits of all that is predicted, (predictions, vocabulary), for each pass that predicts something. What
         is done with them belongs on the pass's stream."""
         layers = self._model.layers[self.frozen.layers :]
-        leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=self._again)
+        leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=prepared.again)
         for step, hidden in zip(prepared.passes, leaving, strict=True):
             if len(step.targets):
                 with mx.stream(self._streams[step.stream]):
@@ -135,8 +154,8 @@ def _whose(prepared: Prepared) -> list[np.ndarray]:
 class PlainLoss:
     """Each example run whole, alone in its row, and every logit computed. Shares no code with the tree."""
 
-    def __init__(self, model: nn.Module, examples: Sequence[Tokens]) -> None:
-        self._model, self._examples = model, examples
+    def __init__(self, model: nn.Module, examples: Sequence[Tokens], score: Score = hard) -> None:
+        self._model, self._examples, self._score = model, examples, score
 
     def prepare(self, batch: Sequence[int]) -> Rows:
         examples = [self._examples[index] for index in batch]
@@ -144,21 +163,22 @@ class PlainLoss:
         ids, learnt = np.zeros((len(batch), longest), dtype=np.int32), np.zeros((len(batch), longest), dtype=bool)
         for row, example in enumerate(examples):
             ids[row, : len(example.ids)], learnt[row, : len(example.ids)] = example.ids, example.learnt
-        return Rows(mx.array(ids), *np.nonzero(learnt))
+        return Rows(batch, mx.array(ids), *np.nonzero(learnt))
 
     def run_tokens(self, batch: Sequence[int]) -> int:
         return len(batch) * max(len(self._examples[index].ids) for index in batch)
 
     def __call__(self, rows: Rows) -> mx.array:
-        where, place = mx.array(rows.where), mx.array(rows.place)
-        logits = self._model(rows.ids)[where, place - 1]
-        return cross_entropy(logits, rows.ids[where, place]).sum()
+        sources = np.stack([np.asarray(rows.batch)[rows.where], rows.place], axis=1)
+        return self._score(*self._logits(rows), sources).sum()
 
-    def tokens(self, rows: Rows) -> Told:
+    def each(self, rows: Rows, tell: Tell) -> Each:
+        return list(tell(*self._logits(rows))), [np.flatnonzero(rows.where == row) for row in range(len(rows.batch))]
+
+    def _logits(self, rows: Rows) -> tuple[mx.array, mx.array]:
+        """Of what is learnt, and what came."""
         where, place = mx.array(rows.where), mx.array(rows.place)
-        logits, targets = self._model(rows.ids)[where, place - 1], rows.ids[where, place]
-        whose = [np.flatnonzero(rows.where == row) for row in range(rows.ids.shape[0])]
-        return Told(cross_entropy(logits, targets), logits.argmax(axis=-1) == targets, whose)
+        return self._model(rows.ids)[where, place - 1], rows.ids[where, place]
 
 
 def shares(model: nn.Module) -> bool:
@@ -173,18 +193,11 @@ def _agree(model: nn.Module) -> bool:
     learnt = np.array([False] * 4 + [True] * 8)
     examples = [Tokens(ids, learnt), Tokens(np.concatenate([ids[:6], ids[2:6]]), learnt[:10])]
     streams = [mx.default_stream(mx.default_device())]
-    shared = SharedLoss(model, examples, Frozen(model, 0, examples, streams, budget=0), streams, least_shared=1)
+    frozen = Frozen(model, 0, examples, streams, budget=0)
+    shared = SharedLoss(model, examples, frozen, streams, memory=_TRIAL, least_shared=1)
     plain = PlainLoss(model, examples)
     try:
         ours, theirs = shared(shared.prepare([0, 1])), plain(plain.prepare([0, 1]))
         return bool(mx.allclose(ours, theirs, rtol=_AGREED, atol=0.0).item())
     except (TypeError, ValueError, AttributeError):  # what the stand-in for the cache cannot do for this model
         return False
-
-
-def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
-    """(n, vocabulary), (n,) → (n,) nats, in float32."""
-    logits = logits.astype(mx.float32)
-    chosen = mx.take_along_axis(logits, targets[:, None], axis=-1).squeeze(-1)
-    total: mx.array = cpu.logsumexp(logits) if cpu.on_cpu() else mx.logsumexp(logits, axis=-1)
-    return total - chosen

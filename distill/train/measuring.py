@@ -1,7 +1,7 @@
 """Measuring: what a run would take, found by running a few of its batches. Trains nothing and writes nothing.
 
 Time goes with the tokens that are run, so some batches of the plan, small ones and large ones, stand for all; the
-largest says how much memory is needed. Knows nothing of money or of what the machine has.
+largest says how much memory is needed. A teacher is not asked. Knows nothing of money or of what the machine has.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from distill.train.looking import look
 from distill.train.loop import peak_memory
-from distill.train.losses import Loss, Prepared, SharedLoss
+from distill.train.losses import Loss, Prepared, SharedLoss, hard
+from distill.train.making import MEMORY, loss_of
 from distill.train.order import Order
-from distill.train.recipe import Recipe
 from distill.train.record import Estimate
 from distill.train.room import disk_needed
-from distill.train.run import Ready, adapter_bytes, loss_of, made_ready
-from distill.train.tokens import Tokens
+from distill.train.run import Ready, adapter_bytes, frozen_layers, made_ready
 
 _SAMPLES = 5  # batches that stand for all
 _LOOKED = 2  # batches of those kept apart
@@ -32,13 +32,35 @@ def measure(order: Order, alive: Callable[[], object]) -> Estimate:
     Raises what training would raise before its first step.
     """
     began = time.monotonic()
-    ready = made_ready(order)
+    ready = made_ready(order, lambda _, examples: hard)
     started = time.monotonic() - began
-    kit, recipe = ready.kit, order.recipe
-    tokens = [kit.loss.run_tokens(batch) for batch in ready.batches]
-    steps = _Steps(kit.model, kit.examples, recipe)
+    kit = ready.kit
+    looks = -(-len(ready.batches) // ready.look_every) if kit.apart else 0
+    step_seconds = _step_seconds(ready, order, alive)
+    alive()
+    look_seconds = looks * _look_seconds(ready, order) + _once(kit.apart_loss) if looks else 0.0
+    return Estimate(
+        taught=ready.taught,
+        steps=len(ready.batches),
+        looks=looks,
+        measured=min(_SAMPLES, len(ready.batches)),
+        run_tokens=sum(map(kit.loss.run_tokens, ready.batches)),
+        start_seconds=started,
+        step_seconds=step_seconds,
+        look_seconds=look_seconds,
+        memory_bytes=_memory(ready),
+        disk_bytes=disk_needed(adapter_bytes(kit.model), len(ready.batches)),
+    )
+
+
+def _step_seconds(ready: Ready, order: Order, alive: Callable[[], object]) -> float:
+    """Of all steps together: what a few take, by the tokens that are run, and once what is kept of frozen layers."""
+    kit = ready.kit
+    tokens = list(map(kit.loss.run_tokens, ready.batches))
     sizes = sorted(range(len(tokens)), key=tokens.__getitem__)
-    chosen = sorted({sizes[(2 * place + 1) * len(sizes) // (2 * _SAMPLES)] for place in range(_SAMPLES)})
+    samples = min(_SAMPLES, len(sizes))
+    chosen = [sizes[(2 * place + 1) * len(sizes) // (2 * samples)] for place in range(samples)]
+    steps = _Steps(ready, order)
     steps.seconds(ready.batches[sizes[0]])  # what is compiled or fetched once
     frozen, trained = 0.0, 0.0
     for number in chosen:
@@ -47,31 +69,19 @@ def measure(order: Order, alive: Callable[[], object]) -> Estimate:
         frozen, trained = frozen + below, trained + above
     if sizes[-1] not in chosen:
         alive()
-        steps.seconds(ready.batches[sizes[-1]])
+        steps.seconds(ready.batches[sizes[-1]])  # for its memory
     share = sum(tokens) / sum(tokens[number] for number in chosen)
-    looks = _looks(ready, recipe) if kit.apart else 0
-    looked = looks * _look_seconds(kit.model, kit.apart, recipe, alive) if looks else 0.0
-    computed = _once(kit.loss) + frozen * share * _left_out(kit.loss, len(kit.examples))
-    return Estimate(
-        taught=ready.taught,
-        steps=len(tokens),
-        looks=looks,
-        measured=len(chosen),
-        run_tokens=sum(tokens),
-        start_seconds=started,
-        step_seconds=computed + trained * share,
-        look_seconds=looked + (_once(kit.apart_loss) if looks else 0.0),
-        memory_bytes=_memory(ready),
-        disk_bytes=disk_needed(adapter_bytes(kit.model), len(tokens)),
-    )
+    alive()
+    return (trained + frozen * _left_out(kit.loss, len(kit.examples))) * share + _once(kit.loss)
 
 
 class _Steps:
     """A run's batches forward and back, with nothing kept between them."""
 
-    def __init__(self, model: nn.Module, examples: Sequence[Tokens], recipe: Recipe) -> None:
-        self._loss = loss_of(model, examples, recipe, 0)
-        self._model = model
+    def __init__(self, ready: Ready, order: Order) -> None:
+        model = ready.kit.model
+        below, memory = frozen_layers(model, order.recipe), order.memory or MEMORY
+        self._loss = loss_of(model, ready.kit.examples, below, memory, frozen_share=0.0)
         self._valued: Any = nn.value_and_grad(model, lambda prepared: self._loss(prepared))
 
     def seconds(self, batch: Sequence[int]) -> tuple[float, float]:
@@ -104,27 +114,15 @@ def _left_out(loss: Loss, examples: int) -> float:
     return 1 - len(loss.frozen.keeps) / examples if isinstance(loss, SharedLoss) and loss.frozen.layers else 0.0
 
 
-def _looks(ready: Ready, recipe: Recipe) -> int:
-    """How many looks there are when none ends the run."""
-    return len(ready.batches) // ready.look_every + bool(len(ready.batches) % ready.look_every)
-
-
-def _look_seconds(model: nn.Module, apart: Sequence[Tokens], recipe: Recipe, alive: Callable[[], object]) -> float:
-    """Of one look."""
-    loss = loss_of(model, apart, recipe, 0)
-    model.eval()
-    batches = [range(start, min(start + recipe.batch, len(apart))) for start in range(0, len(apart), recipe.batch)]
-    seconds = 0.0
-    for batch in batches[:_LOOKED]:
-        alive()
-        prepared = _entered(loss, batch)
-        began = time.monotonic()
-        told = loss.tokens(prepared)
-        mx.eval(told.losses, told.hits)
-        seconds += time.monotonic() - began
-    model.train()
-    run = sum(loss.run_tokens(batch) for batch in batches[:_LOOKED])
-    return seconds * sum(map(loss.run_tokens, batches)) / run
+def _look_seconds(ready: Ready, order: Order) -> float:
+    """Of one look, but the first: a few batches stand for all."""
+    model, size = ready.kit.model, order.recipe.batch
+    some = ready.kit.apart[: _LOOKED * size]
+    loss = loss_of(model, some, frozen_layers(model, order.recipe), order.memory or MEMORY)
+    look(model, loss, some, size)
+    began = time.monotonic()
+    look(model, loss, some, size)
+    return (time.monotonic() - began) * len(ready.kit.apart) / len(some)
 
 
 def _memory(ready: Ready) -> int:

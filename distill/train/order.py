@@ -20,13 +20,17 @@ _PACKAGES = ("nightschool", "mlx", "mlx-lm")
 
 class Order(msgspec.Struct, frozen=True):
     """`base` and `dataset` are folders; the digests say what was in them. `steps` ends a run before the recipe's epochs
-    do, and `warm` names an adapter's folder to start from. `memory` are the bytes to make do with, 0: not known."""
+    do, and `warm` names an adapter's folder to start from. `teacher` is the folder of the model whose probabilities a
+    recipe with `soft` learns from, `teacher_adapter` that of the adapter it wears. `memory` are the bytes to make do
+    with, 0: not known."""
 
     base: str
     dataset: str
     recipe: Recipe
     steps: int | None = None
     warm: str = ""
+    teacher: str = ""
+    teacher_adapter: str = ""
     memory: int = 0
     base_digest: str = ""
     dataset_digest: str = ""

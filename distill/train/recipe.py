@@ -25,9 +25,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`layers` counts blocks from the top, 0: all; `batch` is in conversations; `warmup` is a share of the steps;
-    `clip` is the longest gradient, 0: any; conversations over `max_tokens` are left out. Every `look` epochs the
+    `clip` is the longest gradient, 0: any; conversations over `max_tokens` are left out. `thoughts`
+    is what becomes of words that the assistant says before its calls. Every `look` epochs the
     conversations kept apart are looked at, and after `patience` looks that bring nothing the run ends, 0: never;
-    what is left is the adapter of the best look."""
+    what is left is the adapter of the best look. `soft` is the weight of a teacher's probabilities in the loss, of its
+    `top` likeliest tokens."""
 
     kind: Literal["lora", "dora"] = "lora"
     rank: int = 16
@@ -42,9 +44,12 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip: float = 1.0
     weight_decay: float = 0.0
     max_tokens: int = 4096
+    thoughts: Literal["keep", "drop"] = "keep"
     look: float = 0.5
     patience: int = 2
     checkpoint: int = 20
+    soft: float = 0.0
+    top: int = 64
     seed: int = 0
 
 
@@ -56,16 +61,17 @@ def recipe_of(changes: dict[str, Any], preset: str = "default") -> Recipe:
         recipe = msgspec.convert({**PRESETS[preset], **changes}, Recipe)
     except msgspec.ValidationError as error:
         raise DatasetError(f"the recipe makes no sense: {error}") from error
-    for name in ("rank", "batch", "max_tokens", "checkpoint"):
+    for name in ("rank", "batch", "max_tokens", "checkpoint", "top"):
         if getattr(recipe, name) < 1:
             raise DatasetError(f"the recipe makes no sense: {name} is {getattr(recipe, name)}, and at least 1 is meant")
     for name in ("learning_rate", "scale", "epochs", "look"):
-        if not getattr(recipe, name) > 0:
-            raise DatasetError(
-                f"the recipe makes no sense: {name} is {getattr(recipe, name)}, and more than 0 is meant"
-            )
-    if recipe.layers < 0 or not 0 <= recipe.warmup < 1 or not 0 <= recipe.dropout < 1:
-        raise DatasetError("the recipe makes no sense: layers ≥ 0, warmup and dropout in [0, 1) are meant")
+        value = getattr(recipe, name)
+        if not value > 0:
+            raise DatasetError(f"the recipe makes no sense: {name} is {value}, and more than 0 is meant")
+    if recipe.layers < 0 or not 0 <= recipe.soft <= 1:
+        raise DatasetError("the recipe makes no sense: layers ≥ 0 and soft in [0, 1] are meant")
+    if not 0 <= recipe.warmup < 1 or not 0 <= recipe.dropout < 1:
+        raise DatasetError("the recipe makes no sense: warmup and dropout in [0, 1) are meant")
     return recipe
 
 

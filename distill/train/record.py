@@ -12,13 +12,8 @@ import msgspec
 
 from distill.errors import DatasetError
 
-METRICS, RESULT, CHECKPOINTS, ADAPTER, TAUGHT = (
-    "metrics.jsonl",
-    "result.json",
-    "checkpoints",
-    "adapter",
-    "lessons.json",
-)
+METRICS, RESULT, CHECKPOINTS, ADAPTER = "metrics.jsonl", "result.json", "checkpoints", "adapter"
+TAUGHT, SOFT = "lessons.json", "soft.safetensors"
 
 
 class Look(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,25 +21,21 @@ from mlx.utils import tree_flatten
 from distill.atomic import write_atomically
 from distill.errors import AdapterError, DatasetError, ModelError
 from distill.mlx import allocator, lora
-from distill.mlx.cpu import on_cpu
 from distill.mlx.load import load
 from distill.render import Renderer
 from distill.train.batching import epoch
 from distill.train.checkpoints import Checkpoints
-from distill.train.frozen import Frozen
 from distill.train.group import Group
 from distill.train.leaving import leave
 from distill.train.lessons import lessons
 from distill.train.loop import Kit, Loop, best_of, peak_memory
-from distill.train.losses import Loss, PlainLoss, SharedLoss, shares
+from distill.train.losses import Score, SharedLoss
+from distill.train.making import MEMORY, loss_of, taught
 from distill.train.order import Order, content_of
 from distill.train.recipe import Recipe
-from distill.train.record import ADAPTER, CHECKPOINTS, METRICS, RESULT, TAUGHT, Step, Taught
+from distill.train.record import ADAPTER, CHECKPOINTS, METRICS, RESULT, SOFT, TAUGHT, Step, Taught
 from distill.train.room import check_disk, disk_needed
 from distill.train.tokens import Tokens
-
-_FROZEN_BYTES = 2 * 2**30  # for what leaves the layers that are never trained, where the order names no memory
-_FROZEN_SHARE = 0.25  # of the order's memory
 
 
 class Ready(NamedTuple):
@@ -60,7 +57,7 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     ordered, TrainingError when the loss stops being a number.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ready = made_ready(order)
+    ready = made_ready(order, partial(taught, order, path=folder / SOFT))
     kit, group = ready.kit, Group()
     if group.leads:
         check_disk(folder, disk_needed(adapter_bytes(kit.model), len(ready.batches)))
@@ -80,31 +77,37 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
         result["adapter_digest"] = leave(kit.model, loop.best(), ready.config, folder / ADAPTER, kit.examples[0])
         write_atomically(folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2))
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        (folder / SOFT).unlink(missing_ok=True)
     return result
 
 
-def made_ready(order: Order) -> Ready:
-    """Everything that a run of this order needs, with a fresh adapter on the model. Raises as `train` does."""
+def made_ready(order: Order, scored: Callable[[Renderer, Sequence[Tokens]], Score]) -> Ready:
+    """Everything that a run of this order needs, with a fresh adapter on the model; `scored` says how the loss of a
+    token is counted. Raises as `train` does."""
     allocator.keep_memory()
     recipe = order.recipe
     _check_inputs(order)
-    learnt = lessons(Path(order.dataset), Renderer(Path(order.base)), recipe)
+    renderer = Renderer(Path(order.base))
+    learnt = lessons(Path(order.dataset), renderer, recipe)
+    score = scored(renderer, learnt.train)
     model = load(Path(order.base)).model
     config = lora.config_of(
         rank=recipe.rank, scale=recipe.scale, layers=recipe.layers or len(model.layers), dropout=recipe.dropout
     )
     _adapt(model, config, order)
     batches = plan(learnt.train, recipe, order.steps)
-    budget = int(order.memory * _FROZEN_SHARE) or _FROZEN_BYTES
-    losses = [loss_of(model, examples, recipe, budget) for examples in (learnt.train, learnt.apart)]
+    below = frozen_layers(model, recipe)
+    memory = order.memory or MEMORY
+    loss = loss_of(model, learnt.train, below, memory, score)
+    kit = Kit(model, learnt.train, loss, learnt.apart, loss_of(model, learnt.apart, below, memory))
     in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
-    return Ready(
-        Kit(model, learnt.train, losses[0], learnt.apart, losses[1]),
-        batches,
-        max(1, round(in_an_epoch * recipe.look)),
-        config,
-        Taught(len(learnt.train), len(learnt.apart), learnt.too_long, learnt.silent, isinstance(losses[0], SharedLoss)),
-    )
+    counts = Taught(len(learnt.train), len(learnt.apart), learnt.too_long, learnt.silent, isinstance(loss, SharedLoss))
+    return Ready(kit, batches, max(1, round(in_an_epoch * recipe.look)), config, counts)
+
+
+def frozen_layers(model: nn.Module, recipe: Recipe) -> int:
+    """How many of the lowest layers are never trained."""
+    return max(0, len(model.layers) - (recipe.layers or len(model.layers)))
 
 
 def adapter_bytes(model: nn.Module) -> int:
@@ -122,15 +125,6 @@ def plan(examples: Sequence[Tokens], recipe: Recipe, steps: int | None) -> list[
         if steps is not None and len(batches) >= steps:
             break
     return batches[:steps]
-
-
-def loss_of(model: nn.Module, examples: Sequence[Tokens], recipe: Recipe, budget: int) -> Loss:
-    """The shared loss where the model allows it, else the plain one; `budget` bytes for what leaves frozen layers."""
-    if not shares(model):
-        return PlainLoss(model, examples)
-    streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
-    below = max(0, len(model.layers) - (recipe.layers or len(model.layers)))
-    return SharedLoss(model, examples, Frozen(model, below, examples, streams, budget=budget), streams)
 
 
 def _check_inputs(order: Order) -> None:

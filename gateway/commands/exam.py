@@ -18,6 +18,7 @@ def exam(
     key: Annotated[list[str] | None, typer.Option(help="LABEL=VARIABLE: an arm's key is in this variable.")] = None,
     at_once: Annotated[int, typer.Option(min=1, help="Questions that an arm is asked at the same time.")] = 4,
     timed: Annotated[int, typer.Option(min=0, help="Questions asked alone first: seconds are those of them.")] = 60,
+    max_tokens: Annotated[int, typer.Option(min=0, help="Of one turn; 0: as the examination says.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.1, help="Seconds that one request may take.")] = 300.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask everything again, whatever was answered before.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings file; default ./nightschool.toml.")] = None,
@@ -42,6 +43,7 @@ def exam(
         keys={label: variable for label, _, variable in keys},
         at_once=at_once,
         timed=timed,
+        max_tokens=max_tokens,
         seconds=seconds,
         fresh=fresh,
     )

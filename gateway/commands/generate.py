@@ -31,6 +31,9 @@ def generate(
     for_failures: Annotated[
         Path | None, typer.Option(help="Ask what an examination's student failed at: its folder, or result.json.")
     ] = None,
+    student: Annotated[
+        str, typer.Option(help="Let this model try first; the teacher goes on from where it went wrong.")
+    ] = "",
     url: Annotated[str, typer.Option(help="The gateway's address; default: that of the settings.")] = "",
     model: Annotated[str, typer.Option(help="The model to ask for.")] = "teacher",
     api_key_env: Annotated[str, typer.Option(help="The environment variable with the key that is sent.")] = "",
@@ -58,6 +61,7 @@ def generate(
         max_cost=max_cost,
         dry_run=dry_run,
         failures=for_failures,
+        student=student,
         url=address(url or settings.gateway_url(chosen)),
         model=model,
         api_key=settings.api_key(api_key_env),

@@ -16,6 +16,7 @@ def train(
     change: Annotated[list[str] | None, typer.Option("--set", help="field=value of the recipe; repeatable.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in place of the recipe's epochs.")] = None,
     warm: Annotated[str, typer.Option("--from", help="An adapter to start from: a name or a folder.")] = "",
+    teacher: Annotated[str, typer.Option(help="The model whose probabilities are learnt, with soft.")] = "",
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: in models/runs.")] = None,
     memory_gb: Annotated[
         float | None, typer.Option(min=0.1, help="Memory to make do with; default: what the machine has.")
@@ -49,6 +50,7 @@ def train(
         sweep=tuple(sweep or ()),
         steps=steps,
         warm=warm,
+        teacher=teacher,
         out=out,
         memory=round((memory_gb or 0) * 1e9),
     )

@@ -62,7 +62,7 @@ class Lessons(msgspec.Struct, frozen=True):
     taught: int = 56
     second_day: int = 36
     examined: int = 96
-    timed: int = 12
+    timed: int = 8
 
 
 async def run_demo(out: Path, seed: int, lessons: Lessons, console: Console) -> dict[str, Any]:

@@ -305,6 +305,7 @@ def _provenance(result: Result) -> str:
         ("repositories", ", ".join(result.repositories)),
         ("questions", ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in result.categories.items())),
         ("asked at once", str(result.at_once)),
+        ("tokens of a turn, at most", str(result.max_tokens)),
         ("ended", result.when),
         *(
             (arm.label, f"{arm.model} at {arm.place}" + (f", told {arm.prompt}" if arm.prompt else ""))

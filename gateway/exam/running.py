@@ -37,7 +37,8 @@ from gateway.settings import Home, api_key, check_servable, shared
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What is to be examined. `keys` are names of environment variables by arm; `seconds` is for one request."""
+    """What is to be examined. `keys` are names of environment variables by arm; `seconds` is for one request;
+    `max_tokens` 0: as the examination says."""
 
     examination: str
     arms: list[Arm]
@@ -46,6 +47,7 @@ class Wish(msgspec.Struct, frozen=True):
     keys: dict[str, str] = {}
     at_once: int = 4
     timed: int = 60
+    max_tokens: int = 0
     seconds: float = 300.0
     fresh: bool = False
 
@@ -66,6 +68,7 @@ async def run_exam(wish: Wish, settings: Settings, home: Home, arguments: list[s
     """
     examination = examination_named(wish.examination)
     prompt = prompt_named(wish.prompt)
+    max_tokens = wish.max_tokens or examination.max_tokens
     keys = {label: api_key(variable) for label, variable in wish.keys.items()}
     async with _room(wish, settings, home, arguments) as room:
         found, notes = chosen(wish.arms, room.behind, wish.adapter)
@@ -75,12 +78,12 @@ async def run_exam(wish: Wish, settings: Settings, home: Home, arguments: list[s
             bars.stage("setting the examination", None)
             items = await set_questions(examination, shared("data", "questions"), home.data / "repositories")
             digest = digest_of(items)
-            folder = folder_of(home.data / "examined", digest, arms, examination.max_tokens)
+            folder = folder_of(home.data / "examined", digest, arms, max_tokens)
             folder.mkdir(parents=True, exist_ok=True)
-            sheets = await _sit_all(wish, room, arms, keys, items, folder, examination.max_tokens, bars)
+            sheets = await _sit_all(wish, room, arms, keys, items, folder, max_tokens, bars)
         sat = Sat(examination.name, examination.version, digest, len(items))
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        seen = Circumstances(sat, wish.at_once, when, _memory(folder), [*notes, *more])
+        seen = Circumstances(sat, wish.at_once, max_tokens, when, _memory(folder), [*notes, *more])
         result = result_of(items, arms, sheets, seen)
         result = _teach(result, arms, home)
     write_atomically(folder / "result.json", msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")

@@ -47,6 +47,10 @@ async def _foretell(order: Order, folder: Path, cost: Cost, console: Console) ->
         return 0.0
     done = len(read_steps(folder))
     lines = [f"Warning: {warning}" for warning in warnings(order.recipe)]
+    if order.recipe.soft:
+        lines.append(
+            "The teacher is asked once about the whole dataset before the first step: that is not counted here"
+        )
     with tempfile.TemporaryDirectory(prefix="nightschool-") as work:
         write_order(order, Path(work))
         with console.status("measuring a few batches"):

@@ -35,6 +35,7 @@ class Wish(msgspec.Struct, frozen=True):
     sweep: tuple[str, ...] = ()
     steps: int | None = None
     warm: str = ""
+    teacher: str = ""
     out: Path | None = None
     memory: int = 0
 
@@ -75,7 +76,11 @@ def _ordered(wish: Wish, changes: dict[str, Any], settings: Settings, home: Home
     if not (base / "config.json").exists():
         raise SettingsError(f"the model folder {base} is missing or empty: nightschool models pull {base.name}")
     warm = _warm(wish.warm, base, home) if wish.warm else None
-    order = Order(str(base), str(data), recipe, wish.steps, str(warm or ""), wish.memory)
+    order = Order(str(base), str(data), recipe, wish.steps, warm=str(warm or ""), memory=wish.memory)
+    if wish.teacher:
+        order = msgspec.structs.replace(order, teacher=str(require_model(wish.teacher, home)))
+    elif recipe.soft:
+        raise SettingsError("the recipe learns from a teacher's probabilities (soft): say --teacher, or set soft to 0")
     return ordered(_with(order, wish, changes))
 
 

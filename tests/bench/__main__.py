@@ -22,6 +22,7 @@ from tests.bench import (
     soak,
     throughput,
     traces,
+    train_shared,
     window,
 )
 from tests.bench.machine import machine, versions
@@ -40,9 +41,10 @@ BENCHES: dict[str, Run] = {
     **grammar.RUNS,
     **window.RUNS,
     **dataset_build.RUNS,
+    **train_shared.RUNS,
     **soak.RUNS,
 }
-_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS, *traces.RUNS_BY_NAME, *dataset_build.RUNS)
+_ONLY_BY_NAME = (*soak.RUNS, *window.RUNS, *traces.RUNS_BY_NAME, *dataset_build.RUNS, *train_shared.RUNS)
 
 
 def main(words: list[str]) -> int:

@@ -106,3 +106,14 @@ def test_a_one_sided_dataset_is_refused(renderer: Renderer, tmp_path: Path) -> N
 def test_a_missing_folder(renderer: Renderer, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"cannot be read .*: a dataset is a folder with train\.jsonl"):
         lessons(tmp_path / "nowhere", renderer, Recipe())
+
+
+def test_words_before_a_call_are_kept_or_dropped(renderer: Renderer, tmp_path: Path) -> None:
+    call = ToolCall("c", FunctionCall("look"))
+    thinking = Message("assistant", "Let me look.", [call], reasoning_content="Hm.")
+    place = folder(tmp_path, [example(thinking, CALLS[1], *ANSWERS), example(*CALLS, *ANSWERS)])
+    kept, dropped = (lessons(place, renderer, Recipe(thoughts=how)).train for how in ("keep", "drop"))
+    assert len(kept[0].ids) > len(dropped[0].ids)
+    assert [renderer.decode(one.ids[one.learnt].tolist()) for one in dropped[:1]] == [
+        renderer.decode(one.ids[one.learnt].tolist()) for one in kept[1:]
+    ]

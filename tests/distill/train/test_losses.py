@@ -43,7 +43,8 @@ def adapted(model: nn.Module, layers: int, rank: int = 4) -> nn.Module:
 def both(model: nn.Module, examples: Sequence[Tokens], *, below: int, streams: int = 2, **how: Any) -> Both:
     ours = [mx.new_stream(mx.cpu) for _ in range(streams)]
     everything = list(range(len(examples)))
-    shared = SharedLoss(model, examples, Frozen(model, below, examples, ours, budget=10**9), ours, **how)
+    frozen = Frozen(model, below, examples, ours, budget=10**9)
+    shared = SharedLoss(model, examples, frozen, ours, **{"memory": 10**9, **how})
     plain = PlainLoss(model, examples)
     left = nn.value_and_grad(model, shared)(shared.prepare(everything))
     right = nn.value_and_grad(model, plain)(plain.prepare(everything))
@@ -87,12 +88,20 @@ def test_loss_and_gradients_are_those_of_the_plain_loss(
     same(*both(model, family(sum(shape), *shape, rows=7), below=below, least_shared=1))
 
 
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("again", ["nothing", "attention", "layers"])
 @pytest.mark.parametrize("streams", [1, 2, 3])
 @pytest.mark.parametrize("least", [1, 10_000])
-def test_however_it_is_run(make_model: Callable[..., nn.Module], again: bool, streams: int, least: int) -> None:
+def test_however_it_is_run(make_model: Callable[..., nn.Module], again: str, streams: int, least: int) -> None:
     model = adapted(make_model("llama"), 2)
-    same(*both(model, family(1, 600, 3, 9), below=1, streams=streams, again=again, least_shared=least))
+    examples = family(1, 600, 3, 9)
+    ours = [mx.new_stream(mx.cpu) for _ in range(streams)]
+    frozen = Frozen(model, 1, examples, ours, budget=0)
+
+    def chosen(memory: int) -> str:
+        return SharedLoss(model, examples, frozen, ours, memory=memory, least_shared=least).prepare(range(9)).again
+
+    memory = next(bytes_ for bytes_ in (2**power for power in range(40, 5, -1)) if chosen(bytes_) == again)
+    same(*both(model, examples, below=1, streams=streams, memory=memory, least_shared=least))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -130,7 +139,7 @@ def test_what_is_frozen_is_computed_once_and_stays_the_same(make_model: Callable
     streams = [mx.new_stream(mx.cpu) for _ in range(2)]
 
     def entering(frozen: Frozen, batch: list[int]) -> list[np.ndarray]:
-        loss = SharedLoss(model, examples, frozen, streams)
+        loss = SharedLoss(model, examples, frozen, streams, memory=10**9)
         return [np.array(array) for array in loss.prepare(batch).entering]
 
     whole = Frozen(model, 2, examples, streams, budget=10**9)
@@ -148,7 +157,7 @@ def test_what_is_frozen_does_not_hang_on_who_asked_first(make_model: Callable[..
     found = []
     for earlier in ([], [3, 4], [149, 7, 8, 60]):
         frozen = Frozen(model, 2, examples, streams, budget=10**9)
-        loss = SharedLoss(model, examples, frozen, streams)
+        loss = SharedLoss(model, examples, frozen, streams, memory=10**9)
         if earlier:
             loss.prepare(earlier)
         found.append([np.array(array) for array in loss.prepare([5, 9, 40, 41, 149]).entering])

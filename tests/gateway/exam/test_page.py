@@ -89,7 +89,7 @@ def told(tmp_path: Path) -> tuple[Result, dict[str, dict[str, Answered]]]:
     made = items(tmp_path)
     answers = sheets(made, {"base": 40, "prompt-only": 30, "adapter": 14, "big": 3, "down": 0}, {"base": 2, "down": 20})
     memory = {"base": 5 * 10**9, "adapter": 5 * 10**9, "big": 17 * 10**9}
-    seen = Circumstances(Sat("x", 3, "d", len(made)), 4, "2026-11-26T07:00:00+00:00", memory, [NICE])
+    seen = Circumstances(Sat("x", 3, "d", len(made)), 4, 512, "2026-11-26T07:00:00+00:00", memory, [NICE])
     return result_of(made, ARMS, answers, seen), answers
 
 
@@ -158,7 +158,7 @@ def test_the_terminal_shows_markup_as_text(told: tuple[Result, dict[str, dict[st
 
 def test_nobody_scored_and_nothing_answered(tmp_path: Path) -> None:
     made = items(tmp_path, 8)
-    seen = Circumstances(Sat("x", 1, "d", 8), 1, "now", {}, [])
+    seen = Circumstances(Sat("x", 1, "d", 8), 1, 512, "now", {}, [])
     for answers in ({}, sheets(made, {"base": 0}, {"base": 8}), {"base": {}}):
         result = result_of(made, ARMS[:1], answers, seen)
         assert (result.student, result.decision) == ("", None)

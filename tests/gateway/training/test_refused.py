@@ -56,6 +56,8 @@ def refused(done: Done, *words: str) -> None:
         ({"changes": ("rank=0",)}, "rank is 0, and at least 1"),
         ({"changes": ("learning_rate=-1",)}, "learning_rate is -1.0, and more than 0"),
         ({"changes": ("learning_rate=NaN",)}, "makes no sense.*learning_rate"),
+        ({"changes": ("soft=0.5",)}, "say --teacher, or set soft to 0"),
+        ({"changes": ("soft=0.5",), "teacher": "nobody"}, "no model folder 'nobody'"),
         ({"warm": "nothing"}, "no adapter 'nothing'"),
         ({"sweep": ("rank",)}, "--sweep wants field=value"),
         ({"sweep": ("rank=4,8",), "changes": ("rank=4",)}, "rank is in --set and in --sweep"),

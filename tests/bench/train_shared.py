@@ -1,0 +1,171 @@
+"""Training beside `mlx_lm.lora --mask-prompt`: the same conversations, model, layers, rank and effective batch.
+
+Each case is a system prompt of so many tokens that all conversations share, and a question with its answer behind it.
+Both train in processes of their own on mlx-lm's data layout, on float32 weights, with OpenBLAS. mlx-lm gets whichever
+batch, compilation and checkpointing is fastest in a trial; gradients are accumulated up to the effective batch.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from distill.render import Renderer
+from router.chat import Message
+from tests.bench import weights
+from tests.bench.options import Options
+
+BATCH = 16
+RANK, SCALE, RATE = 8, 20.0, 1e-5  # mlx-lm's own; neither changes what a step costs
+_ROLES = ("system", "user", "assistant")
+_WORDS = ("the", "and", "file", "line", "code", "read", "list", "name", "time", "work", "part", "call", "test", "make")
+
+
+class Case(NamedTuple):
+    """`layers` counts from the top, 0: all. `alone` is the one batch that mlx-lm is tried with, 0: several are."""
+
+    name: str
+    prefix: int
+    suffix: int
+    layers: int
+    examples: int
+    alone: int = 0
+
+
+CASES = (
+    Case("336 + 67 tokens, 16 layers", 336, 67, 16, 64),
+    Case("336 + 67 tokens, all layers", 336, 67, 0, 64),
+    Case("4000 + 67 tokens, 16 layers", 4000, 67, 16, 32, alone=1),
+    Case("4000 + 67 tokens, all layers", 4000, 67, 0, 32, alone=1),
+    Case("nothing shared, 200 tokens, 16 layers", 0, 200, 16, 32),
+)
+_TINY = (Case("60 + 30 tokens, 2 layers", 60, 30, 2, 16, alone=16),)
+
+
+def train_shared(options: Options) -> dict[str, Any]:
+    """`value` is how many times the examples/s of mlx-lm, in the first case once what is frozen was computed."""
+    with tempfile.TemporaryDirectory() as work:
+        base = weights.float32(weights.student(), Path(work, "base"))
+        cases = [_case(case, base, Path(work), options) for case in (_TINY if options.tiny else CASES)]
+    first = cases[0]
+    return {
+        "value": first["times"],
+        "unit": "× the examples/s of mlx_lm.lora",
+        "peers": {"mlx_lm.lora": first["mlx_lm.lora"]["examples_per_second"]},
+        "cases": cases,
+    }
+
+
+def _case(case: Case, base: Path, work: Path, options: Options) -> dict[str, Any]:
+    data = work / f"data-{case.prefix}-{case.suffix}"
+    write(data, case, Renderer(base))
+    ours = _ours(case, base, data, work)
+    theirs = _theirs(case, base, data, work, options.threads or 2)
+    return {
+        "case": case.name,
+        "times": round(ours["examples_per_second"] / theirs["examples_per_second"], 2),
+        "times_at_first": round(ours["examples_per_second_at_first"] / theirs["examples_per_second"], 2),
+        "nightschool": ours,
+        "mlx_lm.lora": theirs,
+    }
+
+
+def write(folder: Path, case: Case, renderer: Renderer) -> None:
+    """train.jsonl and valid.jsonl of conversations with exactly so many tokens."""
+    folder.mkdir(exist_ok=True)
+    lines = "".join(json.dumps(line) + "\n" for line in conversations(case, renderer))
+    for name in ("train", "valid"):
+        (folder / f"{name}.jsonl").write_text(lines)
+
+
+def conversations(case: Case, renderer: Renderer) -> Iterator[dict[str, Any]]:
+    """Of words that are one token each, so that a conversation has as many tokens as it is to have."""
+    chance = random.Random(case.prefix)
+    words = [word for word in _WORDS if len(renderer.encode(f" {word}")) == 1]
+
+    def text(count: int) -> str:
+        return " ".join(["Say", *chance.choices(words, k=count)])
+
+    def ids(*texts: str) -> list[int]:
+        roles = ("system", "user", "assistant")
+        messages = [Message(role, said) for role, said in zip(roles, texts, strict=True)]
+        return [token for part in renderer.segments(messages, None) for token in part.ids]
+
+    one, two = ids("Say go", "Say yes", "Say go"), ids("Say go", "Tell no", "Say go")
+    before = next(at for at, (left, right) in enumerate(zip(one, two, strict=False)) if left != right)
+    system = text(max(1, 1 + case.prefix - before))
+    for _ in range(case.examples):
+        said = [system if case.prefix else text(1), f"{chance.choice(words)} {text(1)}", text(case.suffix // 2)]
+        said[1] += " " + " ".join(chance.choices(words, k=max(1, case.prefix + case.suffix - len(ids(*said)))))
+        yield {"messages": [{"role": role, "content": told} for role, told in zip(_ROLES, said, strict=True)]}
+
+
+def _ours(case: Case, base: Path, data: Path, work: Path) -> dict[str, Any]:
+    """Two epochs and a bit: at first, and once what leaves the frozen layers is kept."""
+    steps = -(-case.examples // BATCH)
+    recipe = {"rank": RANK, "scale": SCALE, "layers": case.layers, "learning_rate": RATE, "batch": BATCH, "look": 1e9}
+    folder = Path(tempfile.mkdtemp(dir=work))
+    order = {"base": str(base), "dataset": str(data), "recipe": {**recipe, "max_tokens": 8192}, "steps": 2 * steps}
+    (folder / "run.json").write_text(json.dumps(order))
+    (data / "valid.jsonl").unlink(missing_ok=True)
+    _run([sys.executable, "-m", "distill.train", str(folder)])
+    told = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    seconds = [
+        after["seconds"] - before["seconds"] for before, after in zip([{"seconds": 0.0}, *told], told, strict=False)
+    ]
+    result = json.loads((folder / "result.json").read_text())
+    return {
+        "examples_per_second": round(BATCH / statistics.median(seconds[steps:]), 3),
+        "examples_per_second_at_first": round(BATCH * steps / sum(seconds[:steps]), 3),
+        "peak_memory_bytes": result["peak_memory_bytes"],
+        "first_losses": [step["loss"] for step in told[:3]],
+    }
+
+
+def _theirs(case: Case, base: Path, data: Path, work: Path, threads: int) -> dict[str, Any]:
+    """The best of its settings."""
+    write_valid = data / "valid.jsonl"
+    write_valid.write_bytes((data / "train.jsonl").read_bytes())
+    tried = []
+    for batch in [case.alone] if case.alone else [4, BATCH]:
+        for compiled in (False, True):
+            wish = {
+                "model": str(base),
+                "data": str(data),
+                "adapter_path": str(Path(tempfile.mkdtemp(dir=work))),
+                "batch_size": batch,
+                "grad_accumulation_steps": BATCH // batch,
+                "num_layers": case.layers or -1,
+                "lora_parameters": {"rank": RANK, "dropout": 0.0, "scale": SCALE},
+                "learning_rate": RATE,
+                "grad_checkpoint": case.prefix > 1000,  # without, a prompt of 4000 tokens takes more than 24 GB
+                "max_seq_length": 8192,
+                "iters": 3 if case.prefix < 1000 else 2,
+                "mask_prompt": True,
+            }
+            told = _run(
+                [sys.executable, "-m", "tests.bench.mlx_lora", json.dumps(wish), str(threads), str(int(compiled))]
+            )
+            tried.append({"batch": batch, "compiled": compiled, **json.loads(told.splitlines()[-1])})
+    best = max(tried, key=lambda one: one["examples_per_second"])
+    return {
+        **best,
+        "tried": [{name: one[name] for name in ("batch", "compiled", "examples_per_second")} for one in tried],
+    }
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, cwd=weights.CHECKOUT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)[:200]} failed: {done.stderr.strip()[-800:]}")
+    return done.stdout
+
+
+RUNS = {"train-shared": train_shared}
