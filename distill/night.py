@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence, Set
@@ -22,6 +19,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from distill import trainer
 from distill.agent import Conversation
 from distill.collecting import Collector
 from distill.dataset import (
@@ -53,10 +51,12 @@ from distill.gate import Verdict, judge
 from distill.generate.answers import Answers
 from distill.judging import judge as judge_runs
 from distill.labelling import Limits, label
+from distill.publishing import publish, write_card
 from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 from distill.train.order import Order, name_of, ordered, write_order
 from distill.train.recipe import Recipe, recipe_of
+from distill.train.record import Step
 
 _LEASE_SECONDS = 60.0
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
@@ -112,8 +112,8 @@ class Progress(Protocol):
 async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
     """One night.
 
-    Raises DatasetError when there is nothing to learn or another night is at work, NightError or DayError when a stage
-    cannot go on.
+    Raises DatasetError when there is nothing to learn or another night is at work, NightError, TrainerError or DayError
+    when a stage cannot go on.
     """
     with alone(settings.data / "datasets"):
         return await _night(settings, day, progress)
@@ -127,11 +127,11 @@ async def _night(settings: NightSettings, day: Day, progress: Progress) -> Night
     dataset = await learnable(settings, items, day, progress)
     async with _lease(day, settings.lease_bytes):
         run_folder = await _train(settings, recipe, dataset, progress)
-    adapter, folder = _publish(settings, run_folder)
+    adapter, folder = publish(settings.models, run_folder)
     marks, memory = await _examine(settings, items, day, adapter, folder, progress)
     room = (memory["base"] or None, memory["adapter"] or None)
     verdict = judge(marks["base"], marks["adapter"], memory=room)
-    _write_card(folder, adapter, dataset, run_folder, verdict)
+    write_card(folder, run_folder, verdict)
     live = await _propose(day, adapter, folder, verdict)
     run = json.loads((run_folder / "result.json").read_text())
     return Night(dataset, run, adapter, verdict, score(marks["teacher"]), live, memory)
@@ -261,46 +261,13 @@ async def _train(settings: NightSettings, recipe: Recipe, dataset: Dataset, prog
     progress.stage("training", None)
     if not (folder / "result.json").exists():
         write_order(order, folder)
-        await _run_trainer(folder, progress)
+        await trainer.train(folder, partial(_tell, progress))
     return folder
 
 
-async def _run_trainer(folder: Path, progress: Progress) -> None:
-    pipe = asyncio.subprocess.PIPE
-    trainer = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "distill.train", str(folder), str(os.getpid()), stdout=pipe, stderr=pipe
-    )
-    assert trainer.stdout is not None
-    assert trainer.stderr is not None
-    complaints = asyncio.create_task(trainer.stderr.read())
-    try:
-        async for line in trainer.stdout:
-            step = json.loads(line)
-            progress.stage("training", step["steps"])
-            progress.step(step["step"], f"loss {step['loss']:.3f}")
-        code = await trainer.wait()
-    finally:
-        if trainer.returncode is None:
-            trainer.kill()
-            await trainer.wait()
-    if code:
-        said = (await complaints).decode(errors="replace").strip().splitlines() or [f"exit code {code}"]
-        raise NightError(f"training failed: {said[-1]}")
-    await complaints
-
-
-def _publish(settings: NightSettings, run_folder: Path) -> tuple[str, Path]:
-    """The run's adapter under models/adapters, named after its base and content."""
-    digest = json.loads((run_folder / "result.json").read_text())["adapter_digest"]
-    name = f"{settings.base.name}-{digest[:12]}"
-    folder = settings.models / "adapters" / name
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = folder.with_name(f".{name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(run_folder / "adapter", partial)
-        partial.rename(folder)
-    return name, folder
+def _tell(progress: Progress, step: Step) -> None:
+    progress.stage("training", step.steps)
+    progress.step(step.step, f"loss {step.loss:.3f}")
 
 
 async def _examine(
@@ -350,23 +317,6 @@ def _write_answers(folder: Path, arm: str, items: Sequence[Item], results: Seque
         for item, (mark, conversation) in zip(items, results, strict=True)
     ]
     (folder / f"examination-{arm}.jsonl").write_bytes(b"".join(lines))
-
-
-def _write_card(folder: Path, name: str, dataset: Dataset, run_folder: Path, verdict: Verdict) -> None:
-    """card.json: where the adapter comes from and what is known of it."""
-    order = json.loads((run_folder / "run.json").read_text())
-    card = {
-        "name": name,
-        "base": Path(order["base"]).name,
-        "dataset": dataset.digest,
-        "run": run_folder.name,
-        "recipe": order["recipe"],
-        "certificate": None,
-        "verdict": msgspec.to_builtins(verdict),
-    }
-    partial = folder / "card.json.partial"
-    partial.write_text(json.dumps(card, indent=2))
-    partial.rename(folder / "card.json")
 
 
 async def _propose(day: Day, adapter: str, folder: Path, verdict: Verdict) -> dict[str, Any] | None:

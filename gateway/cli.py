@@ -22,6 +22,7 @@ from gateway.commands.service import service
 from gateway.commands.status import status
 from gateway.commands.tracefiles import dataset
 from gateway.commands.traces import traces
+from gateway.commands.train import train
 from gateway.sections import Settings
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command()(launch)
 app.command()(status)
 app.command()(exam)
 app.command()(generate)
+app.command()(train)
 
 _HOST = "127.0.0.1"
 

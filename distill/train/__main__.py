@@ -1,4 +1,5 @@
-"""`python -m distill.train FOLDER [PARENT]`: train the run that run.json in FOLDER describes, telling steps on stdout.
+"""`python -m distill.train FOLDER [PARENT [measure]]`: train the run that run.json in FOLDER describes, telling steps
+on stdout; with `measure`, tell in one line what it would take, and train nothing.
 
 A process of its own, so that its memory goes back to the system with it. Ends with result.json in the folder, or
 early when the process PARENT is gone.
@@ -22,18 +23,24 @@ def main() -> int:
     os.putenv("MLX_BFS_MAX_WIDTH", "100")  # wide enough that both streams always have something to do
 
     from distill.errors import DistillError
-    from distill.train.loop import Step
+    from distill.train.measuring import measure
     from distill.train.order import read_order
     from distill.train.run import train
 
-    def report(step: Step) -> None:
+    def alive() -> None:
         if os.getppid() != parent:
             sys.exit("who ordered this run is gone")
-        sys.stdout.write(msgspec.json.encode(step).decode() + "\n")
+
+    def report(told: msgspec.Struct) -> None:
+        alive()
+        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
         sys.stdout.flush()
 
     try:
-        train(read_order(folder), folder, report)
+        if sys.argv[3:] == ["measure"]:
+            report(measure(read_order(folder), alive))
+        else:
+            train(read_order(folder), folder, report)
     except (DistillError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

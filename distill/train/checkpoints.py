@@ -15,20 +15,12 @@ import mlx.core as mx
 import msgspec
 
 from distill.atomic import write_atomically
+from distill.train.record import Look
 from distill.unfinished import unfinished
 
 _ADAPTER, _OPTIMIZER, _STATE = "adapter.safetensors", "optimizer.safetensors", "state.json"
 _BEST = "best-"
 _KEPT = 2  # so that a disk that lost the last one costs little
-
-
-class Look(msgspec.Struct, frozen=True):
-    """What was seen of the conversations kept apart, after a step: the share of the assistant's turns that the model
-    would write to the token, and the loss, in nats per learnt token."""
-
-    step: int
-    exact: float
-    loss: float
 
 
 class State(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ Piece = tuple[int, mx.array]  # where in its example it begins, (n, width)
 
 
 class Frozen:
-    """The lowest `layers` of a model over `examples`; results are kept up to `budget` bytes."""
+    """The lowest `layers` of a model over `examples`; results are kept up to `budget` bytes, in the end `bytes`."""
 
     def __init__(
         self,
@@ -37,8 +37,17 @@ class Frozen:
     ) -> None:
         self.layers = layers
         self._model, self._examples, self._streams = model, examples, streams
-        self._groups = _groups(examples, budget, _bytes_a_token(model)) if layers else {}
+        self._groups, self.bytes = _groups(examples, budget, _bytes_a_token(model)) if layers else ({}, 0)
         self._kept: dict[int, list[Piece]] = {}
+
+    @property
+    def keeps(self) -> list[int]:
+        """The examples whose results are kept, once they were asked for."""
+        return list(self._groups)
+
+    def held(self) -> int:
+        """Bytes that are kept now."""
+        return sum({id(piece): piece.nbytes for pieces in self._kept.values() for _, piece in pieces}.values())
 
     def entering(self, batch: Sequence[int], passes: Sequence[Pass]) -> list[mx.array]:
         """What enters the first adapted layer, (b, s, width) for each pass over the examples of `batch`."""
@@ -75,18 +84,21 @@ class Frozen:
         return pieces
 
 
-def _groups(examples: Sequence[Tokens], budget: int, bytes_a_token: int) -> dict[int, list[int]]:
-    """Examples that begin alike in groups, by each of their members, until what they leave would fill the budget."""
+def _groups(examples: Sequence[Tokens], budget: int, bytes_a_token: int) -> tuple[dict[int, list[int]], int]:
+    """Examples that begin alike in groups, by each of their members, until what they leave would fill the budget; and
+    the bytes of that."""
     order = sorted(range(len(examples)), key=lambda index: examples[index].ids.astype(">u4").tobytes())
     groups: dict[int, list[int]] = {}
+    filled = 0
     for start in range(0, len(order), _GROUP):
         members = order[start : start + _GROUP]
         chosen = [examples[index] for index in members]
-        budget -= bytes_a_token * sum(len(node) for root in grow(chosen, least=_GROUP) for node in root.all())
-        if budget < 0:
+        more = bytes_a_token * sum(len(node) for root in grow(chosen, least=_GROUP) for node in root.all())
+        if filled + more > budget:
             break
+        filled += more
         groups |= dict.fromkeys(members, members)
-    return groups
+    return groups, filled
 
 
 def _gathered(known: Sequence[list[Piece]], step: Pass) -> mx.array:

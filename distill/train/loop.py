@@ -22,11 +22,12 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from distill.errors import DatasetError
 from distill.mlx import lora
-from distill.train.checkpoints import Checkpoints, Kept, Look, State
+from distill.train.checkpoints import Checkpoints, Kept, State
 from distill.train.group import Group
 from distill.train.looking import look
 from distill.train.losses import Loss
 from distill.train.recipe import Recipe
+from distill.train.record import Look, Step
 from distill.train.tokens import Tokens
 
 _SLOWED = 3  # times that the rate is halved before a run gives up
@@ -34,22 +35,6 @@ _SLOWED = 3  # times that the rate is halved before a run gives up
 
 class TrainingError(DatasetError):
     """Training stopped: the loss is no number any more. Lower the learning rate or the scale."""
-
-
-class Step(msgspec.Struct, frozen=True):
-    """A line of metrics.jsonl. `loss` is in nats per learnt token; `tokens` are those of the batch's conversations;
-    `seconds` are those of all starts of the run together, `memory` the most bytes that the process has taken."""
-
-    step: int
-    steps: int
-    loss: float
-    norm: float
-    rate: float
-    examples: int
-    tokens: int
-    seconds: float
-    memory: int
-    look: Look | None = None
 
 
 class Kit(NamedTuple):

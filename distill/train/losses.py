@@ -76,11 +76,12 @@ Score = Callable[[mx.array, mx.array, np.ndarray], mx.array]
 
 class Loss(Protocol):
     """The summed loss, in nats, of all learnt tokens of a batch, in two steps: `prepare` does what needs no gradient.
-    `each` tells of them one by one."""
+    `each` tells of them one by one; `run_tokens` are those that a batch has run, padding included."""
 
     def prepare(self, batch: Sequence[int]) -> Any: ...
     def __call__(self, prepared: Any, /) -> mx.array: ...
     def each(self, prepared: Any, tell: Tell, /) -> Each: ...
+    def run_tokens(self, batch: Sequence[int]) -> int: ...
 
 
 class SharedLoss:
@@ -97,14 +98,20 @@ class SharedLoss:
         least_shared: int = LEAST_SHARED,
         score: Score = hard,
     ) -> None:
-        self._model, self._examples, self._frozen, self._streams = model, examples, frozen, streams
+        self._model, self._examples, self.frozen, self._streams = model, examples, frozen, streams
         self._memory, self._least, self._score = memory, least_shared, score
 
     def prepare(self, batch: Sequence[int]) -> Prepared:
+        examples, passes = self._passes(batch)
+        again = again_for(self._model, passes, len(self._model.layers) - self.frozen.layers, self._memory)
+        return Prepared(batch, examples, passes, self.frozen.entering(batch, passes), again)
+
+    def run_tokens(self, batch: Sequence[int]) -> int:
+        return sum(step.tokens.size for step in self._passes(batch)[1])
+
+    def _passes(self, batch: Sequence[int]) -> tuple[list[Tokens], list[Pass]]:
         examples = [self._examples[index] for index in batch]
-        passes = passes_of(examples, grow(examples, self._least, _LONGEST), len(self._streams))
-        again = again_for(self._model, passes, len(self._model.layers) - self._frozen.layers, self._memory)
-        return Prepared(batch, examples, passes, self._frozen.entering(batch, passes), again)
+        return examples, passes_of(examples, grow(examples, self._least, _LONGEST), len(self._streams))
 
     def __call__(self, prepared: Prepared) -> mx.array:
         total = mx.array(0.0)
@@ -121,7 +128,7 @@ class SharedLoss:
     def _logits(self, prepared: Prepared) -> Iterator[tuple[Pass, mx.array]]:
         """The logits of all that is predicted, (predictions, vocabulary), for each pass that predicts something. What
         is done with them belongs on the pass's stream."""
-        layers = self._model.layers[self._frozen.layers :]
+        layers = self._model.layers[self.frozen.layers :]
         leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=prepared.again)
         for step, hidden in zip(prepared.passes, leaving, strict=True):
             if len(step.targets):
@@ -157,6 +164,9 @@ class PlainLoss:
         for row, example in enumerate(examples):
             ids[row, : len(example.ids)], learnt[row, : len(example.ids)] = example.ids, example.learnt
         return Rows(batch, mx.array(ids), *np.nonzero(learnt))
+
+    def run_tokens(self, batch: Sequence[int]) -> int:
+        return len(batch) * max(len(self._examples[index].ids) for index in batch)
 
     def __call__(self, rows: Rows) -> mx.array:
         sources = np.stack([np.asarray(rows.batch)[rows.where], rows.place], axis=1)

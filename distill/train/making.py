@@ -26,12 +26,20 @@ _FROZEN_SHARE = 0.25  # of the memory: for what leaves the layers that are never
 _KEPT_SHARE = 0.5  # of the memory: for what a step keeps for its way back
 
 
-def loss_of(model: nn.Module, examples: Sequence[Tokens], below: int, memory: int, score: Score = hard) -> Loss:
-    """The shared loss where the model allows it, else the plain one; the lowest `below` layers are never trained."""
+def loss_of(
+    model: nn.Module,
+    examples: Sequence[Tokens],
+    below: int,
+    memory: int,
+    score: Score = hard,
+    frozen_share: float = _FROZEN_SHARE,
+) -> Loss:
+    """The shared loss where the model allows it, else the plain one; the lowest `below` layers are never trained,
+    and what leaves them is kept up to a share of the memory."""
     if not shares(model):
         return PlainLoss(model, examples, score)
     streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
-    frozen = Frozen(model, below, examples, streams, budget=int(memory * _FROZEN_SHARE))
+    frozen = Frozen(model, below, examples, streams, budget=int(memory * frozen_share))
     return SharedLoss(model, examples, frozen, streams, memory=int(memory * _KEPT_SHARE), score=score)
 
 

@@ -64,8 +64,12 @@ def recipe_of(changes: dict[str, Any], preset: str = "default") -> Recipe:
     for name in ("rank", "batch", "max_tokens", "checkpoint", "top"):
         if getattr(recipe, name) < 1:
             raise DatasetError(f"the recipe makes no sense: {name} is {getattr(recipe, name)}, and at least 1 is meant")
-    if recipe.layers < 0 or recipe.epochs <= 0 or not 0 <= recipe.soft <= 1:
-        raise DatasetError("the recipe makes no sense: layers ≥ 0, epochs > 0 and soft in [0, 1] are meant")
+    for name in ("learning_rate", "scale", "epochs", "look"):
+        value = getattr(recipe, name)
+        if not value > 0:
+            raise DatasetError(f"the recipe makes no sense: {name} is {value}, and more than 0 is meant")
+    if recipe.layers < 0 or not 0 <= recipe.soft <= 1:
+        raise DatasetError("the recipe makes no sense: layers ≥ 0 and soft in [0, 1] are meant")
     if not 0 <= recipe.warmup < 1 or not 0 <= recipe.dropout < 1:
         raise DatasetError("the recipe makes no sense: warmup and dropout in [0, 1) are meant")
     return recipe

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
 import msgspec
+from mlx.utils import tree_flatten
 
 from distill.atomic import write_atomically
 from distill.errors import AdapterError, DatasetError, ModelError
@@ -25,55 +27,42 @@ from distill.train.batching import epoch
 from distill.train.checkpoints import Checkpoints
 from distill.train.group import Group
 from distill.train.leaving import leave
-from distill.train.lessons import Lessons, lessons
-from distill.train.loop import Kit, Loop, Step, best_of, peak_memory
-from distill.train.losses import SharedLoss
+from distill.train.lessons import lessons
+from distill.train.loop import Kit, Loop, best_of, peak_memory
+from distill.train.losses import Score, SharedLoss
 from distill.train.making import MEMORY, loss_of, taught
 from distill.train.order import Order, content_of
 from distill.train.recipe import Recipe
+from distill.train.record import ADAPTER, CHECKPOINTS, METRICS, RESULT, SOFT, TAUGHT, Step, Taught
+from distill.train.room import check_disk, disk_needed
 from distill.train.tokens import Tokens
 
-METRICS, RESULT, CHECKPOINTS, ADAPTER, SOFT = (
-    "metrics.jsonl",
-    "result.json",
-    "checkpoints",
-    "adapter",
-    "soft.safetensors",
-)
+
+class Ready(NamedTuple):
+    """What a run works with: the kit, its batches from beginning to end, how many steps lie between two looks, and what
+    the adapter's configuration says."""
+
+    kit: Kit
+    batches: list[list[int]]
+    look_every: int
+    config: dict[str, Any]
+    taught: Taught
 
 
 def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[str, Any]:
     """Train and leave `folder/adapter` and `folder/result.json`; a run that was killed goes on where it stood.
 
     Returns what the run measured, in the process that leads: losses, seconds, examples/s, peak memory. Raises
-    DatasetError when there is nothing to learn or base or dataset are not those that were ordered, TrainingError when
-    the loss stops being a number.
+    DatasetError when there is nothing to learn, no room on the disk, or base or dataset are not those that were
+    ordered, TrainingError when the loss stops being a number.
     """
-    allocator.keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = order.recipe
-    _check_inputs(order)
-    renderer = Renderer(Path(order.base))
-    learnt = lessons(Path(order.dataset), renderer, recipe)
-    score = taught(order, renderer, learnt.train, folder / SOFT)
-    model = load(Path(order.base)).model
-    config = lora.config_of(
-        rank=recipe.rank,
-        scale=recipe.scale,
-        layers=recipe.layers or len(model.layers),
-        dropout=recipe.dropout,
-        kind=recipe.kind,
-    )
-    _adapt(model, config, order)
-    group = Group()
-    batches = plan(learnt.train, recipe, order.steps)
-    below = max(0, len(model.layers) - (recipe.layers or len(model.layers)))
-    memory = order.memory or MEMORY
-    loss = loss_of(model, learnt.train, below, memory, score)
-    kit = Kit(model, learnt.train, loss, learnt.apart, loss_of(model, learnt.apart, below, memory))
-    in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
-    looks = max(1, round(in_an_epoch * recipe.look))
-    loop = Loop(kit, recipe, batches, Checkpoints(folder / CHECKPOINTS), looks, group)
+    ready = made_ready(order, partial(taught, order, path=folder / SOFT))
+    kit, group = ready.kit, Group()
+    if group.leads:
+        check_disk(folder, disk_needed(adapter_bytes(kit.model), len(ready.batches)))
+        write_atomically(folder / TAUGHT, msgspec.json.encode(ready.taught))
+    loop = Loop(kit, order.recipe, ready.batches, Checkpoints(folder / CHECKPOINTS), ready.look_every, group)
     done = _told(folder / METRICS, loop.state.step) if group.leads else []
     for step in loop.run():
         if group.leads:
@@ -84,12 +73,50 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
             report(step)
     result: dict[str, Any] = {}
     if group.leads:
-        result = _result(learnt, loop, done, kit)
-        result["adapter_digest"] = leave(model, loop.best(), config, folder / ADAPTER, learnt.train[0])
+        result = _result(ready.taught, loop, done)
+        result["adapter_digest"] = leave(kit.model, loop.best(), ready.config, folder / ADAPTER, kit.examples[0])
         write_atomically(folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2))
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         (folder / SOFT).unlink(missing_ok=True)
     return result
+
+
+def made_ready(order: Order, scored: Callable[[Renderer, Sequence[Tokens]], Score]) -> Ready:
+    """Everything that a run of this order needs, with a fresh adapter on the model; `scored` says how the loss of a
+    token is counted. Raises as `train` does."""
+    allocator.keep_memory()
+    recipe = order.recipe
+    _check_inputs(order)
+    renderer = Renderer(Path(order.base))
+    learnt = lessons(Path(order.dataset), renderer, recipe)
+    score = scored(renderer, learnt.train)
+    model = load(Path(order.base)).model
+    config = lora.config_of(
+        rank=recipe.rank,
+        scale=recipe.scale,
+        layers=recipe.layers or len(model.layers),
+        dropout=recipe.dropout,
+        kind=recipe.kind,
+    )
+    _adapt(model, config, order)
+    batches = plan(learnt.train, recipe, order.steps)
+    below = frozen_layers(model, recipe)
+    memory = order.memory or MEMORY
+    loss = loss_of(model, learnt.train, below, memory, score)
+    kit = Kit(model, learnt.train, loss, learnt.apart, loss_of(model, learnt.apart, below, memory))
+    in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
+    counts = Taught(len(learnt.train), len(learnt.apart), learnt.too_long, learnt.silent, isinstance(loss, SharedLoss))
+    return Ready(kit, batches, max(1, round(in_an_epoch * recipe.look)), config, counts)
+
+
+def frozen_layers(model: nn.Module, recipe: Recipe) -> int:
+    """How many of the lowest layers are never trained."""
+    return max(0, len(model.layers) - (recipe.layers or len(model.layers)))
+
+
+def adapter_bytes(model: nn.Module) -> int:
+    """Of all that is trained of a model."""
+    return int(sum(array.nbytes for _, array in tree_flatten(model.trainable_parameters())))
 
 
 def plan(examples: Sequence[Tokens], recipe: Recipe, steps: int | None) -> list[list[int]]:
@@ -126,8 +153,12 @@ def _adapt(model: nn.Module, config: dict[str, Any], order: Order) -> None:
     model.train()
     if order.warm:
         warm = lora.read(Path(order.warm))
-        if warm.tensors.keys() != lora.adapter_tensors(model).keys():
-            raise AdapterError(f"the adapter in {order.warm} has other layers than the recipe: start from the base")
+        shapes = {name: array.shape for name, array in lora.adapter_tensors(model).items()}
+        if {name: array.shape for name, array in warm.tensors.items()} != shapes:
+            raise AdapterError(
+                f"the adapter in {order.warm} has other layers or another rank than the recipe, or another base: "
+                "start from the base"
+            )
         model.load_weights(list(warm.tensors.items()), strict=False)
 
 
@@ -145,13 +176,13 @@ def _append(path: Path, step: Step) -> None:
         file.write(msgspec.json.encode(step) + b"\n")
 
 
-def _result(learnt: Lessons, loop: Loop, done: Sequence[Step], kit: Kit) -> dict[str, Any]:
+def _result(taught: Taught, loop: Loop, done: Sequence[Step]) -> dict[str, Any]:
     seconds = loop.state.seconds
     best = best_of(loop.state.looks)
     return {
-        "examples": len(learnt.train),
-        "too_long": learnt.too_long,
-        "silent": learnt.silent,
+        "examples": taught.examples,
+        "too_long": taught.too_long,
+        "silent": taught.silent,
         "steps": loop.state.step,
         "first_loss": done[0].loss,
         "last_loss": sum(step.loss for step in done[-5:]) / len(done[-5:]),
@@ -160,6 +191,6 @@ def _result(learnt: Lessons, loop: Loop, done: Sequence[Step], kit: Kit) -> dict
         "seconds": round(seconds, 1),
         "examples_per_second": round(sum(step.examples for step in done) / seconds, 2),
         "tokens_per_second": round(sum(step.tokens for step in done) / seconds, 1),
-        "shared_prefix": isinstance(kit.loss, SharedLoss),
+        "shared_prefix": taught.shared_prefix,
         "peak_memory_bytes": peak_memory(),
     }

@@ -23,9 +23,9 @@ from distill.errors import DatasetError
 from distill.mlx import lora
 from distill.train import loop
 from distill.train.checkpoints import Checkpoints, State
-from distill.train.loop import Step
 from distill.train.order import Order, name_of, ordered, read_order, write_order
 from distill.train.recipe import Recipe
+from distill.train.record import Step
 from distill.train.run import train
 from tests.distill.train.test_run import example
 

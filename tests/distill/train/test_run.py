@@ -21,9 +21,10 @@ from distill.errors import DatasetError, ModelError
 from distill.mlx import lora
 from distill.mlx.load import load
 from distill.train.leaving import DeadAdapter
-from distill.train.loop import Step, TrainingError
+from distill.train.loop import TrainingError
 from distill.train.order import Order
 from distill.train.recipe import Recipe
+from distill.train.record import Step
 from distill.train.run import train
 from router.chat import FunctionCall, FunctionSpec, Message, Tool, ToolCall
 

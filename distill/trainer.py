@@ -1,0 +1,97 @@
+"""The trainer as a process: started for one run's folder, its steps read as they come, its end told in one line.
+
+Owns what an end means; knows nothing of how training goes, of nights or of terminals. Loads no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from distill.errors import DistillError
+from distill.train.record import Estimate, Step
+
+_LOCK = ".lock"
+_LINE = 1 << 20  # bytes of one line at most
+_FULL = ("No space left", "Unable to write")  # as the system says it, and MLX
+_KILLED = (
+    "the system killed the trainer, most likely because memory ran out: close other programs, or lower batch, "
+    "max_tokens or layers"
+)
+
+
+class TrainerError(DistillError):
+    """The trainer did not come to its end."""
+
+
+async def train(folder: Path, report: Callable[[Step], object]) -> None:
+    """Train the run that lies in a folder, from where it stands; each step is reported when it is done.
+
+    Raises TrainerError with the reason, where the trainer fails or another is at this run.
+    """
+    with _alone(folder):
+        async with _running(folder) as lines:
+            async for line in lines:
+                report(msgspec.json.decode(line, type=Step))
+
+
+async def estimate(folder: Path) -> Estimate:
+    """What the run that a folder orders would take. Raises TrainerError."""
+    found: Estimate | None = None
+    async with _running(folder, "measure") as lines:
+        async for line in lines:
+            found = msgspec.json.decode(line, type=Estimate)
+    if found is None:
+        raise TrainerError("the trainer measured nothing")
+    return found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Be the only one who trains in a folder; the system lifts the lock when its holder ends, however it ends."""
+    with (folder / _LOCK).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainerError(f"{folder} is being trained by another process: wait until it is done") from None
+        yield
+
+
+@asynccontextmanager
+async def _running(folder: Path, *mode: str) -> AsyncIterator[asyncio.StreamReader]:
+    """The trainer at work; its lines. On leaving it is gone, and TrainerError says why it failed, if it did."""
+    pipe = asyncio.subprocess.PIPE
+    command = [sys.executable, "-m", "distill.train", str(folder), str(os.getpid()), *mode]
+    trainer = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, limit=_LINE
+    )
+    assert trainer.stdout is not None
+    assert trainer.stderr is not None
+    complaints = asyncio.create_task(trainer.stderr.read())
+    try:
+        yield trainer.stdout
+        await trainer.wait()
+    finally:
+        if trainer.returncode is None:
+            trainer.kill()
+            await trainer.wait()
+        said = (await complaints).decode(errors="replace").strip().splitlines()
+    if trainer.returncode:
+        raise TrainerError(_reason(trainer.returncode, said, folder))
+
+
+def _reason(code: int, said: list[str], folder: Path) -> str:
+    if code == -signal.SIGKILL:
+        return _KILLED
+    last = said[-1] if said else f"the trainer ended with code {code}"
+    if any(sign in last for sign in _FULL):
+        return f"the disk of {folder} is full: free some room, and the run goes on where it stood ({last})"
+    return f"training failed: {last}"
