@@ -58,10 +58,12 @@ def take(
     from distill.mlx.adapters.exchange import CARD
     from distill.mlx.adapters.exchange import take as read
 
-    made_for = json.loads((read(source.resolve(), model, target) / CARD).read_text())["made_for"]
-    if made_for:
+    card = json.loads((read(source.resolve(), model, target) / CARD).read_text())
+    if made_for := card["made_for"]:
         typer.echo(f"It says that it was made for {made_for!r}; it was taken for {model.name}, whose shapes it fits.")
-    typer.echo(f"{target} is ready; `nightschool exam --adapter {target.name}` examines it")
+    examined = f"`nightschool exam --adapter {target.name}` examines it"
+    fused = "it is DoRA, which is served as a model of its own: `nightschool adapters export --to fused` makes one"
+    typer.echo(f"{target} is ready; {fused if card['kind'] == 'dora' else examined}")
 
 
 def _ready(model: Path) -> Path:

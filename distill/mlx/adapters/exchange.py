@@ -63,8 +63,9 @@ def take(source: Path, base: Path, target: Path) -> Path:
         made.mkdir()
         try:
             digest = lora.write(made, weights.tensors, weights.config)
-            told = {"digest": digest, "taken_from": form, "source": _name(source), "made_for": _made_for(form, source)}
-            card = {"name": target.name, "base": base.name, **told}
+            told = {"taken_from": form, "source": _name(source), "made_for": _made_for(form, source)}
+            kind = lora.kind_of(weights.config)
+            card = {"name": target.name, "base": base.name, "kind": kind, "digest": digest, **told}
             (made / CARD).write_text(json.dumps(card, indent=2))
         except (OSError, RuntimeError, ValueError) as error:
             raise AdapterError(f"{target} cannot be written: {error}") from error
@@ -87,8 +88,9 @@ def _made_for(form: str, source: Path) -> str:
 
 
 def _name(source: Path) -> str:
-    """What names the content of a source: a digest of its files."""
-    files = [source] if source.is_file() else sorted(path for path in source.iterdir() if path.is_file())
+    """What names the content of a source: a digest of the files that are read of it."""
+    names = (lora.WEIGHTS, peft.WEIGHTS, lora.CONFIG, llama_cpp.FILE)
+    files = [source] if source.is_file() else [source / name for name in names if (source / name).is_file()]
     return combined_digest(f"{file.name}={file_digest(file)}" for file in files)
 
 

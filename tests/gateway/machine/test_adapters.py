@@ -62,6 +62,16 @@ def test_and_comes_in_again(home: Path, form: str) -> None:
     assert lora.digest(taken) == lora.digest(home / "models" / "adapters" / NAME)
 
 
+def test_dora_that_comes_in_is_told_to_be_fused(home: Path) -> None:
+    adapter = home / "models" / "adapters" / NAME
+    model, config = load(home / "models" / "mine").model, lora.config_of(rank=2, scale=2.0, layers=1, kind="dora")
+    lora.wrap(model, config)
+    lora.write(adapter, lora.adapter_tensors(model), config)
+    done = nightschool("adapters", "import", str(adapter), "--name", "dora", home=home)
+    assert done.returncode == 0, done.stderr
+    assert "adapters export --to fused" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -79,12 +79,15 @@ def test_half_precision_stays_as_it_is(bases: dict[str, Path], tmp_path: Path, d
     assert lora.digest(take(made, bases["llama"], tmp_path / "back")) == digest
 
 
+SCATTERED = ["model.layers.0.mlp.up_proj", "model.layers.1.self_attn.q_proj"]
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("keys", [None, ["mlp.up_proj"], ["self_attn.q_proj", "self_attn.v_proj"]])
+@pytest.mark.parametrize("keys", [None, ["mlp.up_proj"], ["self_attn.q_proj", "self_attn.v_proj"], SCATTERED])
 def test_the_config_names_the_layers_that_the_file_holds(
     bases: dict[str, Path], tmp_path: Path, layers: int, keys: list[str] | None
 ) -> None:
-    """By PEFT's rule: a layer whose last name is a target, in a block that is to be transformed."""
+    """By PEFT's rule: a layer whose name is a target or ends with one, in a block that is to be transformed."""
     more = {"keys": keys} if keys else {}
     adapter = make_adapter(bases["qwen2"], tmp_path / "adapter", layers=layers, **more)
     made = export(adapter, bases["qwen2"], "peft", tmp_path / "made")
@@ -94,7 +97,8 @@ def test_the_config_names_the_layers_that_the_file_holds(
     chosen = {
         name
         for name in everything
-        if name.rpartition(".")[2] in config["target_modules"] and int(name.split(".")[2]) in blocks
+        if any(f".{name}".endswith(f".{target}") for target in config["target_modules"])
+        and int(name.split(".")[2]) in blocks
     }
     held = load_file(made / "adapter_model.safetensors")
     assert {name.removeprefix(PREFIX).rpartition(".lora_")[0] for name in held} == chosen
