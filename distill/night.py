@@ -55,7 +55,7 @@ from distill.publishing import publish, write_card
 from distill.snapshots import Snapshots
 from distill.store.store import TraceStore
 from distill.train.order import Order, name_of, ordered, write_order
-from distill.train.recipe import recipe_of
+from distill.train.recipe import Recipe, recipe_of
 from distill.train.record import Step
 
 _LEASE_SECONDS = 60.0
@@ -120,10 +120,13 @@ async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
 
 
 async def _night(settings: NightSettings, day: Day, progress: Progress) -> Night:
+    recipe = recipe_of(settings.recipe)
+    if recipe.kind == "dora":
+        raise NightError("a night's adapter is served beside others, which DoRA cannot be: night.recipe kind = 'lora'")
     items = await _set(settings, progress)
     dataset = await learnable(settings, items, day, progress)
     async with _lease(day, settings.lease_bytes):
-        run_folder = await _train(settings, dataset, progress)
+        run_folder = await _train(settings, recipe, dataset, progress)
     adapter, folder = publish(settings.models, run_folder)
     marks, memory = await _examine(settings, items, day, adapter, folder, progress)
     room = (memory["base"] or None, memory["adapter"] or None)
@@ -251,9 +254,8 @@ async def _lease(day: Day, size: int) -> AsyncIterator[None]:
             await day.give_back(lease)
 
 
-async def _train(settings: NightSettings, dataset: Dataset, progress: Progress) -> Path:
+async def _train(settings: NightSettings, recipe: Recipe, dataset: Dataset, progress: Progress) -> Path:
     """The run's folder, trained in a process of its own unless it is there already."""
-    recipe = recipe_of(settings.recipe)
     order = await asyncio.to_thread(ordered, Order(str(settings.base), dataset.folder, recipe))
     folder = settings.models / "runs" / name_of(order)
     progress.stage("training", None)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from gateway.commands.adapters import adapters
 from gateway.commands.exam import exam
 from gateway.commands.generate import generate
 from gateway.commands.keys import keys
@@ -33,6 +34,7 @@ app = typer.Typer(
 
 models = typer.Typer(help="What models there are; fetch one, or convert one.", no_args_is_help=True)
 app.add_typer(models, name="models")
+app.add_typer(adapters, name="adapters")
 app.add_typer(keys, name="keys")
 app.add_typer(traces, name="traces")
 app.add_typer(dataset, name="dataset")

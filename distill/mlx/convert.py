@@ -58,7 +58,7 @@ def convert(source: Path, target: Path, *, bits: int = 4, group_size: int = 64) 
             _write(folder, made, bits, group_size)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise ModelError(f"{source} cannot be converted: {error}") from error
-        _write_card(source, made, bits, group_size)
+        write_card(source, made, {"bits": bits, "group_size": group_size if bits != FLOAT16 else None})
         made.rename(target)
     return target
 
@@ -97,6 +97,14 @@ def _write(source: Path, made: Path, bits: int, group_size: int) -> None:
         if not any(isinstance(module, nn.QuantizedLinear) for module in model.modules()):
             raise ValueError(f"no layer's width is a multiple of {group_size}; try a smaller --group-size")
     config["torch_dtype"] = "float16" if bits == FLOAT16 else config.get("torch_dtype", "float16")
+    save(model, config, source, made)
+
+
+def save(model: nn.Module, config: dict[str, Any], source: Path, made: Path) -> None:
+    """Write a model into an existing folder, with the tokenizer and the template of `source` beside it.
+
+    The model's weights are given up on the way.
+    """
     save_model(made, model, donate_model=True)
     save_config(config, made / "config.json")
     for name in _BESIDE:
@@ -116,12 +124,12 @@ def _as_half(model: nn.Module, *, everything: bool) -> nn.Module:
     return model
 
 
-def _write_card(source: Path, made: Path, bits: int, group_size: int) -> None:
+def write_card(source: Path, made: Path, how: dict[str, Any]) -> None:
+    """Say in a finished folder what it was made from and how, with a digest of every file."""
     card: dict[str, Any] = {
         "source": source.name,
         "source_sha256": file_digest(source) if source.is_file() else folder_digest(source),
-        "bits": bits,
-        "group_size": group_size if bits != FLOAT16 else None,
+        **how,
         "mlx": metadata.version("mlx"),
         "mlx_lm": metadata.version("mlx-lm"),
         "files": {path.name: file_digest(path) for path in sorted(made.iterdir())},

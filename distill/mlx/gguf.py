@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from distill.errors import ModelError
 
-_NAMES = {
+NAMES = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
     "attn_v": "self_attn.v_proj",
@@ -133,7 +133,7 @@ def _rename(name: str) -> str:
     if head != "blk":
         return f"{_TOP_NAMES[head]}.{rest}"
     layer, part, kind = rest.split(".")
-    return f"model.layers.{layer}.{_NAMES[part]}.{kind}"
+    return f"model.layers.{layer}.{NAMES[part]}.{kind}"
 
 
 def _restore_rotary_rows(weights: dict[str, mx.array], config: dict[str, Any]) -> None:

@@ -49,10 +49,10 @@ class Inputs(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        told = msgspec.to_builtins(self)
-        if not self.student:
-            del told["student"]  # sets of before there were such have their names still
-        return hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()[:_NAME]
+        told = msgspec.json.encode(self, order="deterministic")
+        if not self.student:  # so that sets of before there were such keep their names
+            told = told.removesuffix(b',"student":""}') + b"}"
+        return hashlib.sha256(told).hexdigest()[:_NAME]
 
 
 class QuestionSet(msgspec.Struct, frozen=True):

@@ -85,11 +85,11 @@ class Loop:
             seconds = round(before + time.monotonic() - started, 3)
             self.state = msgspec.structs.replace(self.state, step=number, seconds=seconds)
             seen = self._look() if self._is_due(number) else None
-            if number % self._recipe.checkpoint == 0:
-                self._save()
             batch = self._batches[number - 1]
             tokens = sum(len(self._kit.examples[index].ids) for index in batch)
             yield Step(number, len(self._batches), *told, len(batch), tokens, seconds, peak_memory(), look=seen)
+            if number % self._recipe.checkpoint == 0:
+                self._save()  # once the step is told of: where a run goes on, nothing is missing
 
     def best(self) -> dict[str, mx.array]:
         """The adapter that the run leaves: that of its best look, or the last one."""

@@ -92,7 +92,11 @@ def made_ready(order: Order, scored: Callable[[Renderer, Sequence[Tokens]], Scor
     score = scored(renderer, learnt.train)
     model = load(Path(order.base)).model
     config = lora.config_of(
-        rank=recipe.rank, scale=recipe.scale, layers=recipe.layers or len(model.layers), dropout=recipe.dropout
+        rank=recipe.rank,
+        scale=recipe.scale,
+        layers=recipe.layers or len(model.layers),
+        dropout=recipe.dropout,
+        kind=recipe.kind,
     )
     _adapt(model, config, order)
     batches = plan(learnt.train, recipe, order.steps)

@@ -48,9 +48,14 @@ def convertible(source: str, models: Path) -> Path:
     return found[0].resolve()
 
 
+def is_name(text: str) -> bool:
+    """Whether a folder below models/ may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def new_folder(name: str, models: Path) -> Path:
     """Where a converted model of that name goes. Raises StartError for a name that is not free to take."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise StartError(f"'{name}' is no name for a model: letters, digits, '.', '_' and '-' only")
     if (known := entries().get(name)) and known.package:
         raise StartError(f"'{name}' is made from a package and cannot be a converted model: choose another name")

@@ -20,6 +20,9 @@ from distill.mlx import lora
 _CONFIG = lora.config_of(rank=4, scale=2.0, layers=2)
 
 
+_DORA = lora.config_of(rank=4, scale=2.0, layers=2, kind="dora")
+
+
 @pytest.fixture
 def model(make_model: Callable[..., nn.Module]) -> nn.Module:
     return make_model("llama")
@@ -232,6 +235,82 @@ def test_half_precision_adapters_are_widened_on_the_cpu(model: nn.Module, folder
 def test_an_adapter_with_tensors_outside_the_layers(folder: Path, trained: dict[str, mx.array]) -> None:
     lora.write(folder, {**trained, "lm_head.weight": mx.zeros((2, 2))}, _CONFIG)
     assert "lm_head.weight" in lora.read(folder).tensors  # reading is not judging: attach refuses it
+
+
+def worn(model: nn.Module, config: dict[str, Any]) -> dict[str, mx.array]:
+    """Tensors of an adapter that changes something; the model is bare afterwards."""
+    lora.wrap(model, config)
+    mx.random.seed(5)
+    tensors = {n: t * 1.1 + 0.2 * mx.random.normal(t.shape) for n, t in lora.adapter_tensors(model).items()}
+    lora.detach(model)
+    return tensors
+
+
+def test_dora_has_a_length_for_each_row_and_comes_off_again(model: nn.Module, tmp_path: Path) -> None:
+    before, parameters = logits(model), names(model)
+    tensors = worn(model, _DORA)
+    assert names(model) == parameters
+    assert len(tensors) == 3 * 2 * 7
+    assert tensors["model.layers.1.mlp.up_proj.m"].shape == (96,)
+    digest = lora.write(tmp_path, tensors, _DORA)
+    adapter = lora.read(tmp_path)
+    assert adapter.digest == digest
+    lora.fit(model, adapter)
+    lora.attach(model, adapter)
+    with_adapter = logits(model)
+    assert np.abs(with_adapter - before).max() > 0.01
+    assert all((lora.adapter_tensors(model)[name] == tensor).all() for name, tensor in tensors.items())
+    with lora.bare(model):
+        assert (logits(model) == before).all()
+    assert (logits(model) == with_adapter).all()
+    lora.detach(model)
+    assert (logits(model) == before).all()
+    assert names(model) == parameters
+
+
+def test_fresh_dora_changes_nothing(model: nn.Module) -> None:
+    before = logits(model)
+    lora.wrap(model, _DORA)
+    assert np.abs(logits(model) - before).max() < 1e-5
+
+
+def test_dora_by_its_formula(model: nn.Module) -> None:
+    """m · (W + scale · BA) / ‖W + scale · BA‖, by row, for one layer."""
+    name = "model.layers.2.mlp.up_proj"
+    weight = np.array(model.layers[2].mlp.up_proj.weight)
+    tensors = worn(model, _DORA)
+    lora.attach(model, lora.AdapterWeights("", _DORA, tensors))
+    a, b, m = (np.array(tensors[f"{name}.{part}"]) for part in lora.PARTS)
+    changed = weight + 2.0 * (a @ b).T
+    changed *= (m / np.linalg.norm(changed, axis=1))[:, None]
+    x = np.random.default_rng(1).standard_normal((3, 48), np.float32)
+    assert np.abs(np.array(model.layers[2].mlp.up_proj(mx.array(x))) - x @ changed.T).max() < 1e-4
+
+
+def test_what_mlx_lm_reads_of_dora_is_what_we_wrote(make_model: Callable[..., nn.Module], tmp_path: Path) -> None:
+    from mlx_lm.tuner.utils import load_adapters
+
+    ours, theirs = make_model("qwen2"), make_model("qwen2")
+    lora.write(tmp_path, worn(ours, _DORA), _DORA)
+    load_adapters(theirs, str(tmp_path))
+    theirs.eval()
+    lora.attach(ours, lora.read(tmp_path))
+    assert (logits(theirs) == logits(ours)).all()
+
+
+@pytest.mark.parametrize("given", [_CONFIG, _DORA])
+def test_one_kinds_tensors_are_not_the_others(model: nn.Module, given: dict[str, Any]) -> None:
+    tensors, before = worn(model, _DORA if given is _CONFIG else _CONFIG), logits(model)
+    with pytest.raises(AdapterError, match="another base"):
+        lora.attach(model, lora.AdapterWeights("", given, tensors))
+    assert (logits(model) == before).all()
+
+
+def test_an_adapter_put_on_a_model_at_work_drops_nothing_out(model: nn.Module) -> None:
+    model.eval()
+    config = lora.config_of(rank=4, scale=2.0, layers=2, dropout=0.5)
+    lora.attach(model, lora.AdapterWeights("", config, worn(model, config)))
+    assert (logits(model) == logits(model)).all()
 
 
 @pytest.mark.model

@@ -18,7 +18,7 @@ from distill.day import Day
 from distill.errors import DatasetError
 from distill.examination.drawn import DrawnExamination
 from distill.filters import Rules
-from distill.night import NightSettings, learnable
+from distill.night import NightError, NightSettings, learnable, night
 from distill.store.store import TraceStore
 from distill.trace import Trace
 from router.chat import AnswerMessage
@@ -96,6 +96,19 @@ async def test_nothing_is_left_of_a_night_with_too_little_to_learn(tmp_path: Pat
     with pytest.raises(DatasetError, match="6 conversations passed the filters, and a night wants 7"):
         await learnt(tmp_path, Stages(), minimum=7)
     assert [path.name for path in (tmp_path / "datasets").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"), [({"kind": "dora"}, "DoRA cannot be"), ({"kind": "full"}, "makes no sense")], ids=str
+)
+async def test_a_recipe_that_ends_in_nothing_is_refused_before_anything_else(
+    tmp_path: Path, recipe: dict[str, str], words: str
+) -> None:
+    nobody = DrawnExamination("none", 1, [], 0, 0)
+    chosen = NightSettings(tmp_path, tmp_path, tmp_path, QUESTIONS, VOCABULARIES, nobody, recipe, 0)
+    async with Steady("http://127.0.0.1:9", "nobody") as day:
+        with pytest.raises((NightError, DatasetError), match=words):
+            await night(chosen, day, Stages(lambda name: pytest.fail(f"{name} has begun")))
 
 
 async def test_the_same_store_gives_the_same_dataset(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ from distill.errors import AdapterError
 from distill.mlx import lora
 from distill.mlx.cpu import on_cpu
 
+_DORA = (
+    "this adapter is DoRA, which scales the base's own rows and cannot be served beside other adapters: make a model "
+    "of it with `nightschool adapters export --to fused`, and serve that"
+)
+
 Delta = tuple[mx.array, mx.array, float]  # A (in, rank), B (rank, out) and the scale
 
 
@@ -125,6 +130,8 @@ class Fitting:
         with mx.stream(mx.new_thread_local_stream(mx.cpu)):
             try:
                 weights = lora.read(folder)
+                if lora.kind_of(weights.config) == "dora":
+                    raise AdapterError(_DORA)
                 lora.fit(self._skeleton, weights)
                 scale = float(weights.config["lora_parameters"]["scale"])
                 return Adapter(name, folder, weights.digest, _deltas(weights.tensors, scale))
@@ -135,7 +142,6 @@ class Fitting:
 def _deltas(tensors: dict[str, mx.array], scale: float) -> dict[str, Delta]:
     as_computed: dict[str, Any] = {name: t.astype(mx.float32) if on_cpu() else t for name, t in tensors.items()}
     mx.eval(as_computed)
-    if not all(bool(mx.isfinite(tensor).all()) for tensor in as_computed.values()):
-        raise AdapterError("the adapter holds numbers that are none (NaN or infinite): its training went wrong")
+    lora.check_finite(as_computed)
     names = {name.removesuffix(".lora_a").removesuffix(".lora_b") for name in tensors}
     return {name: (as_computed[f"{name}.lora_a"], as_computed[f"{name}.lora_b"], scale) for name in names}

@@ -230,3 +230,14 @@ def test_a_process_whose_night_is_gone_ends(tiny_folder: Path, dataset: Path, tm
     assert done.returncode == 1
     assert "is gone" in done.stderr
     assert not (tmp_path / "result.json").exists()
+
+
+def test_dora_is_trained_with_its_lengths(tiny_folder: Path, dataset: Path, tmp_path: Path) -> None:
+    result = run(tiny_folder, dataset, tmp_path / "dora", Recipe(**{**as_dict(_RECIPE), "kind": "dora"}))
+    assert result["last_loss"] < 0.8 * result["first_loss"]
+    adapter = lora.read(tmp_path / "dora" / "adapter")
+    assert lora.kind_of(adapter.config) == "dora"
+    model = load(tiny_folder).model
+    lengths = np.array(mx.linalg.norm(model.layers[2].mlp.up_proj.weight, axis=1))
+    moved = np.abs(np.array(adapter.tensors["model.layers.2.mlp.up_proj.m"]) - lengths)
+    assert moved.max() > 1e-3

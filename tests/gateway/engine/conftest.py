@@ -85,12 +85,14 @@ async def served(tiny: Path) -> AsyncIterator[ServedModel]:
 def make_adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Write an adapter with random weights for the tiny model."""
 
-    def make(name: str, seed: int, *, rank: int = 4, layers: int = 2, width: int = 64) -> Path:
+    def make(
+        name: str, seed: int, *, rank: int = 4, layers: int = 2, width: int = 64, kind: lora.Kind = "lora"
+    ) -> Path:
         folder = tmp_path_factory.mktemp("adapters") / name
         folder.mkdir()
         mx.random.seed(seed)
         model = llama.Model(llama.ModelArgs.from_dict({**_CONFIG, "hidden_size": width}))
-        config = lora.config_of(rank=rank, scale=2.0, layers=layers)
+        config = lora.config_of(rank=rank, scale=2.0, layers=layers, kind=kind)
         lora.wrap(model, config)
         lora.write(folder, {n: mx.random.normal(a.shape) for n, a in lora.adapter_tensors(model).items()}, config)
         return folder

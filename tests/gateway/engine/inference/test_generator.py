@@ -342,3 +342,9 @@ async def test_a_bad_adapter_is_refused_with_the_reason(
         await served.load_adapter("bad", folder)
     assert "bad" not in served.adapters
     assert (await run(served.generator, Job(PROMPT, 4, GREEDY)))[0] == base
+
+
+async def test_dora_is_refused_with_the_remedy(served: ServedModel, make_adapter: Callable[..., Path]) -> None:
+    with pytest.raises(AdapterError, match=r"DoRA.*adapters export --to fused"):
+        await served.load_adapter("dora", make_adapter("dora", 1, kind="dora"))
+    assert "dora" not in served.adapters

@@ -1,0 +1,78 @@
+"""`nightschool adapters`: adapters out into the forms of other programs, and in from them. Owns arguments and what is
+printed; MLX is loaded in the command's own process, and only once the arguments are right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+adapters = typer.Typer(help="Adapters out into other programs' forms, and in from them.", no_args_is_help=True)
+
+Form = Literal["peft", "gguf", "fused"]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./nightschool.toml.")]
+BaseOption = Annotated[str, typer.Option(help="The base: a name of the catalogue or under models/, or a folder.")]
+
+
+@adapters.command("export")
+def export(
+    adapter: Annotated[str, typer.Argument(help="A name under models/adapters, or a folder.")],
+    to: Annotated[Form, typer.Option(help="peft for vLLM, gguf for llama.cpp, fused for a model of its own.")],
+    out: Annotated[Path, typer.Option(help="The new folder.")],
+    base: BaseOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Write an adapter in the form of another program, or merge it into a model of its own."""
+    from gateway import settings
+    from gateway.machine.adapters import adapter_folder, base_folder
+
+    chosen = settings.load(config)
+    home = settings.make_home(settings.home(chosen))
+    folder = adapter_folder(adapter, home.models)
+    model = _ready(base_folder(base, folder, chosen.student.model, home))
+    from distill.mlx.adapters.exchange import export as write
+
+    typer.echo(f"{write(folder, model, to, out.absolute())} is ready")
+
+
+@adapters.command("import")
+def take(
+    source: Annotated[Path, typer.Argument(help="A folder in PEFT's or mlx-lm's form, or a GGUF adapter.")],
+    base: BaseOption = "",
+    name: Annotated[str, typer.Option(help="The new folder under models/adapters; default: as the source.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Take over an adapter that another program made, into models/adapters."""
+    from gateway import settings
+    from gateway.errors import StartError
+    from gateway.machine.adapters import base_folder, new_adapter
+
+    if not source.exists():
+        raise StartError(f"there is no folder or file {source}")
+    chosen = settings.load(config)
+    home = settings.make_home(settings.home(chosen))
+    target = new_adapter(name or (source.stem if source.is_file() else source.resolve().name), home.models)
+    model = _ready(base_folder(base, source, chosen.student.model, home))
+    from distill.mlx.adapters.exchange import CARD
+    from distill.mlx.adapters.exchange import take as read
+
+    made_for = json.loads((read(source.resolve(), model, target) / CARD).read_text())["made_for"]
+    if made_for:
+        typer.echo(f"It says that it was made for {made_for!r}; it was taken for {model.name}, whose shapes it fits.")
+    typer.echo(f"{target} is ready; `nightschool exam --adapter {target.name}` examines it")
+
+
+def _ready(model: Path) -> Path:
+    """The model folder, made first where it comes from a package; after this MLX may be imported."""
+    from distill.mlx import blas
+    from gateway import settings
+
+    blas.prepare(1)  # before anything imports MLX
+    entry = settings.catalog().get(model.name, {})
+    if "package" in entry and not (model / "config.json").is_file():
+        from distill.mlx.embedded import ensure_embedded
+
+        ensure_embedded(entry, model)
+    return model
