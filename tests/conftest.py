@@ -16,7 +16,7 @@ from distill.mlx.embedded import ensure_embedded  # noqa: E402 - the BLAS comes 
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-# Tests here start gateways by the dozen, a second or more each: `make test-gateway` runs them, `make test` does not.
+# Tests here start gateways or trainers by the dozen, seconds each: `make test-gateway` runs them, `make test` does not.
 _BY_THE_DOZEN = (
     "tests/clients",
     "tests/faults",
@@ -36,6 +36,7 @@ _BY_THE_DOZEN = (
     "tests/gateway/test_many_streams.py",
     "tests/gateway/test_reload.py",
     "tests/gateway/test_slow_readers.py",
+    "tests/gateway/training",
     "tests/gateway/watching",
 )
 

@@ -97,7 +97,7 @@ def test_a_dataset_of_one_side(command: Command, tmp_path: Path) -> None:
 
 
 def test_a_dataset_where_all_are_too_long(command: Command) -> None:
-    refused(command("--set", "max_tokens=10"), "none of the 32 examples", "raise max_tokens")
+    refused(command("--set", "max_tokens=10"), "none of the 33 examples", "raise max_tokens")
 
 
 def test_a_folder_that_holds_something_else(trained: tuple[Command, Done], tmp_path: Path) -> None:
