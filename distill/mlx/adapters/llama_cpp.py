@@ -152,6 +152,6 @@ def _interleaved(rows: np.ndarray, heads: int) -> np.ndarray:
 def _restored(rows: np.ndarray, heads: int) -> np.ndarray:
     if not heads:
         return rows
-    if len(rows) % (2 * heads):
+    if not rows.size or len(rows) % (2 * heads):
         raise AdapterError(f"the adapter was made for another base: {len(rows)} rows are not those of {heads} heads")
     return rows.reshape(heads, len(rows) // heads // 2, 2, -1).swapaxes(1, 2).reshape(rows.shape)
