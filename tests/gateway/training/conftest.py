@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -60,9 +61,13 @@ class Command:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
-        return subprocess.Popen(
-            self.line(*arguments), cwd=ROOT, env=self.environment(), stdout=pipe, stderr=pipe, text=True
-        )
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+        try:
+            return subprocess.Popen(
+                self.line(*arguments), cwd=ROOT, env=self.environment(), stdout=pipe, stderr=pipe, text=True
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def wait_for(self, steps: int, process: subprocess.Popen[str]) -> None:
         """Until a run of this home has done so many."""
