@@ -29,7 +29,7 @@ test: $(READY) ## The tests, without the slow ones and those of test-gateway and
 test-gateway: $(READY) ## The gateway's wires, clients, keys, faults: tests that start gateways and engines by the dozen
 	$(BIN)/python -m pytest -m "gateways and not slow and not clients"
 
-test-school: $(READY) ## Questions drawn by the hundred, vocabularies, facts beside other tools, tools attacked
+test-school: $(READY) ## Questions by the hundred, facts beside other tools, tools attacked, training, conversions
 	$(BIN)/python -m pytest -m "school and not slow and not clients and not gateways"
 
 test-all: $(READY) ## All tests but those of `make clients`

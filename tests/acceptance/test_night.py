@@ -88,6 +88,7 @@ def test_the_results_of_the_day_are_read_again(evening: Running) -> None:
     assert {(f.effect, f.reason) for way in ways for f in way.findings if f.check == "rerun"} == {("passed", "")}
 
 
+@pytest.mark.gateways
 def test_a_night_that_learns_too_little_is_kept_and_not_promoted(evening: Running) -> None:
     home = evening.home
     examination = home / "small.toml"

@@ -21,6 +21,8 @@ from distill.mlx.load import load
 from distill.render import Renderer
 from router.chat import Message
 
+pytestmark = pytest.mark.school
+
 PASSAGE = (
     "The capital of France is Paris, which lies on the river Seine. A year has twelve months, and a week has seven "
     "days. Water boils at one hundred degrees and freezes at zero. The sun rises in the east and sets in the west."

@@ -18,6 +18,8 @@ from distill.train.recipe import Recipe
 from distill.train.run import train
 from tests.distill.train.test_run import example
 
+pytestmark = pytest.mark.school
+
 ROOT = Path(__file__).resolve().parents[3]
 RECIPE = Recipe(rank=4, layers=2, learning_rate=5e-3, epochs=3, batch=5, checkpoint=4, look=1, patience=0)
 

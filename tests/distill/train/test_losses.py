@@ -19,6 +19,8 @@ from distill.train.losses import PlainLoss, SharedLoss, shares
 from distill.train.tokens import Tokens
 from tests.distill.train.conversations import conversations, family
 
+pytestmark = pytest.mark.school
+
 Both = tuple[tuple[mx.array, Any], tuple[mx.array, Any]]
 
 

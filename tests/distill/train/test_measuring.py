@@ -18,6 +18,8 @@ from distill.train.room import check_disk, disk_needed
 from distill.train.run import train
 from tests.distill.train.test_run import example
 
+pytestmark = pytest.mark.school
+
 RECIPE = Recipe(rank=4, layers=2, learning_rate=5e-3, epochs=5, batch=4, look=0.5, patience=0)
 _OFF = 4.0  # times that an estimate may be off here, where other work may come and go
 

@@ -29,6 +29,8 @@ from distill.train.record import Step
 from distill.train.run import train
 from tests.distill.train.test_run import example
 
+pytestmark = pytest.mark.school
+
 ROOT = Path(__file__).resolve().parents[3]
 RECIPE = Recipe(
     rank=4, layers=2, learning_rate=5e-3, epochs=6, batch=4, dropout=0.1, checkpoint=3, look=0.5, patience=0

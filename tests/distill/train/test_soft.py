@@ -29,6 +29,8 @@ from tests.distill.train.conversations import family
 from tests.distill.train.test_losses import adapted, same
 from tests.distill.train.test_run import example
 
+pytestmark = pytest.mark.school
+
 RECIPE = Recipe(rank=4, layers=2, learning_rate=5e-3, epochs=4, batch=4, patience=0, soft=0.5, top=16)
 
 

@@ -20,6 +20,8 @@ from distill.mlx.adapters.exchange import FORMS, export, take
 from gateway.commands.adapters import Form
 from tests.distill.mlx.adapters.conftest import logits, make_adapter
 
+pytestmark = pytest.mark.school
+
 ROOT = Path(__file__).resolve().parents[4]
 
 

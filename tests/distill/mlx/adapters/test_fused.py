@@ -21,6 +21,8 @@ from distill.render import Renderer
 from router.chat import Message
 from tests.distill.mlx.adapters.conftest import FAMILIES, IDS, logits, make_adapter
 
+pytestmark = pytest.mark.school
+
 NEAR = 1e-4
 
 

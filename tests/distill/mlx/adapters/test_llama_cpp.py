@@ -18,6 +18,8 @@ from distill.mlx.adapters.base import base_of
 from distill.mlx.adapters.exchange import export, take
 from tests.distill.mlx.adapters.conftest import FAMILIES, logits, make_adapter, merged
 
+pytestmark = pytest.mark.school
+
 LAYERS = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",

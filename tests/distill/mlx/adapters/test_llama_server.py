@@ -24,6 +24,8 @@ from router.chat import Message
 from tests.bench import servers, weights
 from tests.bench.options import Options
 
+pytestmark = pytest.mark.school
+
 ASKED = [
     "What is the capital of France?",
     "Write a Python function that reverses a list.",

@@ -18,6 +18,8 @@ from distill.mlx.adapters import peft
 from distill.mlx.adapters.exchange import export, take
 from tests.distill.mlx.adapters.conftest import FAMILIES, logits, make_adapter, merged
 
+pytestmark = pytest.mark.school
+
 PREFIX = "base_model.model."
 NEAR = 1e-4
 
