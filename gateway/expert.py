@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import resource
 import signal
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -26,6 +24,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.response import Stream
 
 from distill.generate.expert import Expert
+from distill.peak import peak_memory
 from gateway.errors import MethodNotAllowed, NotFound, NotJson, http_answer
 from gateway.processes.parent import follow
 from gateway.processes.ports import check_port
@@ -73,9 +72,7 @@ async def models() -> Response[bytes]:
 
 @get("/health")
 async def health() -> Response[bytes]:
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    told = {"status": "ok", "model": MODEL, "peak_memory_bytes": peak}
+    told = {"status": "ok", "model": MODEL, "peak_memory_bytes": peak_memory()}
     return Response(msgspec.json.encode(told), media_type="application/json")
 
 

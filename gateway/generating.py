@@ -19,15 +19,16 @@ from distill.atomic import write_atomically
 from distill.examination.drawn import read_drawn
 from distill.facts import Cache
 from distill.formats.write import planned
+from distill.school.asked import Limits
 from distill.school.copies import copied
 from distill.school.estimating import estimated
 from distill.school.failures import Failed, read_failures
 from distill.school.ledger import Ledger
-from distill.school.pupil import Pupil
 from distill.school.reporting import Report, kept_of, report
 from distill.school.running import Asking, Terms
 from distill.school.sets import QuestionSet, Sources, inputs_of, opened
-from distill.school.teacher import Limits, Teacher
+from distill.school.student import Student
+from distill.school.teacher import Teacher
 from distill.school.toolboxes import Toolboxes
 from distill.store.store import TraceStore
 from distill.trace import Trace
@@ -121,8 +122,8 @@ async def _run(
         traces = known.conversation if known is not None else _nothing
         limits = Limits(order.max_calls, order.max_tokens)
         teacher = Teacher(client, order.model, limits, traces)
-        pupil = Pupil(client, order.student, limits, traces) if order.student else None
-        asking = Asking(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes), pupil=pupil)
+        student = Student(client, order.student, limits, traces) if order.student else None
+        asking = Asking(chosen, toolboxes, ledger, teacher, _from_now(terms, order.minutes), student=student)
         with Bars(console) as bars:
             bars.stage("asking the teacher", len(chosen.questions))
             bars.step(len(ledger.settled))

@@ -16,7 +16,7 @@ from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
-from distill.digest import combined_digest, file_digest
+from distill.digest import combined_digest, file_digest, files_digest
 from distill.errors import ModelError, PackageError
 from distill.mlx import gguf
 from distill.mlx.template import HERMES
@@ -91,5 +91,4 @@ def folder_digest(folder: Path) -> str:
     """
     if (folder / _MANIFEST).exists():
         return combined_digest(f"{name}={digest}" for name, digest in sorted(_manifest(folder)["files"].items()))
-    names = [p for p in sorted(folder.iterdir()) if p.suffix in {".safetensors", ".json", ".jinja"}]
-    return combined_digest(f"{path.name}={file_digest(path)}" for path in names)
+    return files_digest(folder, {".safetensors", ".json", ".jinja"})

@@ -51,7 +51,7 @@ def load(folder: Path) -> LoadedModel:
         model, config = load_model(folder, lazy=True)
         if on_cpu():
             model = dequantize_model(model)
-            model.update(tree_map(_as_float32, model.parameters()))
+            model.update(tree_map(as_float32, model.parameters()))
         mx.eval(model.parameters())  # only now is the weights' file read
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelError(f"the model in {folder} cannot be loaded: {error}") from error
@@ -70,5 +70,6 @@ def weight_bytes(model: nn.Module) -> int:
     return sum(array.nbytes for _, array in tree_flatten(model.parameters()))
 
 
-def _as_float32(array: mx.array) -> mx.array:
+def as_float32(array: mx.array) -> mx.array:
+    """Floating-point numbers in float32, whole ones as they are."""
     return array.astype(mx.float32) if mx.issubdtype(array.dtype, mx.floating) else array

@@ -19,9 +19,9 @@ from distill.generate.question import Question
 from distill.school.checks import KEPT, KNOWN, LONGER, cannot_be_shorter, shortest, verdict
 from distill.school.endurance import Endurance, Spent
 from distill.school.ledger import Ledger, Settled, Taken
-from distill.school.pupil import Pupil
 from distill.school.recall import from_turns
 from distill.school.sets import QuestionSet
+from distill.school.student import Student
 from distill.school.teacher import NotTold, Teacher, conversation_of
 from distill.school.toolboxes import Toolboxes
 from distill.tools import Toolbox
@@ -57,8 +57,8 @@ class Ran(msgspec.Struct):
 
 
 class Asking:
-    """Of one set. `clock` is monotonic, in seconds. With a `pupil` only what it fails at is asked of the teacher, which
-    goes on from there."""
+    """Of one set. `clock` is monotonic, in seconds. With a `student` only what it fails at is asked of the teacher,
+    which goes on from there."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Asking:
         terms: Terms,
         endurance: Endurance | None = None,
         clock: Callable[[], float] = time.monotonic,
-        pupil: Pupil | None = None,
+        student: Student | None = None,
     ) -> None:
         self._chosen = chosen
         self._toolboxes = toolboxes
@@ -78,7 +78,7 @@ class Asking:
         self._terms = terms
         self._endurance = endurance or Endurance(clock)
         self._clock = clock
-        self._pupil = pupil
+        self._student = student
         self.ran = Ran()
 
     async def go(self, progress: Progress) -> None:
@@ -164,13 +164,13 @@ class Asking:
         """One answer, however long a busy endpoint is waited for; or why there is none."""
         name = conversation_of(self._chosen.name, question, sample)
         recall = await self._teacher.known(name)
-        if self._pupil is not None:
-            tried = await self._pupil.attempt(question, toolbox, name)
+        if self._student is not None:
+            tried = await self._student.attempt(question, toolbox, name)
             if tried.fault is not None:
                 return "student_failed"
             if _is_known(question, _taken(question, sample, name, tried), toolbox):
                 return msgspec.structs.replace(_taken(question, sample, name, tried, KNOWN), traces=[])
-            recall = self._pupil.state(question, tried, recall)
+            recall = self._student.state(question, tried, recall)
         answers, attempt = self._endurance.answers, 1
         while True:
             found = await self._teacher.ask(question, toolbox, name, sample, recall)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from distill.train.tokens import Tokens, common
+from distill.train.tokens import Tokens, alphabetical, common
 
 _BEGINNING = 32  # examples are batched together when their first tokens are the same: the same agent, mostly
 _WINDOW = 4  # batches' worth of examples among which like lengths are sought
@@ -39,7 +39,7 @@ def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[list[int
 
 def _families(examples: Sequence[Tokens], most: int) -> list[list[int]]:
     """Examples that share most of what they are, at most so many together."""
-    order = sorted(range(len(examples)), key=lambda index: examples[index].ids.astype(">u4").tobytes())
+    order = alphabetical(examples)
     beginnings = _beginnings(examples, order)
     families: list[list[int]] = []
     for before, index in zip([None, *order], order, strict=False):

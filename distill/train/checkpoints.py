@@ -50,15 +50,10 @@ class Checkpoints:
     def save(self, state: State, adapter: Mapping[str, mx.array], optimizer: Mapping[str, mx.array]) -> None:
         """There when this returns. Raises OSError when it does not fit on the disk; those before it stay."""
         with unfinished(self._folder) as work:
-            mx.save_safetensors(str(work / _ADAPTER), dict(sorted(adapter.items())))
-            mx.save_safetensors(str(work / _OPTIMIZER), dict(sorted(optimizer.items())))
-            for file in (work / _ADAPTER, work / _OPTIMIZER):
-                _sync(file)
+            _write(work / _ADAPTER, adapter)
+            _write(work / _OPTIMIZER, optimizer)
             write_atomically(work / _STATE, msgspec.json.encode(state))
-            place = self._folder / f"{state.step:08d}"
-            shutil.rmtree(place, ignore_errors=True)
-            work.rename(place)
-            _sync(self._folder)
+            self._put(work, f"{state.step:08d}")
         for old in self._steps()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -67,10 +62,7 @@ class Checkpoints:
         for place in reversed(self._steps()):
             try:
                 state = msgspec.json.decode((place / _STATE).read_bytes(), type=State)
-                tensors = [
-                    dict(cast(dict[str, mx.array], mx.load(str(place / name)))) for name in (_ADAPTER, _OPTIMIZER)
-                ]
-                mx.eval(tensors)
+                tensors = [_read(place / name) for name in (_ADAPTER, _OPTIMIZER)]
             except (OSError, ValueError, RuntimeError):
                 continue
             return Kept(state, *tensors)
@@ -79,22 +71,38 @@ class Checkpoints:
     def keep_best(self, step: int, adapter: Mapping[str, mx.array]) -> None:
         """The adapter after a step, until a better one comes."""
         with unfinished(self._folder) as work:
-            mx.save_safetensors(str(work / _ADAPTER), dict(sorted(adapter.items())))
-            _sync(work / _ADAPTER)
-            place = self._folder / f"{_BEST}{step:08d}"
-            shutil.rmtree(place, ignore_errors=True)
-            work.rename(place)
+            _write(work / _ADAPTER, adapter)
+            self._put(work, f"{_BEST}{step:08d}")
         for old in sorted(self._folder.glob(f"{_BEST}*"))[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def best(self, step: int) -> dict[str, mx.array]:
-        return dict(cast(dict[str, mx.array], mx.load(str(self._folder / f"{_BEST}{step:08d}" / _ADAPTER))))
+        """The adapter that was kept after a step."""
+        return _read(self._folder / f"{_BEST}{step:08d}" / _ADAPTER)
 
     def clear(self) -> None:
+        """None are left: the run is done."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _put(self, work: Path, name: str) -> None:
+        """Give a folder that is whole its name, in place of one that has it."""
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+        work.rename(self._folder / name)
+        _sync(self._folder)
 
     def _steps(self) -> list[Path]:
         return sorted(place for place in self._folder.glob("*") if place.name.isdigit())
+
+
+def _write(file: Path, tensors: Mapping[str, mx.array]) -> None:
+    mx.save_safetensors(str(file), dict(sorted(tensors.items())))
+    _sync(file)
+
+
+def _read(file: Path) -> dict[str, mx.array]:
+    tensors = dict(cast(dict[str, mx.array], mx.load(str(file))))
+    mx.eval(tensors)
+    return tensors
 
 
 def _sync(path: Path) -> None:

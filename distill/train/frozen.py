@@ -15,7 +15,7 @@ import mlx.nn as nn
 from distill.mlx import head
 from distill.train.forward import run
 from distill.train.passes import Pass, passes_of
-from distill.train.tokens import Tokens
+from distill.train.tokens import Tokens, alphabetical
 from distill.train.tree import grow
 
 _GROUP = 64  # examples that are computed together
@@ -77,17 +77,19 @@ class Frozen:
         pieces: dict[int, list[Piece]] = {index: [] for index in indices}
         for step, hidden in zip(passes, leaving, strict=True):
             for row, node in enumerate(step.nodes):
-                piece = mx.contiguous(hidden[row, : len(node)])  # so that the whole pass is not kept with it
-                mx.eval(piece)
+                piece = hidden[row, : len(node)]
                 for example in node.examples:
                     pieces[indices[example]].append((node.start, piece))
+        mx.eval(
+            [piece for mine in pieces.values() for _, piece in mine]
+        )  # at once, so that the streams run side by side
         return pieces
 
 
 def _groups(examples: Sequence[Tokens], budget: int, bytes_a_token: int) -> tuple[dict[int, list[int]], int]:
     """Examples that begin alike in groups, by each of their members, until what they leave would fill the budget; and
     the bytes of that."""
-    order = sorted(range(len(examples)), key=lambda index: examples[index].ids.astype(">u4").tobytes())
+    order = alphabetical(examples)
     groups: dict[int, list[int]] = {}
     filled = 0
     for start in range(0, len(order), _GROUP):

@@ -8,8 +8,6 @@ that was killed goes on as if nothing had been. Knows nothing of files but the c
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
@@ -22,6 +20,7 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from distill.errors import DatasetError
 from distill.mlx import lora
+from distill.peak import peak_memory
 from distill.train.checkpoints import Checkpoints, Kept, State
 from distill.train.group import Group
 from distill.train.looking import look
@@ -180,12 +179,6 @@ def rate_at(recipe: Recipe, step: int, steps: int) -> float:
         return recipe.learning_rate
     way = (step - warmup) / max(1, steps - warmup)
     return recipe.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * way)))
-
-
-def peak_memory() -> int:
-    """Bytes that this process has taken at most."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _number(scalar: mx.array) -> float:

@@ -116,7 +116,7 @@ class SharedLoss:
     def __call__(self, prepared: Prepared) -> mx.array:
         total = mx.array(0.0)
         for step, logits in self._logits(prepared):
-            sources = np.array([(prepared.batch[one], at) for one, at in step.sources.tolist()])
+            sources = _of_examples(prepared.batch, step.sources[:, 0], step.sources[:, 1])
             losses = self._score(logits, mx.array(step.targets), sources)
             total = total + (losses * mx.array(step.weights)).sum()
         return total
@@ -135,6 +135,11 @@ class SharedLoss:
                 with mx.stream(self._streams[step.stream]):
                     chosen = head.normed(self._model, hidden[mx.array(step.rows), mx.array(step.columns)])
                     yield step, head.logits(self._model, chosen)
+
+
+def _of_examples(batch: Sequence[int], where: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Pairs of an example and a place in it, of examples that are told by where they stand in the batch."""
+    return np.stack([np.asarray(batch)[where], place], axis=1)
 
 
 def _whose(prepared: Prepared) -> list[np.ndarray]:
@@ -169,8 +174,7 @@ class PlainLoss:
         return len(batch) * max(len(self._examples[index].ids) for index in batch)
 
     def __call__(self, rows: Rows) -> mx.array:
-        sources = np.stack([np.asarray(rows.batch)[rows.where], rows.place], axis=1)
-        return self._score(*self._logits(rows), sources).sum()
+        return self._score(*self._logits(rows), _of_examples(rows.batch, rows.where, rows.place)).sum()
 
     def each(self, rows: Rows, tell: Tell) -> Each:
         return list(tell(*self._logits(rows))), [np.flatnonzero(rows.where == row) for row in range(len(rows.batch))]

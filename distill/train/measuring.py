@@ -13,8 +13,8 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from distill.peak import peak_memory
 from distill.train.looking import look
-from distill.train.loop import peak_memory
 from distill.train.losses import Loss, Prepared, SharedLoss, hard
 from distill.train.making import MEMORY, loss_of
 from distill.train.order import Order

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from distill.atomic import write_atomically
-from distill.digest import file_digest
+from distill.digest import files_digest
 from distill.errors import DatasetError
 from distill.train.recipe import Recipe
 
@@ -38,24 +38,22 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def ordered(order: Order) -> Order:
-    """The order with digests and versions of what is there now. Raises DatasetError for what is not there."""
+    """The order with digests and versions of what is there now. Raises OSError for a folder that is not."""
     return msgspec.structs.replace(
         order,
-        base_digest=content_of(Path(order.base), "*.safetensors"),
-        dataset_digest=content_of(Path(order.dataset), "*.jsonl"),
+        base_digest=base_digest(Path(order.base)),
+        dataset_digest=dataset_digest(Path(order.dataset)),
         versions={name: metadata.version(name) for name in _PACKAGES},
     )
 
 
-def content_of(folder: Path, pattern: str) -> str:
-    """A digest of the folder's files of a kind, "" for none."""
-    files = sorted(folder.glob(pattern))
-    if not files:
-        return ""
-    told = hashlib.sha256()
-    for file in files:
-        told.update(f"{file.name} {file_digest(file)}\n".encode())
-    return told.hexdigest()
+def base_digest(folder: Path) -> str:
+    """Of weights, configuration, tokenizer and template: another template makes other tokens."""
+    return files_digest(folder, {".safetensors", ".json", ".jinja"})
+
+
+def dataset_digest(folder: Path) -> str:
+    return files_digest(folder, {".jsonl"})
 
 
 def name_of(order: Order) -> str:

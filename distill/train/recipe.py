@@ -15,21 +15,30 @@ from distill.errors import DatasetError
 HOT = 1e-3  # learning rate times scale: above, adapters of large models have been seen to collapse
 COLD = 1e-5  # below, nothing moves in a night
 
-_PLAN: dict[str, Any] = {"layers": 16, "rank": 16, "scale": 20.0, "learning_rate": 1e-4, "batch": 4, "epochs": 1.0}
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # what `mlx_lm.lora --iters 1000 --batch-size 4 --lora-layers 16` with a rate of 1e-4 does
-    "plan": {**_PLAN, "warmup": 0.0, "decay": "constant", "clip": 0.0, "patience": 0},
+    "plan": {
+        "layers": 16,
+        "rank": 16,
+        "scale": 20.0,
+        "learning_rate": 1e-4,
+        "batch": 4,
+        "epochs": 1.0,
+        "warmup": 0.0,
+        "decay": "constant",
+        "clip": 0.0,
+        "patience": 0,
+    },
 }
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`layers` counts blocks from the top, 0: all; `batch` is in conversations; `warmup` is a share of the steps;
-    `clip` is the longest gradient, 0: any; conversations over `max_tokens` are left out. `thoughts`
-    is what becomes of words that the assistant says before its calls. Every `look` epochs the
-    conversations kept apart are looked at, and after `patience` looks that bring nothing the run ends, 0: never;
-    what is left is the adapter of the best look. `soft` is the weight of a teacher's probabilities in the loss, of its
-    `top` likeliest tokens."""
+    `clip` is the longest gradient, 0: any; conversations over `max_tokens` are left out. `thoughts` is what becomes of
+    words that the assistant says before its calls. Every `look` epochs the conversations kept apart are looked at, and
+    after `patience` looks that bring nothing the run ends, 0: never; what is left is the adapter of the best look.
+    `soft` is the weight of a teacher's probabilities in the loss, of its `top` likeliest tokens."""
 
     kind: Literal["lora", "dora"] = "lora"
     rank: int = 16

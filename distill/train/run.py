@@ -7,7 +7,6 @@ result.json what came out. Knows nothing of traces, examinations or serving.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,16 +21,17 @@ from distill.atomic import write_atomically
 from distill.errors import AdapterError, DatasetError, ModelError
 from distill.mlx import allocator, lora
 from distill.mlx.load import load
+from distill.peak import peak_memory
 from distill.render import Renderer
 from distill.train.batching import epoch
 from distill.train.checkpoints import Checkpoints
 from distill.train.group import Group
 from distill.train.leaving import leave
 from distill.train.lessons import lessons
-from distill.train.loop import Kit, Loop, best_of, peak_memory
+from distill.train.loop import Kit, Loop, best_of
 from distill.train.losses import Score, SharedLoss
 from distill.train.making import MEMORY, loss_of, taught
-from distill.train.order import Order, content_of
+from distill.train.order import Order, base_digest, dataset_digest
 from distill.train.recipe import Recipe
 from distill.train.record import ADAPTER, CHECKPOINTS, METRICS, RESULT, SOFT, TAUGHT, Step, Taught
 from distill.train.room import check_disk, disk_needed
@@ -39,8 +39,8 @@ from distill.train.tokens import Tokens
 
 
 class Ready(NamedTuple):
-    """What a run works with: the kit, its batches from beginning to end, how many steps lie between two looks, and what
-    the adapter's configuration says."""
+    """What a run works with: the kit, its batches from beginning to end, how many steps lie between two looks, what
+    the adapter's configuration says, and what is taught."""
 
     kit: Kit
     batches: list[list[int]]
@@ -62,23 +62,30 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
     if group.leads:
         check_disk(folder, disk_needed(adapter_bytes(kit.model), len(ready.batches)))
         write_atomically(folder / TAUGHT, msgspec.json.encode(ready.taught))
-    loop = Loop(kit, order.recipe, ready.batches, Checkpoints(folder / CHECKPOINTS), ready.look_every, group)
-    done = _told(folder / METRICS, loop.state.step) if group.leads else []
-    for step in loop.run():
-        if group.leads:
-            if step.step <= len(done):  # a loss that was no number took the run back
-                done = _told(folder / METRICS, step.step - 1)
-            done.append(step)
-            _append(folder / METRICS, step)
-            report(step)
-    result: dict[str, Any] = {}
-    if group.leads:
-        result = _result(ready.taught, loop, done)
-        result["adapter_digest"] = leave(kit.model, loop.best(), ready.config, folder / ADAPTER, kit.examples[0])
-        write_atomically(folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2))
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-        (folder / SOFT).unlink(missing_ok=True)
+    checkpoints = Checkpoints(folder / CHECKPOINTS)
+    loop = Loop(kit, order.recipe, ready.batches, checkpoints, ready.look_every, group)
+    if not group.leads:
+        for _ in loop.run():
+            pass
+        return {}
+    result = _result(ready.taught, loop, follow(loop, folder / METRICS, report))
+    result["adapter_digest"] = leave(kit.model, loop.best(), ready.config, folder / ADAPTER, kit.examples[0])
+    write_atomically(folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2))
+    checkpoints.clear()
+    (folder / SOFT).unlink(missing_ok=True)
     return result
+
+
+def follow(loop: Loop, metrics: Path, report: Callable[[Step], None]) -> list[Step]:
+    """Run a loop to its end, each step reported and written down as it comes. Returns all steps of the run."""
+    done = _told(metrics, loop.state.step)
+    for step in loop.run():
+        if step.step <= len(done):  # a loss that was no number took the run back
+            done = _told(metrics, step.step - 1)
+        done.append(step)
+        _append(metrics, step)
+        report(step)
+    return done
 
 
 def made_ready(order: Order, scored: Callable[[Renderer, Sequence[Tokens]], Score]) -> Ready:
@@ -134,11 +141,11 @@ def plan(examples: Sequence[Tokens], recipe: Recipe, steps: int | None) -> list[
 def _check_inputs(order: Order) -> None:
     if not Path(order.base, "config.json").exists():
         raise ModelError(f"there is no model in {order.base}: it holds no config.json")
-    for what, folder, pattern, digest in (
-        ("base", order.base, "*.safetensors", order.base_digest),
-        ("dataset", order.dataset, "*.jsonl", order.dataset_digest),
+    for what, folder, digest_of, digest in (
+        ("base", order.base, base_digest, order.base_digest),
+        ("dataset", order.dataset, dataset_digest, order.dataset_digest),
     ):
-        if digest and content_of(Path(folder), pattern) != digest:
+        if digest and digest_of(Path(folder)) != digest:
             raise DatasetError(
                 f"the {what} in {folder} is not the one that this run was ordered for: its content has changed. "
                 "Order a new run, or put back what was there"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill.train.tokens import Tokens, common
+from distill.train.tokens import Tokens, alphabetical, common
 
 
 class Prediction(NamedTuple):
@@ -52,8 +52,7 @@ def grow(examples: Sequence[Tokens], least: int = 1, longest: int | None = None)
     What some share becomes a node when that saves at least `least` tokens: a node costs a pass of its own. One longer
     than `longest` becomes a chain, so that its later part can begin before the earlier is through all layers.
     """
-    keys = [example.ids.astype(">u4").tobytes() for example in examples]  # bytes in the order of their numbers
-    order = sorted(range(len(examples)), key=keys.__getitem__)
+    order = alphabetical(examples)
     shared = [common(examples[one].ids, examples[two].ids) for one, two in itertools.pairwise(order)]
     roots = _grow(examples, order, shared, 0, least)
     if longest:

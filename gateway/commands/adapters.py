@@ -55,8 +55,8 @@ def take(
     home = settings.make_home(settings.home(chosen))
     target = new_adapter(name or (source.stem if source.is_file() else source.resolve().name), home.models)
     model = _ready(base_folder(base, source, chosen.student.model, home))
-    from distill.mlx.adapters.exchange import CARD
     from distill.mlx.adapters.exchange import take as read
+    from distill.publishing import CARD
 
     card = json.loads((read(source.resolve(), model, target) / CARD).read_text())
     if made_for := card["made_for"]:

@@ -16,6 +16,7 @@ from distill.mlx import lora
 from distill.mlx.adapters import fused, llama_cpp, peft
 from distill.mlx.adapters.base import Base, base_of
 from distill.mlx.lora import AdapterWeights
+from distill.publishing import CARD
 from distill.unfinished import unfinished
 
 FORMS: dict[str, Callable[[AdapterWeights, Base, Path], None]] = {
@@ -23,7 +24,6 @@ FORMS: dict[str, Callable[[AdapterWeights, Base, Path], None]] = {
     "gguf": llama_cpp.write,
     "fused": fused.write,
 }
-CARD = "card.json"
 
 
 def export(adapter: Path, base: Path, form: str, out: Path) -> Path:

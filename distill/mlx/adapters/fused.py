@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import mlx.core as mx
 from mlx.utils import tree_map, tree_unflatten
 from mlx_lm.utils import dequantize_model, load_model
 
 from distill.mlx import lora
 from distill.mlx.adapters.base import Base
 from distill.mlx.convert import save, write_card
+from distill.mlx.load import as_float32
 from distill.mlx.lora import AdapterWeights
 
 
@@ -22,8 +22,8 @@ def write(adapter: AdapterWeights, base: Base, folder: Path) -> None:
     """Write the whole model into an existing folder, in mlx-lm's layout, which is Hugging Face's for most families."""
     model, config = load_model(base.folder, lazy=True)
     model = dequantize_model(model)
-    model.update(tree_map(_as_float32, model.parameters()))
-    wide = {name: _as_float32(tensor) for name, tensor in adapter.tensors.items()}
+    model.update(tree_map(as_float32, model.parameters()))
+    wide = {name: as_float32(tensor) for name, tensor in adapter.tensors.items()}
     lora.attach(model, AdapterWeights(adapter.digest, adapter.config, wide))
     fused = [(name, layer.fuse(dequantize=True)) for name, layer in lora.lora_layers(model)]
     model.update_modules(tree_unflatten(fused))
@@ -32,7 +32,3 @@ def write(adapter: AdapterWeights, base: Base, folder: Path) -> None:
     config["torch_dtype"] = "float32"
     save(model, config, base.folder, folder)
     write_card(base.folder, folder, {"adapter_digest": adapter.digest, "bits": 32})
-
-
-def _as_float32(array: mx.array) -> mx.array:
-    return array.astype(mx.float32) if mx.issubdtype(array.dtype, mx.floating) else array

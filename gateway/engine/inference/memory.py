@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
-import sys
 import time
 from pathlib import Path
 
 import mlx.core as mx
 
 from distill.mlx import allocator
+from distill.peak import peak_memory
 
 _OF_WORKING_SET = 0.9  # of what Metal recommends: the rest is for what MLX does not count
 _MUCH = 256 << 20  # bytes
@@ -39,9 +38,7 @@ def used() -> int:
 
 def peak() -> int:
     """The most bytes this process ever took."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return max(int(mx.get_peak_memory()), resident)
+    return max(int(mx.get_peak_memory()), peak_memory())
 
 
 def resident() -> int:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ import pytest
 from distill.dataset import write_dataset
 from distill.errors import DatasetError
 from distill.mlx import lora
-from distill.train import loop
 from distill.train.checkpoints import Checkpoints, State
+from distill.train.group import Group
+from distill.train.loop import Loop, rate_at
+from distill.train.losses import Each, Loss, Tell, hard
 from distill.train.order import Order, name_of, ordered, read_order, write_order
 from distill.train.recipe import Recipe
 from distill.train.record import Step
-from distill.train.run import train
+from distill.train.run import follow, made_ready, train
 from tests.distill.train.test_run import example
 
 pytestmark = pytest.mark.school
@@ -152,23 +154,40 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
     assert checkpoints.last() is None
 
 
-def test_a_loss_that_is_no_number_once_costs_half_the_rate(
-    tiny_folder: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class OnceNoNumber:
+    """A loss that is no number when it is asked for the eighth time, and another one's at all other times."""
+
+    def __init__(self, loss: Loss) -> None:
+        self._loss, self.asked = loss, 0
+
+    def prepare(self, batch: Sequence[int]) -> Any:
+        return self._loss.prepare(batch)
+
+    def __call__(self, prepared: Any, /) -> mx.array:
+        self.asked += 1
+        return self._loss(prepared) * (float("nan") if self.asked == 8 else 1.0)
+
+    def each(self, prepared: Any, tell: Tell, /) -> Each:
+        return self._loss.each(prepared, tell)
+
+    def run_tokens(self, batch: Sequence[int]) -> int:
+        return self._loss.run_tokens(batch)
+
+
+def test_a_loss_that_is_no_number_once_costs_half_the_rate(tiny_folder: Path, dataset: Path, tmp_path: Path) -> None:
     """Back to the last checkpoint, and on from there more slowly; what came before is not lost."""
-    real, seen = loop.rate_at, []
-
-    def rate(recipe: Recipe, step: int, steps: int) -> float:
-        seen.append(step)
-        return float("nan") if step == 7 and seen.count(7) == 1 else real(recipe, step, steps)
-
-    monkeypatch.setattr(loop, "rate_at", rate)
-    result = train(Order(str(tiny_folder), str(dataset), RECIPE), tmp_path, lambda step: None)
-    assert result["slowed"] == 1
-    assert seen[:9] == [0, 1, 2, 3, 4, 5, 6, 7, 6]
+    ready = made_ready(Order(str(tiny_folder), str(dataset), RECIPE), lambda renderer, examples: hard)
+    loss = OnceNoNumber(ready.kit.loss)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    loop = Loop(ready.kit._replace(loss=loss), RECIPE, ready.batches, checkpoints, ready.look_every, Group())
+    reported: list[int] = []
+    done = follow(loop, tmp_path / "metrics.jsonl", lambda step: reported.append(step.step))
+    assert loop.state.slowed == 1
+    assert reported[:9] == [1, 2, 3, 4, 5, 6, 7, 7, 8]
     steps = told(tmp_path)
-    assert [step.step for step in steps] == list(range(1, result["steps"] + 1))
-    assert steps[8].rate == pytest.approx(real(RECIPE, 8, result["steps"]) / 2)
+    assert steps == done
+    assert [step.step for step in steps] == list(range(1, len(ready.batches) + 1))
+    assert steps[8].rate == pytest.approx(rate_at(RECIPE, 8, len(ready.batches)) / 2)
 
 
 def test_other_inputs_than_those_ordered_are_refused(tiny_folder: Path, dataset: Path, tmp_path: Path) -> None:

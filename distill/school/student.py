@@ -1,4 +1,4 @@
-"""The pupil: a student that is let try first, so that the teacher can go on from where it went wrong.
+"""The student, let try first, so that the teacher can go on from where it went wrong.
 
 What a student does by itself leads to states that a teacher, which errs less, never shows it; a teacher's answer from
 there, checked, is what it lacks (DAgger, Ross, Gordon and Bagnell 2011; with tools and several turns only guided like
@@ -12,34 +12,23 @@ from collections.abc import Sequence
 
 from openai import AsyncOpenAI
 
-from distill.agent import Conversation, Recall, Said, explore
+from distill.agent import Conversation, Recall, Said
 from distill.generate.question import Question
-from distill.school.recall import from_traces, from_turns
-from distill.school.teacher import Limits, Traces
+from distill.school.asked import Asked, Limits, Traces
+from distill.school.recall import from_turns
 from distill.tools import Toolbox
 
 
-class Pupil:
-    """`model` is what the gateway calls the student."""
+class Student(Asked):
+    """`model` is what the gateway calls it."""
 
     def __init__(self, client: AsyncOpenAI, model: str, limits: Limits, traces: Traces) -> None:
-        self._client, self._model, self._limits, self._traces = client, model, limits, traces
+        super().__init__(client, model, "student", limits, traces)
 
     async def attempt(self, question: Question, toolbox: Toolbox, conversation: str) -> Conversation:
-        """How the student answers by itself, in a conversation of its own. Raises nothing for what its endpoint
-        does."""
+        """How it answers by itself, beside the teacher's conversation. Raises nothing for what its endpoint does."""
         name = f"{conversation}/student"
-        return await explore(
-            self._client,
-            self._model,
-            question.text,
-            toolbox,
-            max_calls=self._limits.max_calls,
-            conversation=name,
-            max_tokens=self._limits.max_tokens,
-            metadata={"question": question.id},
-            recall=from_traces(await self._traces(name), "student"),
-        )
+        return await self.ask(question, toolbox, name, 0, await self.known(name))
 
     def state(self, question: Question, attempt: Conversation, before: Recall) -> Recall:
         """The attempt as the beginning of the teacher's answer; else what `before` knows.
