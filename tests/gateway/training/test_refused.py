@@ -130,7 +130,8 @@ def test_an_adapter_that_does_not_fit(trained: tuple[Command, Done], tmp_path: P
     config = json.loads((bare / "adapter_config.json").read_text())
     config["lora_parameters"]["rank"] = 8  # not what its tensors have
     (bare / "adapter_config.json").write_text(json.dumps(config))
-    refused(command("--from", str(bare)), "other layers or another rank", "start from the base")
+    out = ("--out", str(tmp_path / "run"))  # the home's own runs are asked for by others
+    refused(command("--from", str(bare), *out), "other layers or another rank", "start from the base")
 
 
 def test_a_run_that_another_is_at_and_a_trainer_that_the_system_kills(command: Command) -> None:
