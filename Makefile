@@ -4,16 +4,17 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 CLIENTS := .clients
+LEARNING := OUT ARMS SEEDS
 NATURAL := OUT TEACHER_URL TEACHER_MODEL LLAMA_SERVER TEACHER_GGUF COUNT MINUTES SAMPLES ASKS AGENTS PACKAGES SEED STORE
 
 export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-gateway test-school test-all clients check fix bench soak faults fuzz natural-day freeze
+.PHONY: help install demo serve test test-gateway test-school test-all clients check fix bench soak faults fuzz natural-day learning-curve freeze
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(READY) ## Make .venv with everything in it; does nothing when it is up to date
 
@@ -66,6 +67,9 @@ freeze: $(READY) ## Make the items of the frozen examinations anew; one of them 
 
 natural-day: $(READY) ## A day of two agents on a model of yours, and what of it may be learnt; docs/filters.md says how
 	$(BIN)/python -m tests.natural $(foreach name,$(NATURAL),$(if $($(name)),$(name)=$($(name))))
+
+learning-curve: $(READY) ## What the embedded student learns from how many conversations; hours. docs/training.md says how
+	$(BIN)/python -m tests.learning $(foreach name,$(LEARNING),$(if $($(name)),$(name)=$($(name))))
 
 $(CLIENTS)/.ready: tests/clients/agents/aider.txt tests/clients/agents/package.json | $(READY)
 	@command -v npm >/dev/null || { echo "make clients needs npm, which comes with Node 20 or newer"; exit 1; }

@@ -256,7 +256,9 @@ async def _lease(day: Day, size: int) -> AsyncIterator[None]:
 
 async def _train(settings: NightSettings, recipe: Recipe, dataset: Dataset, progress: Progress) -> Path:
     """The run's folder, trained in a process of its own unless it is there already."""
-    order = await asyncio.to_thread(ordered, Order(str(settings.base), dataset.folder, recipe))
+    order = await asyncio.to_thread(
+        ordered, Order(str(settings.base), dataset.folder, recipe, memory=settings.lease_bytes)
+    )
     folder = settings.models / "runs" / name_of(order)
     progress.stage("training", None)
     if not (folder / "result.json").exists():

@@ -16,6 +16,7 @@ import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from distill.errors import ModelError
+from distill.mlx.gguf_reader import DAMAGE, opened
 
 NAMES = {
     "attn_q": "self_attn.q_proj",
@@ -72,15 +73,16 @@ def _read(gguf: Path) -> tuple[dict[str, mx.array], dict[str, Any]]:
     MLX 0.32.4 turns those into float16 and is wrong about Q4_K (weights off by up to 0.49 in a layer whose mean is
     0.01), so they come from llama.cpp's own package.
     """
-    from gguf import GGUFReader, dequantize  # a quarter of a second, which only a conversion should pay
+    from gguf import dequantize  # a quarter of a second, which only a conversion should pay
 
     try:
+        reader = opened(gguf)
         loaded = mx.load(str(gguf), format="gguf", return_metadata=True)
         arrays, metadata = cast(tuple[dict[str, mx.array], dict[str, Any]], loaded)
-        for tensor in GGUFReader(gguf).tensors:
+        for tensor in reader.tensors:
             if tensor.tensor_type.name not in _KEPT:
                 arrays[tensor.name] = mx.array(dequantize(tensor.data, tensor.tensor_type).astype(np.float16))
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, NotImplementedError) as error:
+    except (*DAMAGE, RuntimeError) as error:
         raise ModelError(f"{gguf.name} cannot be read as a GGUF file: {error}") from error
     return arrays, metadata
 

@@ -6,7 +6,8 @@ padded; and yet no batch is all of one kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from distill.train.tokens import Tokens, alphabetical, common
 
 _BEGINNING = 32  # examples are batched together when their first tokens are the same: the same agent, mostly
 _WINDOW = 4  # batches' worth of examples among which like lengths are sought
+Some = TypeVar("Some", list[int], list[list[int]])
 _FAMILY = 0.5  # the share of an example that it must have in common with the one before to stay with it
 
 
@@ -21,20 +23,41 @@ def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[list[int
     """All examples once, by number, in batches of up to `size`; the same for the same seed.
 
     Turns of one conversation stay together, up to a quarter of a batch. Batches hold examples of like length among
-    neighbours in the shuffled order: a sort over everything would make batches of short and of long answers.
+    neighbours in the shuffled order: a sort over everything would make batches of short and of long answers. What does
+    not fill a batch with its like fills some with others, so that hardly a step is made of fewer than `size` examples.
     """
     rng = np.random.default_rng(seed)
     families = _families(examples, max(1, size // 4))
     groups: dict[bytes, list[list[int]]] = {}
     for at in rng.permutation(len(families)):
         groups.setdefault(examples[families[at][0]].ids[:_BEGINNING].tobytes(), []).append(families[at])
-    batches: list[list[int]] = []
+    batches: list[list[list[int]]] = []
+    rest: list[list[list[int]]] = []  # of each group, what is left over
     for key in sorted(groups):
         for window in _filled(groups[key], size * _WINDOW):
-            longest = sorted(window, key=lambda family: max(len(examples[index].ids) for index in family))
-            batches += [[index for family in batch for index in family] for batch in _filled(longest, size)]
+            *whole, last = _filled(sorted(window, key=lambda family: _longest(examples, family)), size)
+            batches += whole
+            (batches if _count(last) > size - max(1, size // 4) else rest).append(last)
+    batches += _mixed(examples, [rest[at] for at in rng.permutation(len(rest))] if len(rest) > 1 else rest, size)
     for at in rng.permutation(len(batches)):
-        yield batches[at]
+        yield [index for family in batches[at] for index in family]
+
+
+def _mixed(examples: Sequence[Tokens], rest: Sequence[list[list[int]]], size: int) -> list[list[list[int]]]:
+    """Batches of families from several groups; those of one group stay beside each other."""
+    batches: list[list[list[int]]] = []
+    for window in _filled(rest, size * _WINDOW, _count):
+        ordered = sorted(window, key=lambda group: max(_longest(examples, family) for family in group))
+        batches += _filled([family for group in ordered for family in group], size)
+    return batches
+
+
+def _longest(examples: Sequence[Tokens], family: Sequence[int]) -> int:
+    return max(len(examples[index].ids) for index in family)
+
+
+def _count(families: Sequence[Sequence[int]]) -> int:
+    return sum(map(len, families))
 
 
 def _families(examples: Sequence[Tokens], most: int) -> list[list[int]]:
@@ -65,14 +88,14 @@ def _beginnings(examples: Sequence[Tokens], order: Sequence[int]) -> dict[int, i
     }
 
 
-def _filled(families: Sequence[list[int]], size: int) -> list[list[list[int]]]:
-    """Families in runs of at most `size` examples."""
-    runs: list[list[list[int]]] = []
+def _filled(families: Sequence[Some], size: int, count: Callable[[Some], int] = len) -> list[list[Some]]:
+    """Families, or groups of them, in runs of at most `size` examples."""
+    runs: list[list[Some]] = []
     room = 0
     for family in families:
-        if room < len(family):
+        if room < count(family):
             runs.append([])
             room = size
         runs[-1].append(family)
-        room -= len(family)
+        room -= count(family)
     return runs

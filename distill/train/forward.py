@@ -7,7 +7,7 @@ any model with plain caches. Knows nothing of losses, batches or training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -15,8 +15,15 @@ import mlx.nn as nn
 from distill.mlx import cpu
 from distill.train.passes import Pass
 
-Again = Literal["nothing", "attention", "layers"]
 Pair = tuple[mx.array, mx.array]  # keys and values, (batch, kv_heads, n, d)
+
+
+class Again(NamedTuple):
+    """What is computed a second time on the way back instead of being kept: the lowest `layers`, whose turn on the way
+    back comes last, when the others have given up theirs; and the `attention` of all others."""
+
+    layers: int = 0
+    attention: bool = False
 
 
 def run(
@@ -25,21 +32,17 @@ def run(
     entering: Sequence[mx.array],
     streams: Sequence[mx.Stream],
     *,
-    again: Again = "nothing",
+    again: Again = Again(),  # noqa: B008 - it cannot change
 ) -> list[mx.array]:
-    """What leaves the last of `layers`, (b, s, width) for each pass, of what is `entering` the first.
-
-    `again` is what is computed a second time on the way back instead of being kept.
-    """
+    """What leaves the last of `layers`, (b, s, width) for each pass, of what is `entering` the first."""
     leaving = []
     before: dict[tuple[int, int], list[Pair]] = {}  # by pass and row: the keys up to its end, by layer
     for at, (step, hidden) in enumerate(zip(passes, entering, strict=True)):
         with mx.stream(streams[step.stream]):
             known = before[step.after] if step.after else [None] * len(layers)
-            caches = [Keys(pair, again=again == "attention") for pair in known]
-            through = _through_again if again == "layers" else _through
-            for layer, cache in zip(layers, caches, strict=True):
-                hidden = through(layer, hidden, cache)
+            caches = [Keys(pair, again=again.attention) for pair in known]
+            for number, (layer, cache) in enumerate(zip(layers, caches, strict=True)):
+                hidden = (_through_again if number < again.layers else _through)(layer, hidden, cache)
             for row, node in enumerate(step.nodes):
                 if node.children:
                     before[at, row] = [cache.until(row, len(node)) for cache in caches]

@@ -4,6 +4,7 @@ choice, and how memory is divided; knows nothing of the loop.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import mlx.nn as nn
 from distill.errors import DatasetError
 from distill.mlx import lora
 from distill.mlx.cpu import on_cpu
-from distill.mlx.load import load
+from distill.mlx.load import load, weight_bytes
 from distill.render import Renderer
 from distill.train import soft
 from distill.train.frozen import Frozen
@@ -21,9 +22,15 @@ from distill.train.losses import Loss, PlainLoss, Score, SharedLoss, hard, share
 from distill.train.order import Order
 from distill.train.tokens import Tokens
 
-MEMORY = 8 * 2**30  # bytes, where an order names none
-_FROZEN_SHARE = 0.25  # of the memory: for what leaves the layers that are never trained
-_KEPT_SHARE = 0.5  # of the memory: for what a step keeps for its way back
+_OF_MACHINE = 0.6  # the share of the machine's memory to make do with, where an order names none
+_FROZEN_SHARE = 0.25  # of what the weights leave of it: for what leaves the layers that are never trained
+_KEPT_SHARE = 0.45  # likewise: for what a step keeps for its way back
+_LEAST = 1 / 8  # of the memory is divided, whatever the weights take
+
+
+def memory_of(order: Order) -> int:
+    """The bytes that a run has to make do with."""
+    return order.memory or int(_OF_MACHINE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def loss_of(
@@ -35,12 +42,13 @@ def loss_of(
     frozen_share: float = _FROZEN_SHARE,
 ) -> Loss:
     """The shared loss where the model allows it, else the plain one; the lowest `below` layers are never trained,
-    and what leaves them is kept up to a share of the memory."""
+    and what leaves them is kept up to a share of the `memory`, in bytes."""
     if not shares(model):
         return PlainLoss(model, examples, score)
+    left = max(memory - weight_bytes(model), memory * _LEAST)
     streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
-    frozen = Frozen(model, below, examples, streams, budget=int(memory * frozen_share))
-    return SharedLoss(model, examples, frozen, streams, memory=int(memory * _KEPT_SHARE), score=score)
+    frozen = Frozen(model, below, examples, streams, budget=int(left * frozen_share))
+    return SharedLoss(model, examples, frozen, streams, memory=int(left * _KEPT_SHARE), score=score)
 
 
 def taught(order: Order, renderer: Renderer, examples: Sequence[Tokens], path: Path) -> Score:
@@ -68,5 +76,5 @@ def _asked(order: Order, examples: Sequence[Tokens]) -> soft.SoftTargets:
     teacher = load(Path(order.teacher)).model
     if order.teacher_adapter:
         lora.attach(teacher, lora.read(Path(order.teacher_adapter)))
-    loss = loss_of(teacher, examples, 0, order.memory or MEMORY)
+    loss = loss_of(teacher, examples, 0, memory_of(order))
     return soft.asked(loss, examples, order.recipe.batch, order.recipe.top)

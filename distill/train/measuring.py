@@ -16,7 +16,7 @@ import mlx.nn as nn
 from distill.peak import peak_memory
 from distill.train.looking import look
 from distill.train.losses import Loss, Prepared, SharedLoss, hard
-from distill.train.making import MEMORY, loss_of
+from distill.train.making import loss_of, memory_of
 from distill.train.order import Order
 from distill.train.record import Estimate
 from distill.train.room import disk_needed
@@ -80,7 +80,7 @@ class _Steps:
 
     def __init__(self, ready: Ready, order: Order) -> None:
         model = ready.kit.model
-        below, memory = frozen_layers(model, order.recipe), order.memory or MEMORY
+        below, memory = frozen_layers(model, order.recipe), memory_of(order)
         self._loss = loss_of(model, ready.kit.examples, below, memory, frozen_share=0.0)
         self._valued: Any = nn.value_and_grad(model, lambda prepared: self._loss(prepared))
 
@@ -118,7 +118,7 @@ def _look_seconds(ready: Ready, order: Order) -> float:
     """Of one look, but the first: a few batches stand for all."""
     model, size = ready.kit.model, order.recipe.batch
     some = ready.kit.apart[: _LOOKED * size]
-    loss = loss_of(model, some, frozen_layers(model, order.recipe), order.memory or MEMORY)
+    loss = loss_of(model, some, frozen_layers(model, order.recipe), memory_of(order))
     look(model, loss, some, size)
     began = time.monotonic()
     look(model, loss, some, size)

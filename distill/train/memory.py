@@ -1,9 +1,11 @@
 """How much a step keeps for its way back, and what is rather computed again. Owns the estimate, which counts the large
-arrays that a transformer's layer makes; knows nothing of what is in memory beside them.
+arrays that a transformer's layer makes, three quarters of what is in memory at worst; knows nothing of what else is
+there.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import mlx.nn as nn
@@ -19,8 +21,10 @@ _WIDE, _INNER = 10, 5  # arrays as wide as the model, and as its feed-forward la
 def again_for(model: nn.Module, passes: Sequence[Pass], layers: int, memory: int) -> Again:
     """What is to be computed again so that the rest fits into `memory` bytes."""
     width, inner, heads, size = head.shape_of(model)
-    scores = layers * _WEIGHTS * heads * sum(step.tokens.size * (step.seen + step.tokens.shape[1]) for step in passes)
-    rest = layers * (_WIDE * width + _INNER * inner) * sum(step.tokens.size for step in passes)
-    if (scores + rest) * size <= memory:
-        return "nothing"
-    return "attention" if rest * size <= memory else "layers"
+    scores = size * _WEIGHTS * heads * sum(step.tokens.size * (step.seen + step.tokens.shape[1]) for step in passes)
+    rest = size * (_WIDE * width + _INNER * inner) * sum(step.tokens.size for step in passes)
+    if layers * (scores + rest) <= memory:
+        return Again()
+    if layers * rest <= memory:
+        return Again(attention=True)
+    return Again(layers=min(layers, math.ceil(layers - memory / (scores + rest))))

@@ -30,7 +30,7 @@ from distill.train.leaving import leave
 from distill.train.lessons import lessons
 from distill.train.loop import Kit, Loop, best_of
 from distill.train.losses import Score, SharedLoss
-from distill.train.making import MEMORY, loss_of, taught
+from distill.train.making import loss_of, memory_of, taught
 from distill.train.order import Order, base_digest, dataset_digest
 from distill.train.recipe import Recipe
 from distill.train.record import ADAPTER, CHECKPOINTS, METRICS, RESULT, SOFT, TAUGHT, Step, Taught
@@ -108,7 +108,7 @@ def made_ready(order: Order, scored: Callable[[Renderer, Sequence[Tokens]], Scor
     _adapt(model, config, order)
     batches = plan(learnt.train, recipe, order.steps)
     below = frozen_layers(model, recipe)
-    memory = order.memory or MEMORY
+    memory = memory_of(order)
     loss = loss_of(model, learnt.train, below, memory, score)
     kit = Kit(model, learnt.train, loss, learnt.apart, loss_of(model, learnt.apart, below, memory))
     in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)

@@ -7,13 +7,14 @@ batch, compilation and checkpointing is fastest in a trial; gradients are accumu
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,12 +27,12 @@ BATCH = 16
 RANK, SCALE, RATE = 8, 20.0, 1e-5  # mlx-lm's own; neither changes what a step costs
 _LONG = 1000  # tokens of a prefix
 _SHOWN = ("batch", "compiled", "examples_per_second")
-_ROLES = ("system", "user", "assistant")
 _WORDS = ("the", "and", "file", "line", "code", "read", "list", "name", "time", "work", "part", "call", "test", "make")
 
 
 class Case(NamedTuple):
-    """`layers` counts from the top, 0: all. `alone` is the one batch that mlx-lm is tried with, 0: several are."""
+    """`suffix` are the tokens of each of the `turns` behind the prefix. `layers` counts from the top, 0: all. `alone`
+    is the one batch that mlx-lm is tried with, 0: several are."""
 
     name: str
     prefix: int
@@ -39,6 +40,7 @@ class Case(NamedTuple):
     layers: int
     examples: int
     alone: int = 0
+    turns: int = 1
 
 
 CASES = (
@@ -47,6 +49,7 @@ CASES = (
     Case("4000 + 67 tokens, 16 layers", 4000, 67, 16, 32, alone=1),
     Case("4000 + 67 tokens, all layers", 4000, 67, 0, 32, alone=1),
     Case("nothing shared, 200 tokens, 16 layers", 0, 200, 16, 32),
+    Case("336 tokens, then 8 turns of 67, 16 layers", 336, 67, 16, 16, alone=4, turns=8),
 )
 _TINY = (Case("60 + 30 tokens, 2 layers", 60, 30, 2, 16, alone=16),)
 
@@ -66,7 +69,7 @@ def train_shared(options: Options) -> dict[str, Any]:
 
 
 def _case(case: Case, base: Path, work: Path, options: Options) -> dict[str, Any]:
-    data = work / f"data-{case.prefix}-{case.suffix}"
+    data = work / f"data-{case.prefix}-{case.suffix}-{case.turns}"
     write(data, case, Renderer(base))
     ours = _ours(case, base, data, work)
     theirs = _theirs(case, base, data, work, options.threads or 2)
@@ -74,17 +77,17 @@ def _case(case: Case, base: Path, work: Path, options: Options) -> dict[str, Any
         "case": case.name,
         "times": round(ours["examples_per_second"] / theirs["examples_per_second"], 2),
         "times_at_first": round(ours["examples_per_second_at_first"] / theirs["examples_per_second"], 2),
+        "tokens_per_second": round(ours["examples_per_second"] * (case.prefix + case.turns * case.suffix), 1),
         "nightschool": ours,
         "mlx_lm.lora": theirs,
     }
 
 
 def write(folder: Path, case: Case, renderer: Renderer) -> None:
-    """train.jsonl and valid.jsonl of conversations with exactly so many tokens."""
+    """train.jsonl of conversations with exactly so many tokens."""
     folder.mkdir(exist_ok=True)
     lines = "".join(json.dumps(line) + "\n" for line in conversations(case, renderer))
-    for name in ("train", "valid"):
-        (folder / f"{name}.jsonl").write_text(lines)
+    (folder / "train.jsonl").write_text(lines)
 
 
 def conversations(case: Case, renderer: Renderer) -> Iterator[dict[str, Any]]:
@@ -96,17 +99,28 @@ def conversations(case: Case, renderer: Renderer) -> Iterator[dict[str, Any]]:
         return " ".join(["Say", *chance.choices(words, k=count)])
 
     def ids(*texts: str) -> list[int]:
-        roles = ("system", "user", "assistant")
-        messages = [Message(role, said) for role, said in zip(roles, texts, strict=True)]
+        messages = [Message(role, said) for role, said in zip(_roles(), texts, strict=False)]
         return [token for part in renderer.segments(messages, None) for token in part.ids]
+
+    def exchange(told: Sequence[str], length: int) -> list[str]:
+        """A question and an answer behind what was `told`, so that all of it is so long in tokens."""
+        asked, answer = f"{chance.choice(words)} {text(1)}", text(case.suffix // 2)
+        more = max(1, length - len(ids(*told, asked, answer)))
+        return [" ".join([asked, *chance.choices(words, k=more)]), answer]
 
     one, two = ids("Say go", "Say yes", "Say go"), ids("Say go", "Tell no", "Say go")
     before = next(at for at, (left, right) in enumerate(zip(one, two, strict=False)) if left != right)
     system = text(max(1, 1 + case.prefix - before))
     for _ in range(case.examples):
-        said = [system if case.prefix else text(1), f"{chance.choice(words)} {text(1)}", text(case.suffix // 2)]
-        said[1] += " " + " ".join(chance.choices(words, k=max(1, case.prefix + case.suffix - len(ids(*said)))))
-        yield {"messages": [{"role": role, "content": told} for role, told in zip(_ROLES, said, strict=True)]}
+        told = [system if case.prefix else text(1)]
+        for turn in range(case.turns):
+            told += exchange(told, case.prefix + (turn + 1) * case.suffix)
+        yield {"messages": [{"role": role, "content": said} for role, said in zip(_roles(), told, strict=False)]}
+
+
+def _roles() -> Iterator[str]:
+    """Of a conversation, without end."""
+    return itertools.chain(["system"], itertools.cycle(["user", "assistant"]))
 
 
 def _ours(case: Case, base: Path, data: Path, work: Path) -> dict[str, Any]:
@@ -116,7 +130,6 @@ def _ours(case: Case, base: Path, data: Path, work: Path) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(dir=work))
     order = {"base": str(base), "dataset": str(data), "recipe": {**recipe, "max_tokens": 8192}, "steps": 2 * steps}
     (folder / "run.json").write_text(json.dumps(order))
-    (data / "valid.jsonl").unlink(missing_ok=True)
     _run([sys.executable, "-m", "distill.train", str(folder)])
     told = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     seconds = [
@@ -133,10 +146,9 @@ def _ours(case: Case, base: Path, data: Path, work: Path) -> dict[str, Any]:
 
 def _theirs(case: Case, base: Path, data: Path, work: Path, threads: int) -> dict[str, Any]:
     """The best of its settings: a small batch compiled or not, then the whole batch at once with what was better."""
-    (data / "valid.jsonl").write_bytes((data / "train.jsonl").read_bytes())  # it wants one
     wish = {
         "model": str(base),
-        "data": str(data),
+        "data": str(_each_turn(data)),
         "num_layers": case.layers or -1,
         "lora_parameters": {"rank": RANK, "dropout": 0.0, "scale": SCALE},
         "learning_rate": RATE,
@@ -149,17 +161,30 @@ def _theirs(case: Case, base: Path, data: Path, work: Path, threads: int) -> dic
     def tried(batch: int, compiled: bool) -> dict[str, Any]:
         more = {
             "batch_size": batch,
-            "grad_accumulation_steps": BATCH // batch,
+            "grad_accumulation_steps": BATCH * case.turns // batch,
             "adapter_path": tempfile.mkdtemp(dir=work),
         }
         command = [sys.executable, "-m", "tests.bench.mlx_lora", json.dumps({**wish, **more})]
         told = _run([*command, str(threads), str(int(compiled))])
-        return {"batch": batch, "compiled": compiled, **json.loads(told.splitlines()[-1])}
+        found = json.loads(told.splitlines()[-1])
+        found["examples_per_second"] = round(found["examples_per_second"] / case.turns, 4)
+        return {"batch": batch, "compiled": compiled, **found}
 
     found = [tried(case.alone or 4, compiled) for compiled in (False, True)]
     if not case.alone:
         found.append(tried(BATCH, max(found, key=_rate)["compiled"]))
     return {**max(found, key=_rate), "tried": [{name: one[name] for name in _SHOWN} for one in found]}
+
+
+def _each_turn(data: Path) -> Path:
+    """The same conversations for mlx-lm, which learns from the last turn alone: once up to the end of each turn."""
+    lines = [json.loads(line)["messages"] for line in (data / "train.jsonl").read_text().splitlines()]
+    ends = [messages[:end] for messages in lines for end in range(3, len(messages) + 1, 2)]
+    folder = data / "each-turn"
+    folder.mkdir(exist_ok=True)
+    for name in ("train", "valid"):  # it wants both
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in ends))
+    return folder
 
 
 def _rate(tried: dict[str, Any]) -> float:

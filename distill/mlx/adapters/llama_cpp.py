@@ -20,6 +20,7 @@ from distill.mlx import lora
 from distill.mlx.adapters.base import Base, check_family, place
 from distill.mlx.adapters.grid import config_of, filled
 from distill.mlx.gguf import NAMES
+from distill.mlx.gguf_reader import DAMAGE, opened
 from distill.mlx.lora import AdapterWeights
 
 FILE = "adapter.gguf"
@@ -95,27 +96,13 @@ def read(file: Path, base: Base) -> AdapterWeights:
 
 def _contents(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is told (None where nothing is), and the tensors by llama.cpp's names."""
-    from gguf import GGUFReader
-
-    class Bounded(GGUFReader):
-        """As it is, it goes on behind the end of a file that promises too much, for as long as it was promised."""
-
-        parts = 0
-
-        def _get(self, offset: int, dtype: Any, count: int = 1, *order: Any, **named: Any) -> Any:
-            self.parts += 1
-            read = super()._get(offset, dtype, count, *order, **named)
-            if len(read) < count or self.parts > _PARTS:
-                raise ValueError("it is cut off, or tells more than an adapter has to tell")
-            return read
-
     try:
-        reader = Bounded(file)
+        reader = opened(file, _PARTS)
         fields = {name: reader.fields.get(name) for name in _TOLD}
         told = {name: field.contents() if field else None for name, field in fields.items()}
         kinds = {tensor.tensor_type.name for tensor in reader.tensors}
         found = {tensor.name: np.array(tensor.data) for tensor in reader.tensors}
-    except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError) as error:
+    except DAMAGE as error:
         raise AdapterError(f"{file} cannot be read as a GGUF file: {error}") from error
     if not kinds <= {"F32", "F16"}:
         raise AdapterError(f"{file} holds {', '.join(sorted(kinds))}; F32 and F16 are read")

@@ -39,3 +39,19 @@ def test_turns_of_a_conversation_are_together_but_never_a_whole_batch() -> None:
             examples.append(Tokens(ids[: 41 + turn].astype(np.int32), learnt))
     for batch in epoch(examples, 16, 0):
         assert len({index // 4 for index in batch}) == 4
+
+
+def test_examples_that_nobody_begins_like_fill_batches_together() -> None:
+    rng = np.random.default_rng(0)
+    learnt = np.arange(60) >= 30
+    examples = [Tokens(rng.integers(0, 250, 60).astype(np.int32), learnt) for _ in range(64)]
+    assert [len(batch) for batch in epoch(examples, 16, 0)] == [16] * 4
+
+
+def test_what_is_left_of_groups_fills_batches_together() -> None:
+    examples = [one for number in range(6) for one in family(number, 40, 0, 12)]
+    batches = list(epoch(examples, 8, 0))
+    assert len(batches) <= len(examples) // 8 + 2
+    apart = [{index // 12 for index in batch} for batch in batches]
+    assert sum(len(groups) == 1 for groups in apart) >= 6  # of each group a batch of its own
+    assert max(map(len, apart)) <= 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from mlx.utils import tree_flatten
 
 from distill.mlx import attend, lora
+from distill.train.forward import Again
 from distill.train.frozen import Frozen
 from distill.train.losses import PlainLoss, SharedLoss, shares
 from distill.train.tokens import Tokens
@@ -42,13 +44,22 @@ def adapted(model: nn.Module, layers: int, rank: int = 4) -> nn.Module:
     return model
 
 
-def both(model: nn.Module, examples: Sequence[Tokens], *, below: int, streams: int = 2, **how: Any) -> Both:
+def both(
+    model: nn.Module,
+    examples: Sequence[Tokens],
+    *,
+    below: int,
+    streams: int = 2,
+    again: Again | None = None,
+    **how: Any,
+) -> Both:
     ours = [mx.new_stream(mx.cpu) for _ in range(streams)]
     everything = list(range(len(examples)))
     frozen = Frozen(model, below, examples, ours, budget=10**9)
     shared = SharedLoss(model, examples, frozen, ours, **{"memory": 10**9, **how})
     plain = PlainLoss(model, examples)
-    left = nn.value_and_grad(model, shared)(shared.prepare(everything))
+    prepared = shared.prepare(everything)
+    left = nn.value_and_grad(model, shared)(prepared if again is None else replace(prepared, again=again))
     right = nn.value_and_grad(model, plain)(plain.prepare(everything))
     mx.eval(left, right)
     return left, right
@@ -90,20 +101,29 @@ def test_loss_and_gradients_are_those_of_the_plain_loss(
     same(*both(model, family(sum(shape), *shape, rows=7), below=below, least_shared=1))
 
 
-@pytest.mark.parametrize("again", ["nothing", "attention", "layers"])
+@pytest.mark.parametrize("again", [Again(), Again(attention=True), Again(layers=1), Again(layers=2)])
 @pytest.mark.parametrize("streams", [1, 2, 3])
 @pytest.mark.parametrize("least", [1, 10_000])
-def test_however_it_is_run(make_model: Callable[..., nn.Module], again: str, streams: int, least: int) -> None:
+def test_however_it_is_run(make_model: Callable[..., nn.Module], again: Again, streams: int, least: int) -> None:
     model = adapted(make_model("llama"), 2)
     examples = family(1, 600, 3, 9)
-    ours = [mx.new_stream(mx.cpu) for _ in range(streams)]
-    frozen = Frozen(model, 1, examples, ours, budget=0)
+    same(*both(model, examples, below=1, streams=streams, again=again, least_shared=least))
 
-    def chosen(memory: int) -> str:
-        return SharedLoss(model, examples, frozen, ours, memory=memory, least_shared=least).prepare(range(9)).again
 
-    memory = next(bytes_ for bytes_ in (2**power for power in range(40, 5, -1)) if chosen(bytes_) == again)
-    same(*both(model, examples, below=1, streams=streams, memory=memory, least_shared=least))
+def test_the_less_memory_the_more_is_computed_again(make_model: Callable[..., nn.Module]) -> None:
+    model, streams = make_model("llama", num_hidden_layers=8), [mx.new_stream(mx.cpu)]
+
+    def chosen(examples: list[Tokens], below: int) -> list[Again]:
+        """What is computed again, from much memory to little."""
+        frozen = Frozen(model, below, examples, streams, budget=0)
+        losses = (SharedLoss(model, examples, frozen, streams, memory=int(2 ** (at / 4))) for at in range(140, 8, -1))
+        return list(dict.fromkeys(loss.prepare(range(len(examples))).again for loss in losses))
+
+    short = chosen(family(1, 0, 9, 9), 0)
+    assert short[:2] == [Again(), Again(attention=True)]
+    assert short[2:] == [Again(layers=count) for count in range(short[2].layers, 9)]
+    assert 1 < short[2].layers < 8
+    assert chosen(family(1, 600, 3, 9), 6)[-1] == Again(layers=2)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
