@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -27,6 +27,7 @@ from distill.train.tree import grow
 LEAST_SHARED = 48  # tokens that a node must save to be worth a pass of its own; measured on two cores
 _AGREED = 0.02  # relative; half-precision weights differ by less, another head by far more
 _TRIAL = 2**30  # bytes for the trial of a model
+_TOGETHER = 512  # tokens whose logits are in memory at a time
 _LONGEST = 512  # tokens of a shared node; the next part of a longer one runs beside it, one layer behind
 
 
@@ -115,26 +116,47 @@ class SharedLoss:
 
     def __call__(self, prepared: Prepared) -> mx.array:
         total = mx.array(0.0)
-        for step, logits in self._logits(prepared):
+        for step, chosen in self._chosen(prepared):
             sources = _of_examples(prepared.batch, step.sources[:, 0], step.sources[:, 1])
-            losses = self._score(logits, mx.array(step.targets), sources)
-            total = total + (losses * mx.array(step.weights)).sum()
+            for at in range(0, len(step.targets), _TOGETHER):
+                part = slice(at, at + _TOGETHER)
+                total = total + self._summed(chosen[part], step.targets[part], sources[part], step.weights[part])
         return total
 
+    def _summed(self, chosen: mx.array, targets: np.ndarray, sources: np.ndarray, weights: np.ndarray) -> mx.array:
+        """The weighted loss of what is predicted from `chosen`. Its gradient is made along with it: the head is not
+        trained, and neither the logits nor what becomes of them has to be kept for the way back."""
+
+        def loss(chosen: mx.array) -> mx.array:
+            losses = self._score(head.logits(self._model, chosen), mx.array(targets), sources)
+            return (losses * mx.array(weights)).sum()
+
+        @mx.custom_function
+        def both(chosen: mx.array) -> tuple[mx.array, mx.array]:
+            return mx.value_and_grad(loss)(chosen)
+
+        @both.vjp
+        def both_vjp(_: mx.array, cotangents: Sequence[mx.array], outputs: Sequence[mx.array]) -> mx.array:
+            return cotangents[0] * outputs[1]
+
+        total, _ = cast(Any, both)(chosen)  # MLX's stubs know one output only
+        return cast(mx.array, total)
+
     def each(self, prepared: Prepared, tell: Tell) -> Each:
-        told = [tell(logits, mx.array(step.targets)) for step, logits in self._logits(prepared)]
+        told = [
+            tell(head.logits(self._model, chosen), mx.array(step.targets)) for step, chosen in self._chosen(prepared)
+        ]
         return [mx.concatenate(list(arrays)) for arrays in zip(*told, strict=True)], _whose(prepared)
 
-    def _logits(self, prepared: Prepared) -> Iterator[tuple[Pass, mx.array]]:
-        """The logits of all that is predicted, (predictions, vocabulary), for each pass that predicts something. What
-        is done with them belongs on the pass's stream."""
+    def _chosen(self, prepared: Prepared) -> Iterator[tuple[Pass, mx.array]]:
+        """What all that is predicted is predicted from, (predictions, width), for each pass that predicts something.
+        What is done with it belongs on the pass's stream."""
         layers = self._model.layers[self.frozen.layers :]
         leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=prepared.again)
         for step, hidden in zip(prepared.passes, leaving, strict=True):
             if len(step.targets):
                 with mx.stream(self._streams[step.stream]):
-                    chosen = head.normed(self._model, hidden[mx.array(step.rows), mx.array(step.columns)])
-                    yield step, head.logits(self._model, chosen)
+                    yield step, head.normed(self._model, hidden[mx.array(step.rows), mx.array(step.columns)])
 
 
 def _of_examples(batch: Sequence[int], where: np.ndarray, place: np.ndarray) -> np.ndarray:

@@ -23,8 +23,8 @@ from distill.train.order import Order
 from distill.train.tokens import Tokens
 
 _OF_MACHINE = 0.6  # the share of the machine's memory to make do with, where an order names none
-_FROZEN_SHARE = 0.25  # of what the weights leave of it: for what leaves the layers that are never trained
-_KEPT_SHARE = 0.45  # likewise: for what a step keeps for its way back
+_FROZEN_SHARE = 0.25  # of what the weights leave of it, at most: for what leaves the layers that are never trained
+_KEPT_SHARE = 0.7  # of what is then left: for what a step keeps for its way back, as estimated
 _LEAST = 1 / 8  # of the memory is divided, whatever the weights take
 
 
@@ -48,7 +48,7 @@ def loss_of(
     left = max(memory - weight_bytes(model), memory * _LEAST)
     streams = [mx.new_stream(mx.cpu) for _ in range(2)] if on_cpu() else [mx.default_stream(mx.default_device())]
     frozen = Frozen(model, below, examples, streams, budget=int(left * frozen_share))
-    return SharedLoss(model, examples, frozen, streams, memory=int(left * _KEPT_SHARE), score=score)
+    return SharedLoss(model, examples, frozen, streams, memory=int((left - frozen.bytes) * _KEPT_SHARE), score=score)
 
 
 def taught(order: Order, renderer: Renderer, examples: Sequence[Tokens], path: Path) -> Score:

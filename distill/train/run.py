@@ -37,6 +37,8 @@ from distill.train.record import ADAPTER, CHECKPOINTS, METRICS, RESULT, SOFT, TA
 from distill.train.room import check_disk, disk_needed
 from distill.train.tokens import Tokens
 
+_APART_SHARE = 0.05  # of the memory, at most: for what leaves the frozen layers of the conversations kept apart
+
 
 class Ready(NamedTuple):
     """What a run works with: the kit, its batches from beginning to end, how many steps lie between two looks, what
@@ -110,7 +112,8 @@ def made_ready(order: Order, scored: Callable[[Renderer, Sequence[Tokens]], Scor
     below = frozen_layers(model, recipe)
     memory = memory_of(order)
     loss = loss_of(model, learnt.train, below, memory, score)
-    kit = Kit(model, learnt.train, loss, learnt.apart, loss_of(model, learnt.apart, below, memory))
+    apart_loss = loss_of(model, learnt.apart, below, memory, frozen_share=_APART_SHARE)
+    kit = Kit(model, learnt.train, loss, learnt.apart, apart_loss)
     in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
     counts = Taught(len(learnt.train), len(learnt.apart), learnt.too_long, learnt.silent, isinstance(loss, SharedLoss))
     return Ready(kit, batches, max(1, round(in_an_epoch * recipe.look)), config, counts)

@@ -19,7 +19,7 @@ def train(
     teacher: Annotated[str, typer.Option(help="The model whose probabilities are learnt, with soft.")] = "",
     out: Annotated[Path | None, typer.Option(help="The run's folder; default: in models/runs.")] = None,
     memory_gb: Annotated[
-        float | None, typer.Option(min=0.1, help="Memory to make do with; default: what the machine has.")
+        float | None, typer.Option(min=0.1, help="Memory to make do with; default: 60 % of what the machine has.")
     ] = None,
     sweep: Annotated[
         list[str] | None, typer.Option(help="field=value,value: a run for every combination; repeatable.")

@@ -16,6 +16,8 @@ from typing import Any
 
 from distill.mlx import blas
 
+MARK = '{"examples_per_second"'  # how the line begins that is printed
+
 
 def main() -> None:
     wish, threads, compiled = json.loads(sys.argv[1]), int(sys.argv[2]), bool(int(sys.argv[3]))
@@ -48,17 +50,12 @@ def main() -> None:
     train_set, _, _ = load_dataset(args, tokenizer)
     lora.train_model(args, model, train_set, [], Listener())
     seconds = [1 / one["iterations_per_second"] for one in told]
-    sys.stdout.write(
-        "\n"
-        + json.dumps(
-            {
-                "examples_per_second": round(args.batch_size / statistics.median(seconds[1:] or seconds), 4),
-                "first_losses": [one["train_loss"] for one in told],
-                "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            }
-        )
-        + "\n"
-    )
+    found = {
+        "examples_per_second": round(args.batch_size / statistics.median(seconds[1:] or seconds), 4),
+        "first_losses": [one["train_loss"] for one in told],
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    sys.stdout.write("\n" + json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 from distill.render import Renderer
 from router.chat import Message
 from tests.bench import weights
+from tests.bench.mlx_lora import MARK
 from tests.bench.options import Options
 
 BATCH = 16
 RANK, SCALE, RATE = 8, 20.0, 1e-5  # mlx-lm's own; neither changes what a step costs
 _LONG = 1000  # tokens of a prefix
-_SHOWN = ("batch", "compiled", "examples_per_second")
+_SHOWN = ("batch", "compiled", "processes", "examples_per_second")
 _WORDS = ("the", "and", "file", "line", "code", "read", "list", "name", "time", "work", "part", "call", "test", "make")
 
 
@@ -132,20 +133,20 @@ def _ours(case: Case, base: Path, data: Path, work: Path) -> dict[str, Any]:
     (folder / "run.json").write_text(json.dumps(order))
     _run([sys.executable, "-m", "distill.train", str(folder)])
     told = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    seconds = [
-        after["seconds"] - before["seconds"] for before, after in zip([{"seconds": 0.0}, *told], told, strict=False)
-    ]
+    began = [0.0, *(step["seconds"] for step in told)]
+    rates = [step["examples"] / (step["seconds"] - before) for before, step in zip(began, told, strict=False)]
     result = json.loads((folder / "result.json").read_text())
     return {
-        "examples_per_second": round(BATCH / statistics.median(seconds[steps:]), 3),
-        "examples_per_second_at_first": round(BATCH * steps / sum(seconds[:steps]), 3),
+        "examples_per_second": round(statistics.median(rates[steps:]), 3),
+        "examples_per_second_at_first": round(sum(step["examples"] for step in told[:steps]) / began[steps], 3),
         "peak_memory_bytes": result["peak_memory_bytes"],
         "first_losses": [step["loss"] for step in told[:3]],
     }
 
 
 def _theirs(case: Case, base: Path, data: Path, work: Path, threads: int) -> dict[str, Any]:
-    """The best of its settings: a small batch compiled or not, then the whole batch at once with what was better."""
+    """The best of its settings: a small batch compiled or not, or in a process for each core that share it; then the
+    whole batch at once with what was best."""
     wish = {
         "model": str(base),
         "data": str(_each_turn(data)),
@@ -158,21 +159,26 @@ def _theirs(case: Case, base: Path, data: Path, work: Path, threads: int) -> dic
         "mask_prompt": True,
     }
 
-    def tried(batch: int, compiled: bool) -> dict[str, Any]:
+    def tried(batch: int, compiled: bool, processes: int = 1) -> dict[str, Any]:
         more = {
             "batch_size": batch,
             "grad_accumulation_steps": BATCH * case.turns // batch,
             "adapter_path": tempfile.mkdtemp(dir=work),
         }
         command = [sys.executable, "-m", "tests.bench.mlx_lora", json.dumps({**wish, **more})]
-        told = _run([*command, str(threads), str(int(compiled))])
-        found = json.loads(told.splitlines()[-1])
+        launch = [str(Path(sys.executable).with_name("mlx.launch")), "-n", str(processes), "--backend", "ring"]
+        each = [str(max(1, threads // processes)), str(int(compiled))]
+        lines = _run([*(launch if processes > 1 else ()), *command, *each]).splitlines()
+        found = json.loads(next(line[line.index(MARK) :] for line in reversed(lines) if MARK in line))
         found["examples_per_second"] = round(found["examples_per_second"] / case.turns, 4)
-        return {"batch": batch, "compiled": compiled, **found}
+        found["peak_memory_bytes"] *= processes
+        return {"batch": batch, "compiled": compiled, "processes": processes, **found}
 
     found = [tried(case.alone or 4, compiled) for compiled in (False, True)]
     if not case.alone:
-        found.append(tried(BATCH, max(found, key=_rate)["compiled"]))
+        best = max(found, key=_rate)["compiled"]
+        found.append(tried(4, best, processes=threads))
+        found.append(tried(BATCH, best, max(found, key=_rate)["processes"]))
     return {**max(found, key=_rate), "tried": [{name: one[name] for name in _SHOWN} for one in found]}
 
 

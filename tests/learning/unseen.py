@@ -55,7 +55,7 @@ def main(base: Path, adapter: Path, dataset: Path) -> Seen:
     loss = loss_of(model, tokens, 0, _MEMORY)
     likeliest: list[np.ndarray] = []
     for start in range(0, len(tokens), _AT_ONCE):
-        told, whose = loss.each(loss.prepare(range(start, min(start + _AT_ONCE, len(tokens)))), _likeliest)
+        (told,), whose = loss.each(loss.prepare(range(start, min(start + _AT_ONCE, len(tokens)))), _likeliest)
         mx.eval(told)
         likeliest += [np.array(told)[mine] for mine in whose]
     due = [turns_of(one, one.ids[one.learnt]) for one in tokens]
@@ -64,7 +64,7 @@ def main(base: Path, adapter: Path, dataset: Path) -> Seen:
 
 
 def _likeliest(logits: Any, _: Any) -> Any:
-    return logits.argmax(axis=-1)
+    return (logits.argmax(axis=-1),)
 
 
 def _calls(example: Example) -> list[bool]:
