@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,10 @@ def main(words: Sequence[str]) -> int:
             sys.stderr.write(f"{word!r} is not understood; there are {', '.join(f'{known}=' for known in wanted)}\n")
             return 1
         wanted[name] = value
+    arms = wanted["ARMS"].split(",")
+    if unknown := sorted({*arms} - {*ARMS}):
+        sys.stderr.write(f"there is no arm {unknown[0]!r}; there are {', '.join(ARMS)}\n")
+        return 1
     out = Path(wanted["OUT"]).resolve()
     if not (out / "data").exists():
         asyncio.run(_make(out, int(wanted["EACH"]), int(wanted["UNSEEN"])))
@@ -50,7 +55,7 @@ def main(words: Sequence[str]) -> int:
     if not base.exists():
         weights.float32(weights.student(), base)
     for seed in map(int, wanted["SEEDS"].split(",")):
-        for name in wanted["ARMS"].split(","):
+        for name in arms:
             sys.stdout.write(json.dumps({"arm": name, "seed": seed, **_learnt(out, base, name, seed)}) + "\n")
             sys.stdout.flush()
     return 0
@@ -59,6 +64,7 @@ def main(words: Sequence[str]) -> int:
 async def _make(out: Path, each: int, unseen: int) -> None:
     """All datasets, each with the same conversations kept apart; the smaller ones are the beginnings of the larger."""
     work, data = out / "repositories", out / "making"
+    shutil.rmtree(data, ignore_errors=True)  # of one that was stopped
     templates = _ROOT / "data" / "questions"
     demo = read_drawn(_DEMO)
     lesson = msgspec.structs.replace(demo, name="lesson", repositories=list(TAUGHT), questions=each * len(TAUGHT))

@@ -59,11 +59,11 @@ def test_what_is_exact() -> None:
     calls = [[True, False], [True, False], [False]]
     due = [[call, answer], [call, answer], [answer]]
     wrong, needless = np.array([7, 1, 3]), np.array([7, 6])
-    other = np.array([5, 9])
+    other, told = np.array([5, 9]), np.array([5, 6, 2])
     assert counted(calls, due, due) == Seen(3, 3, 3, 3)
     assert counted(calls, due, [[wrong, answer], [call, answer], [answer]]) == Seen(3, 2, 2, 3)
     assert counted(calls, due, [[call, other], [call, answer], [answer]]) == Seen(3, 3, 2, 3)
-    assert counted(calls, due, [[call, needless], [answer, answer], [needless]]) == Seen(3, 0, 0, 1)
+    assert counted(calls, due, [[call, needless], [told, answer], [needless]]) == Seen(3, 0, 0, 1)
 
 
 def test_every_arm_has_a_recipe_and_a_teacher_that_is_an_arm() -> None:
