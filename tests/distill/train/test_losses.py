@@ -18,7 +18,10 @@ from distill.mlx import attend, lora
 from distill.train.forward import Again
 from distill.train.frozen import Frozen
 from distill.train.losses import PlainLoss, SharedLoss, shares
+from distill.train.memory import again_for
+from distill.train.passes import passes_of
 from distill.train.tokens import Tokens
+from distill.train.tree import grow
 from tests.distill.train.conversations import conversations, family
 
 pytestmark = pytest.mark.school
@@ -111,19 +114,18 @@ def test_however_it_is_run(make_model: Callable[..., nn.Module], again: Again, s
 
 
 def test_the_less_memory_the_more_is_computed_again(make_model: Callable[..., nn.Module]) -> None:
-    model, streams = make_model("llama", num_hidden_layers=8), [mx.new_stream(mx.cpu)]
+    model = make_model("llama")
 
-    def chosen(examples: list[Tokens], below: int) -> list[Again]:
+    def chosen(examples: list[Tokens], layers: int) -> list[Again]:
         """What is computed again, from much memory to little."""
-        frozen = Frozen(model, below, examples, streams, budget=0)
-        losses = (SharedLoss(model, examples, frozen, streams, memory=int(2 ** (at / 4))) for at in range(140, 8, -1))
-        return list(dict.fromkeys(loss.prepare(range(len(examples))).again for loss in losses))
+        passes = passes_of(examples, grow(examples), 1)
+        return list(dict.fromkeys(again_for(model, passes, layers, int(2 ** (at / 4))) for at in range(140, 8, -1)))
 
-    short = chosen(family(1, 0, 9, 9), 0)
+    short = chosen(family(1, 0, 9, 9), 8)
     assert short[:2] == [Again(), Again(attention=True)]
     assert short[2:] == [Again(layers=count) for count in range(short[2].layers, 9)]
     assert 1 < short[2].layers < 8
-    assert chosen(family(1, 600, 3, 9), 6)[-1] == Again(layers=2)
+    assert chosen(family(1, 600, 3, 9), 2)[-1] == Again(layers=2)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
