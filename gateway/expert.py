@@ -24,7 +24,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.response import Stream
 
 from distill.generate.expert import Expert
-from distill.peak import peak_memory
+from distill.machine import peak_memory
 from gateway.errors import MethodNotAllowed, NotFound, NotJson, http_answer
 from gateway.processes.parent import follow
 from gateway.processes.ports import check_port

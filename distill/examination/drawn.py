@@ -71,13 +71,13 @@ async def set_drawn(
         limit = examination.result_limit
         wanted = count + examination.history
         drawn = await generate(facts, loaded, toolbox, wanted, examination.seed, limit=limit, exclude=asked)
-        said = [await _recited(one, offered(one, toolbox, _OWN), expert) for one in drawn[count:]]
+        said = [await recited(one, offered(one, toolbox, _OWN), expert) for one in drawn[count:]]
         earlier = tuple(message for exchange in said for message in exchange)
         items += [Item(one, offered(one, toolbox, _OWN), earlier) for one in drawn[:count]]
     return items
 
 
-async def _recited(question: Question, toolbox: Toolbox, expert: Expert) -> list[Message]:
+async def recited(question: Question, toolbox: Toolbox, expert: Expert) -> list[Message]:
     """The question as the stand-in teacher answers it, with what the tools say."""
     messages = [Message("user", question.text)]
     while True:

@@ -38,7 +38,7 @@ def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[list[int
             *whole, last = _filled(sorted(window, key=lambda family: _longest(examples, family)), size)
             batches += whole
             (batches if _count(last) > size - max(1, size // 4) else rest).append(last)
-    batches += _mixed(examples, [rest[at] for at in rng.permutation(len(rest))] if len(rest) > 1 else rest, size)
+    batches += _mixed(examples, [rest[at] for at in rng.permutation(len(rest))], size)
     for at in rng.permutation(len(batches)):
         yield [index for family in batches[at] for index in family]
 

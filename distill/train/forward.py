@@ -26,13 +26,16 @@ class Again(NamedTuple):
     attention: bool = False
 
 
+NOTHING = Again()
+
+
 def run(
     layers: Sequence[nn.Module],
     passes: Sequence[Pass],
     entering: Sequence[mx.array],
     streams: Sequence[mx.Stream],
     *,
-    again: Again = Again(),  # noqa: B008 - it cannot change
+    again: Again = NOTHING,
 ) -> list[mx.array]:
     """What leaves the last of `layers`, (b, s, width) for each pass, of what is `entering` the first."""
     leaving = []

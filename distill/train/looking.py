@@ -13,7 +13,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from distill.train.losses import Loss, cross_entropy
+from distill.train.losses import Loss, cross_entropy, tell_each
 from distill.train.tokens import Tokens
 
 
@@ -31,17 +31,12 @@ def look(model: nn.Module, loss: Loss, examples: Sequence[Tokens], size: int) ->
     training = model.training
     model.eval()
     total, turns, exact, learnt = 0.0, 0, 0, 0
-    for start in range(0, len(examples), size):
-        batch = range(start, min(start + size, len(examples)))
-        told, whose = loss.each(loss.prepare(batch), _told)
-        mx.eval(told)
-        losses, hits = map(np.array, told)
-        for index, mine in zip(batch, whose, strict=True):
-            total += float(losses[mine].sum())
-            learnt += len(mine)
-            for turn in turns_of(examples[index], mine):
-                turns += 1
-                exact += bool(hits[turn].all())
+    for example, (losses, hits) in zip(examples, tell_each(loss, len(examples), size, _told), strict=True):
+        total += float(losses.sum())
+        learnt += len(losses)
+        for turn in turns_of(example, hits):
+            turns += 1
+            exact += bool(turn.all())
     model.train(training)
     return Seen(turns, exact, total, learnt)
 

@@ -19,8 +19,8 @@ import msgspec
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from distill.errors import DatasetError
+from distill.machine import peak_memory
 from distill.mlx import lora
-from distill.peak import peak_memory
 from distill.train.checkpoints import Checkpoints, Kept, State
 from distill.train.group import Group
 from distill.train.looking import look

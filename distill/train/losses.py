@@ -116,11 +116,9 @@ class SharedLoss:
 
     def __call__(self, prepared: Prepared) -> mx.array:
         total = mx.array(0.0)
-        for step, chosen in self._chosen(prepared):
-            sources = _of_examples(prepared.batch, step.sources[:, 0], step.sources[:, 1])
-            for at in range(0, len(step.targets), _TOGETHER):
-                part = slice(at, at + _TOGETHER)
-                total = total + self._summed(chosen[part], step.targets[part], sources[part], step.weights[part])
+        for step, part, chosen in self._chosen(prepared):
+            sources = _of_examples(prepared.batch, *step.sources[part].T)
+            total = total + self._summed(chosen, step.targets[part], sources, step.weights[part])
         return total
 
     def _summed(self, chosen: mx.array, targets: np.ndarray, sources: np.ndarray, weights: np.ndarray) -> mx.array:
@@ -144,19 +142,23 @@ class SharedLoss:
 
     def each(self, prepared: Prepared, tell: Tell) -> Each:
         told = [
-            tell(head.logits(self._model, chosen), mx.array(step.targets)) for step, chosen in self._chosen(prepared)
+            tell(head.logits(self._model, chosen), mx.array(step.targets[part]))
+            for step, part, chosen in self._chosen(prepared)
         ]
         return [mx.concatenate(list(arrays)) for arrays in zip(*told, strict=True)], _whose(prepared)
 
-    def _chosen(self, prepared: Prepared) -> Iterator[tuple[Pass, mx.array]]:
-        """What all that is predicted is predicted from, (predictions, width), for each pass that predicts something.
-        What is done with it belongs on the pass's stream."""
+    def _chosen(self, prepared: Prepared) -> Iterator[tuple[Pass, slice, mx.array]]:
+        """What all that is predicted is predicted from, (predictions, width): part by part of each pass that predicts
+        something. What is done with it belongs on the pass's stream."""
         layers = self._model.layers[self.frozen.layers :]
         leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=prepared.again)
         for step, hidden in zip(prepared.passes, leaving, strict=True):
             if len(step.targets):
                 with mx.stream(self._streams[step.stream]):
-                    yield step, head.normed(self._model, hidden[mx.array(step.rows), mx.array(step.columns)])
+                    chosen = head.normed(self._model, hidden[mx.array(step.rows), mx.array(step.columns)])
+                    for at in range(0, len(step.targets), _TOGETHER):
+                        part = slice(at, at + _TOGETHER)
+                        yield step, part, chosen[part]
 
 
 def _of_examples(batch: Sequence[int], where: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -205,6 +207,16 @@ class PlainLoss:
         """Of what is learnt, and what came."""
         where, place = mx.array(rows.where), mx.array(rows.place)
         return self._model(rows.ids)[where, place - 1], rows.ids[where, place]
+
+
+def tell_each(loss: Loss, count: int, size: int, tell: Tell) -> Iterator[list[np.ndarray]]:
+    """What is told of the learnt tokens of each of `count` examples, in their order; `size` examples at a time."""
+    for start in range(0, count, size):
+        told, whose = loss.each(loss.prepare(range(start, min(start + size, count))), tell)
+        mx.eval(told)
+        arrays = [np.array(one) for one in told]
+        for mine in whose:
+            yield [one[mine] for one in arrays]
 
 
 def shares(model: nn.Module) -> bool:

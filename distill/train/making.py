@@ -4,7 +4,6 @@ choice, and how memory is divided; knows nothing of the loop.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from distill.errors import DatasetError
+from distill.machine import machine_memory
 from distill.mlx import lora
 from distill.mlx.cpu import on_cpu
 from distill.mlx.load import load, weight_bytes
@@ -30,7 +30,7 @@ _LEAST = 1 / 8  # of the memory is divided, whatever the weights take
 
 def memory_of(order: Order) -> int:
     """The bytes that a run has to make do with."""
-    return order.memory or int(_OF_MACHINE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return order.memory or int(_OF_MACHINE * machine_memory())
 
 
 def loss_of(

@@ -13,7 +13,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from distill.peak import peak_memory
+from distill.machine import peak_memory
 from distill.train.looking import look
 from distill.train.losses import Loss, Prepared, SharedLoss, hard
 from distill.train.making import loss_of, memory_of

@@ -19,9 +19,9 @@ from mlx.utils import tree_flatten
 
 from distill.atomic import write_atomically
 from distill.errors import AdapterError, DatasetError, ModelError
+from distill.machine import peak_memory
 from distill.mlx import allocator, lora
 from distill.mlx.load import load
-from distill.peak import peak_memory
 from distill.render import Renderer
 from distill.train.batching import epoch
 from distill.train.checkpoints import Checkpoints

@@ -16,7 +16,7 @@ import numpy as np
 
 from distill.errors import DatasetError
 from distill.mlx import cpu
-from distill.train.losses import Loss, cross_entropy
+from distill.train.losses import Loss, cross_entropy, tell_each
 from distill.train.tokens import Tokens
 
 _LEAST = 1e-6  # a probability below which none is told from none
@@ -42,13 +42,8 @@ class SoftTargets:
 
 def asked(loss: Loss, examples: Sequence[Tokens], size: int, top: int) -> SoftTargets:
     """One pass over a teacher, whose `loss` over the examples this is, `size` conversations at a time."""
-    ids, shares = [], []
-    for start in range(0, len(examples), size):
-        batch = range(start, min(start + size, len(examples)))
-        (likeliest, probabilities), whose = loss.each(loss.prepare(batch), lambda logits, _: _likeliest(logits, top))
-        for mine in whose:
-            ids.append(np.array(likeliest)[mine])
-            shares.append(np.array(probabilities)[mine])
+    told = tell_each(loss, len(examples), size, lambda logits, _: _likeliest(logits, top))
+    ids, shares = zip(*told, strict=True)
     return SoftTargets(examples, np.concatenate(ids), np.concatenate(shares))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from distill.digest import combined_digest
+from distill.machine import machine_memory
 
 _PATIENCE = 60.0  # seconds for MLX's first import on a cold disk
 
@@ -74,7 +75,7 @@ def inspect(models: Path) -> Machine:
         architecture=platform.machine(),
         processor=_processor(darwin=darwin),
         cores=os.cpu_count() or 1,
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory=machine_memory(),
         disk_free=shutil.disk_usage(_existing(models)).free,
         compiler=shutil.which("g++") or shutil.which("clang++") or "",
         wired_limit_mb=int(_sysctl("iogpu.wired_limit_mb") or 0) if darwin else 0,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 
+from distill.machine import machine_memory
 from gateway.errors import SettingsError, StartError
 from gateway.sections import PROFILES
 
@@ -76,5 +76,5 @@ def fitting(memory: int, *, metal: bool) -> str:
 
 
 def _for_this_machine() -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = machine_memory()
     return fitting(memory, metal=platform.system() == "Darwin" and platform.machine() == "arm64")

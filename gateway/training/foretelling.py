@@ -4,7 +4,6 @@ nothing behind. Owns when a run is refused.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from distill import trainer
+from distill.machine import machine_memory
 from distill.train.order import Order, name_of, write_order
 from distill.train.recipe import warnings
 from distill.train.record import Estimate, read_result, read_steps
@@ -63,7 +63,7 @@ async def _foretell(order: Order, folder: Path, cost: Cost, console: Console) ->
 
 
 def _check(found: Estimate, order: Order, folder: Path) -> None:
-    memory = order.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = order.memory or machine_memory()
     if found.memory_bytes > memory:
         whose = "allowed (--memory-gb)" if order.memory else "what this machine has"
         raise StartError(

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from distill.agent import SYSTEM
-from distill.examination.drawn import DrawnExamination, set_drawn
+from distill.examination.drawn import DrawnExamination, recited, set_drawn
 from distill.examination.items import Item
 from distill.generate.expert import Expert
 from distill.generate.question import Question
@@ -40,15 +40,8 @@ async def played(examination: DrawnExamination, templates: Path, work: Path) -> 
 
 
 async def _one(item: Item, expert: Expert) -> Played:
-    messages = [Message("system", SYSTEM), Message("user", item.question.text)]
-    while True:
-        turn = expert.answer(messages, item.toolbox.specs)
-        messages.append(Message("assistant", turn.content, turn.tool_calls))
-        if not turn.tool_calls:
-            return Played(item.question, messages, item.toolbox.specs, item.toolbox.version)
-        for call in turn.tool_calls:
-            result = await item.toolbox.call(call.function.name, call.function.arguments)
-            messages.append(Message("tool", result, tool_call_id=call.id))
+    said = await recited(item.question, item.toolbox, expert)
+    return Played(item.question, [Message("system", SYSTEM), *said], item.toolbox.specs, item.toolbox.version)
 
 
 def thinking(one: Played) -> Played:

@@ -37,12 +37,11 @@ class Seen(NamedTuple):
 def main(base: Path, adapter: Path, dataset: Path) -> Seen:
     blas.prepare(threads=1)
 
-    import mlx.core as mx
-
     from distill.mlx import lora
     from distill.mlx.load import load
     from distill.render import Renderer
     from distill.train.looking import turns_of
+    from distill.train.losses import tell_each
     from distill.train.making import loss_of
     from distill.train.tokens import tokens_of
 
@@ -53,11 +52,7 @@ def main(base: Path, adapter: Path, dataset: Path) -> Seen:
     examples = read_examples(dataset)
     tokens = [tokens_of(renderer.segments(one.messages, one.tools)) for one in examples]
     loss = loss_of(model, tokens, 0, _MEMORY)
-    likeliest: list[np.ndarray] = []
-    for start in range(0, len(tokens), _AT_ONCE):
-        (told,), whose = loss.each(loss.prepare(range(start, min(start + _AT_ONCE, len(tokens)))), _likeliest)
-        mx.eval(told)
-        likeliest += [np.array(told)[mine] for mine in whose]
+    likeliest = [ids for (ids,) in tell_each(loss, len(tokens), _AT_ONCE, _likeliest)]
     due = [turns_of(one, one.ids[one.learnt]) for one in tokens]
     written = [turns_of(one, mine) for one, mine in zip(tokens, likeliest, strict=True)]
     return counted([_calls(one) for one in examples], due, written)

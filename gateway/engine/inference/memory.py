@@ -12,8 +12,8 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from distill.machine import machine_memory, peak_memory
 from distill.mlx import allocator
-from distill.peak import peak_memory
 
 _OF_WORKING_SET = 0.9  # of what Metal recommends: the rest is for what MLX does not count
 _MUCH = 256 << 20  # bytes
@@ -28,7 +28,7 @@ def default_budget() -> int:
     recommended = device.get("max_recommended_working_set_size")
     if recommended:
         return int(int(recommended) * _OF_WORKING_SET)
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * _OF_RAM)
+    return int(machine_memory() * _OF_RAM)
 
 
 def used() -> int:
