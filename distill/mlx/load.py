@@ -42,8 +42,11 @@ class LoadedModel(ModelFacts):
         return ModelFacts(self.config, self.digest, self.context)
 
 
-def load(folder: Path) -> LoadedModel:
-    """Load a model folder of mlx-lm's layout. Raises ModelError with what is wrong with it."""
+def load(folder: Path, most: int | None = None) -> LoadedModel:
+    """Load a model folder of mlx-lm's layout, whose weights may take so many bytes of memory at `most`.
+
+    Raises ModelError with what is wrong with it; too large a model is refused before its weights are read.
+    """
     if not (folder / "config.json").exists():
         raise ModelError(f"there is no model in {folder}: it holds no config.json")
     attend.install()
@@ -52,12 +55,23 @@ def load(folder: Path) -> LoadedModel:
         if on_cpu():
             model = dequantize_model(model)
             model.update(tree_map(as_float32, model.parameters()))
+        _check_size(model, folder, most)
         mx.eval(model.parameters())  # only now is the weights' file read
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelError(f"the model in {folder} cannot be loaded: {error}") from error
     model.eval()
     context = int(config.get("max_position_embeddings", 4096))
     return LoadedModel(model=model, config=config, digest=folder_digest(folder), context=context)
+
+
+def _check_size(model: nn.Module, folder: Path, most: int | None) -> None:
+    """Of a model whose weights were not read yet."""
+    size = weight_bytes(model)
+    if most is not None and size > most:
+        raise ModelError(
+            f"the weights of {folder} take {size / 1e9:,.1f} GB on this machine, and {most / 1e9:,.1f} GB of memory "
+            "may be used: take a smaller model, or allow more"
+        )
 
 
 def skeleton(folder: Path) -> nn.Module:

@@ -1,30 +1,27 @@
 """Which examples are learnt together: an epoch as batches. Owns grouping and order; knows nothing of models.
 
-A batch holds examples that begin alike, since what they share is run once, and of like length, since what is shorter is
-padded; and yet no batch is all of one kind.
+A batch holds examples that begin alike, since what they share is run once, and is in all else drawn by lot: batches of
+like length are batches of one kind, short answers or long work, and each step undoes some of the one before. Padding is
+saved where a batch is run, in parts of like length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from distill.train.tokens import Tokens, alphabetical, common
 
 _BEGINNING = 32  # examples are batched together when their first tokens are the same: the same agent, mostly
-_WINDOW = 4  # batches' worth of examples among which like lengths are sought
-Some = TypeVar("Some", list[int], list[list[int]])
 _FAMILY = 0.5  # the share of an example that it must have in common with the one before to stay with it
 
 
 def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[list[int]]:
     """All examples once, by number, in batches of up to `size`; the same for the same seed.
 
-    Turns of one conversation stay together, up to a quarter of a batch. Batches hold examples of like length among
-    neighbours in the shuffled order: a sort over everything would make batches of short and of long answers. What does
-    not fill a batch with its like fills some with others, so that hardly a step is made of fewer than `size` examples.
+    Turns of one conversation stay together, up to a quarter of a batch. What does not fill a batch with its like fills
+    some with others, those of one group beside each other, so that hardly a step is made of fewer than `size` examples.
     """
     rng = np.random.default_rng(seed)
     families = _families(examples, max(1, size // 4))
@@ -34,26 +31,12 @@ def epoch(examples: Sequence[Tokens], size: int, seed: int) -> Iterator[list[int
     batches: list[list[list[int]]] = []
     rest: list[list[list[int]]] = []  # of each group, what is left over
     for key in sorted(groups):
-        for window in _filled(groups[key], size * _WINDOW):
-            *whole, last = _filled(sorted(window, key=lambda family: _longest(examples, family)), size)
-            batches += whole
-            (batches if _count(last) > size - max(1, size // 4) else rest).append(last)
-    batches += _mixed(examples, [rest[at] for at in rng.permutation(len(rest))], size)
+        *whole, last = _filled(groups[key], size)
+        batches += whole
+        (batches if _count(last) > size - max(1, size // 4) else rest).append(last)
+    batches += _filled([family for at in rng.permutation(len(rest)) for family in rest[at]], size)
     for at in rng.permutation(len(batches)):
         yield [index for family in batches[at] for index in family]
-
-
-def _mixed(examples: Sequence[Tokens], rest: Sequence[list[list[int]]], size: int) -> list[list[list[int]]]:
-    """Batches of families from several groups; those of one group stay beside each other."""
-    batches: list[list[list[int]]] = []
-    for window in _filled(rest, size * _WINDOW, _count):
-        ordered = sorted(window, key=lambda group: max(_longest(examples, family) for family in group))
-        batches += _filled([family for group in ordered for family in group], size)
-    return batches
-
-
-def _longest(examples: Sequence[Tokens], family: Sequence[int]) -> int:
-    return max(len(examples[index].ids) for index in family)
 
 
 def _count(families: Sequence[Sequence[int]]) -> int:
@@ -88,14 +71,14 @@ def _beginnings(examples: Sequence[Tokens], order: Sequence[int]) -> dict[int, i
     }
 
 
-def _filled(families: Sequence[Some], size: int, count: Callable[[Some], int] = len) -> list[list[Some]]:
-    """Families, or groups of them, in runs of at most `size` examples."""
-    runs: list[list[Some]] = []
+def _filled(families: Sequence[list[int]], size: int) -> list[list[list[int]]]:
+    """Families in runs of at most `size` examples."""
+    runs: list[list[list[int]]] = []
     room = 0
     for family in families:
-        if room < count(family):
+        if room < len(family):
             runs.append([])
             room = size
         runs[-1].append(family)
-        room -= count(family)
+        room -= len(family)
     return runs

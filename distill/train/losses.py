@@ -28,6 +28,7 @@ LEAST_SHARED = 48  # tokens that a node must save to be worth a pass of its own;
 _AGREED = 0.02  # relative; half-precision weights differ by less, another head by far more
 _TRIAL = 2**30  # bytes for the trial of a model
 _TOGETHER = 512  # tokens whose logits are in memory at a time
+_ROWS = 4  # of a batch without a tree, run together
 _LONGEST = 512  # tokens of a shared node; the next part of a longer one runs beside it, one layer behind
 
 
@@ -44,9 +45,11 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Rows:
-    """A batch as rows padded on the right: token `place[i]` of row `where[i]` is learnt."""
+    """Some of a batch's examples as rows padded on the right: token `place[i]` of row `where[i]` is learnt. Row `i` is
+    the one that stands at `order[i]` in the batch."""
 
-    batch: Sequence[int]
+    order: Sequence[int]
+    examples: Sequence[int]
     ids: mx.array
     where: np.ndarray
     place: np.ndarray
@@ -186,22 +189,39 @@ class PlainLoss:
     def __init__(self, model: nn.Module, examples: Sequence[Tokens], score: Score = hard) -> None:
         self._model, self._examples, self._score = model, examples, score
 
-    def prepare(self, batch: Sequence[int]) -> Rows:
-        examples = [self._examples[index] for index in batch]
-        longest = max(len(example.ids) for example in examples)
-        ids, learnt = np.zeros((len(batch), longest), dtype=np.int32), np.zeros((len(batch), longest), dtype=bool)
+    def prepare(self, batch: Sequence[int]) -> list[Rows]:
+        return [self._rows(order, [batch[at] for at in order]) for order in self._parts(batch)]
+
+    def _parts(self, batch: Sequence[int]) -> list[list[int]]:
+        """Where in the batch examples of like length stand, the shorter ones first: few at a time pad little."""
+        order = sorted(range(len(batch)), key=lambda at: len(self._examples[batch[at]].ids))
+        return [order[first : first + _ROWS] for first in range(0, len(order), _ROWS)]
+
+    def _rows(self, order: Sequence[int], part: Sequence[int]) -> Rows:
+        examples = [self._examples[index] for index in part]
+        longest = len(examples[-1].ids)
+        ids, learnt = np.zeros((len(part), longest), dtype=np.int32), np.zeros((len(part), longest), dtype=bool)
         for row, example in enumerate(examples):
             ids[row, : len(example.ids)], learnt[row, : len(example.ids)] = example.ids, example.learnt
-        return Rows(batch, mx.array(ids), *np.nonzero(learnt))
+        return Rows(order, part, mx.array(ids), *np.nonzero(learnt))
 
     def run_tokens(self, batch: Sequence[int]) -> int:
-        return len(batch) * max(len(self._examples[index].ids) for index in batch)
+        return sum(len(order) * len(self._examples[batch[order[-1]]].ids) for order in self._parts(batch))
 
-    def __call__(self, rows: Rows) -> mx.array:
-        return self._score(*self._logits(rows), _of_examples(rows.batch, rows.where, rows.place)).sum()
+    def __call__(self, prepared: list[Rows]) -> mx.array:
+        total = mx.array(0.0)
+        for rows in prepared:
+            sources = _of_examples(rows.examples, rows.where, rows.place)
+            total = total + self._score(*self._logits(rows), sources).sum()
+        return total
 
-    def each(self, rows: Rows, tell: Tell) -> Each:
-        return list(tell(*self._logits(rows))), [np.flatnonzero(rows.where == row) for row in range(len(rows.batch))]
+    def each(self, prepared: list[Rows], tell: Tell) -> Each:
+        told = [tell(*self._logits(rows)) for rows in prepared]
+        found, before = dict[int, np.ndarray](), 0
+        for rows in prepared:
+            found |= {at: before + np.flatnonzero(rows.where == row) for row, at in enumerate(rows.order)}
+            before += len(rows.where)
+        return [mx.concatenate(list(arrays)) for arrays in zip(*told, strict=True)], [found[at] for at in sorted(found)]
 
     def _logits(self, rows: Rows) -> tuple[mx.array, mx.array]:
         """Of what is learnt, and what came."""

@@ -11,7 +11,6 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from distill.errors import DatasetError
-from distill.machine import machine_memory
 from distill.mlx import lora
 from distill.mlx.cpu import on_cpu
 from distill.mlx.load import load, weight_bytes
@@ -19,18 +18,12 @@ from distill.render import Renderer
 from distill.train import soft
 from distill.train.frozen import Frozen
 from distill.train.losses import Loss, PlainLoss, Score, SharedLoss, hard, shares
-from distill.train.order import Order
+from distill.train.order import Order, memory_of, most_memory
 from distill.train.tokens import Tokens
 
-_OF_MACHINE = 0.6  # the share of the machine's memory to make do with, where an order names none
 _FROZEN_SHARE = 0.25  # of what the weights leave of it, at most: for what leaves the layers that are never trained
 _KEPT_SHARE = 0.7  # of what is then left: for what a step keeps for its way back, as estimated
 _LEAST = 1 / 8  # of the memory is divided, whatever the weights take
-
-
-def memory_of(order: Order) -> int:
-    """The bytes that a run has to make do with."""
-    return order.memory or int(_OF_MACHINE * machine_memory())
 
 
 def loss_of(
@@ -73,7 +66,7 @@ def taught(order: Order, renderer: Renderer, examples: Sequence[Tokens], path: P
 
 
 def _asked(order: Order, examples: Sequence[Tokens]) -> soft.SoftTargets:
-    teacher = load(Path(order.teacher)).model
+    teacher = load(Path(order.teacher), most_memory(order)).model
     if order.teacher_adapter:
         lora.attach(teacher, lora.read(Path(order.teacher_adapter)))
     loss = loss_of(teacher, examples, 0, memory_of(order))

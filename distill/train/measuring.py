@@ -16,8 +16,8 @@ import mlx.nn as nn
 from distill.machine import peak_memory
 from distill.train.looking import look
 from distill.train.losses import Loss, Prepared, SharedLoss, hard
-from distill.train.making import loss_of, memory_of
-from distill.train.order import Order
+from distill.train.making import loss_of
+from distill.train.order import Order, memory_of
 from distill.train.record import Estimate
 from distill.train.room import disk_needed
 from distill.train.run import Ready, adapter_bytes, frozen_layers, made_ready

@@ -12,9 +12,11 @@ import msgspec
 from distill.atomic import write_atomically
 from distill.digest import files_digest
 from distill.errors import DatasetError
+from distill.machine import machine_memory
 from distill.train.recipe import Recipe
 
 FILE = "run.json"
+_OF_MACHINE = 0.6  # the share of the machine's memory to make do with, where an order names none
 _PACKAGES = ("nightschool", "mlx", "mlx-lm")
 
 
@@ -35,6 +37,16 @@ class Order(msgspec.Struct, frozen=True):
     base_digest: str = ""
     dataset_digest: str = ""
     versions: dict[str, str] = {}
+
+
+def memory_of(order: Order) -> int:
+    """The bytes that a run has to make do with."""
+    return order.memory or int(_OF_MACHINE * machine_memory())
+
+
+def most_memory(order: Order) -> int:
+    """The bytes that a run may take at most: a model that is larger is refused."""
+    return order.memory or machine_memory()
 
 
 def ordered(order: Order) -> Order:

@@ -30,8 +30,8 @@ from distill.train.leaving import leave
 from distill.train.lessons import lessons
 from distill.train.loop import Kit, Loop, best_of
 from distill.train.losses import Score, SharedLoss
-from distill.train.making import loss_of, memory_of, taught
-from distill.train.order import Order, base_digest, dataset_digest
+from distill.train.making import loss_of, taught
+from distill.train.order import Order, base_digest, dataset_digest, memory_of, most_memory
 from distill.train.recipe import Recipe
 from distill.train.record import ADAPTER, CHECKPOINTS, METRICS, RESULT, SOFT, TAUGHT, Step, Taught
 from distill.train.room import check_disk, disk_needed
@@ -56,7 +56,7 @@ def train(order: Order, folder: Path, report: Callable[[Step], None]) -> dict[st
 
     Returns what the run measured, in the process that leads: losses, seconds, examples/s, peak memory. Raises
     DatasetError when there is nothing to learn, no room on the disk, or base or dataset are not those that were
-    ordered, TrainingError when the loss stops being a number.
+    ordered, ModelError when the base does not fit into memory, TrainingError when the loss stops being a number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ready = made_ready(order, partial(taught, order, path=folder / SOFT))
@@ -99,7 +99,7 @@ def made_ready(order: Order, scored: Callable[[Renderer, Sequence[Tokens]], Scor
     renderer = Renderer(Path(order.base))
     learnt = lessons(Path(order.dataset), renderer, recipe)
     score = scored(renderer, learnt.train)
-    model = load(Path(order.base)).model
+    model = load(Path(order.base), most_memory(order)).model
     config = lora.config_of(
         rank=recipe.rank,
         scale=recipe.scale,

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from distill import trainer
-from distill.machine import machine_memory
-from distill.train.order import Order, name_of, write_order
+from distill.train.order import Order, most_memory, name_of, write_order
 from distill.train.recipe import warnings
 from distill.train.record import Estimate, read_result, read_steps
 from distill.train.room import check_disk
@@ -63,7 +62,7 @@ async def _foretell(order: Order, folder: Path, cost: Cost, console: Console) ->
 
 
 def _check(found: Estimate, order: Order, folder: Path) -> None:
-    memory = order.memory or machine_memory()
+    memory = most_memory(order)
     if found.memory_bytes > memory:
         whose = "allowed (--memory-gb)" if order.memory else "what this machine has"
         raise StartError(

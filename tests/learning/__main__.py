@@ -71,7 +71,7 @@ async def _make(out: Path, each: int, unseen: int) -> None:
     these = await played(lesson, templates, work)
     random.Random(demo.seed).shuffle(these)
     apart, these = these[:_APART], these[_APART:]
-    for count in (250, 1000, 4000):
+    for count in (250, 500, 1000, 4000):
         _write(data / str(count), these[:count], apart)
     spoilt = spoil(these[:1000], 0.5, random.Random(demo.seed))
     _write(data / "1000-spoilt", spoilt, apart)

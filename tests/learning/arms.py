@@ -30,6 +30,7 @@ _OWN = {"max_tokens": 500}
 
 ARMS = {
     "250": Arm("250", _warm(epochs=2.0)),
+    "500": Arm("500", _warm()),
     "1000": Arm("1000", _warm()),
     "4000": Arm("4000", _warm()),
     "1000-default": Arm("1000", {**_OWN, "epochs": 1.0}),
@@ -38,4 +39,5 @@ ARMS = {
     "250-soft": Arm("250", _warm(epochs=2.0, soft=0.5), teacher="1000"),
     "1000-spoilt": Arm("1000-spoilt", _warm()),
     "1000-filtered": Arm("1000-filtered", _warm()),
+    "1000-filtered-twice": Arm("1000-filtered", _warm(epochs=2.0)),
 }

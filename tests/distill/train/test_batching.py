@@ -41,6 +41,14 @@ def test_turns_of_a_conversation_are_together_but_never_a_whole_batch() -> None:
         assert len({index // 4 for index in batch}) == 4
 
 
+def test_short_and_long_ones_are_learnt_together() -> None:
+    """Else a step would learn what needs no tool alone, and the next one undo it."""
+    examples = family(0, 40, 0, 64, longest=100)
+    middle = sorted(len(one.ids) for one in examples)[32]
+    for batch in epoch(examples, 16, 0):
+        assert 3 <= sum(len(examples[index].ids) < middle for index in batch) <= 13
+
+
 def test_examples_that_nobody_begins_like_fill_batches_together() -> None:
     rng = np.random.default_rng(0)
     learnt = np.arange(60) >= 30

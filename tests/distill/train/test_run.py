@@ -169,6 +169,11 @@ def test_a_missing_dataset_and_a_missing_base(tiny_folder: Path, dataset: Path, 
         run(tmp_path / "nowhere", dataset, tmp_path / "two")
 
 
+def test_a_base_that_memory_does_not_hold(tiny_folder: Path, dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"take \d+\.\d GB on this machine, and 0\.0 GB of memory may be used"):
+        run(tiny_folder, dataset, tmp_path / "run", memory=1000)
+
+
 def test_steps_are_reported_as_they_are_made(tiny_folder: Path, dataset: Path, tmp_path: Path) -> None:
     steps: list[Step] = []
     train(Order(str(tiny_folder), str(dataset), _RECIPE, steps=3), tmp_path, steps.append)
