@@ -84,7 +84,7 @@ def serve(
 
 @app.command()
 def engine(
-    model: Annotated[str, typer.Option(help="A name of the catalogue or a model folder.")],
+    model: Annotated[str, typer.Option(help="A name of the catalogue or under models/, or a folder.")],
     adapter: Annotated[Path | None, typer.Option(help="An adapter folder to load at start.")] = None,
     socket: Annotated[Path | None, typer.Option(help="Listen on this Unix socket, and nowhere else.")] = None,
     host: Annotated[str, typer.Option(help="Listen on this address; others than this machine's want a key.")] = _HOST,

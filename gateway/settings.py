@@ -116,15 +116,17 @@ def catalog() -> dict[str, dict[str, Any]]:
 
 
 def model_folder(model: str, folders: Home) -> Path:
-    """Where a local model lies, by catalogue name or path. Raises SettingsError for what is neither."""
+    """Where a local model lies, by catalogue name, by the name of its folder under models/, or by path. Raises
+    SettingsError for what is none of them."""
     model = EMBEDDED if model == "embedded" else model
     entries = catalog()
-    if model in entries:
+    if model in entries or (folders.models / model / "config.json").exists():
         return folders.models / model
     if Path(model).is_dir():
         return Path(model).resolve()
     raise SettingsError(
-        f"there is no model folder '{model}', and the catalogue has no such name{_nearest(model, entries)}"
+        f"there is no model folder '{model}', here or in {folders.models}, and the catalogue has no such name"
+        f"{_nearest(model, entries)}"
     )
 
 

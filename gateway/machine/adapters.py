@@ -28,8 +28,6 @@ def base_folder(named: str, adapter: Path, student: str, home: Home) -> Path:
     model = named or _of_card(adapter, home) or student
     if not model:
         raise StartError(f"nothing says which model {adapter} is for: name it with --base")
-    if is_name(model) and (home.models / model / "config.json").is_file():
-        return home.models / model
     return settings.require_model(model, home)
 
 

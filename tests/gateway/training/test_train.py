@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
+
+from gateway.sections import Settings
+from gateway.settings import Home
+from gateway.training.ordering import Wish, order_of
 
 from .conftest import ROOT, SETS, Command, Done, result, told
 
@@ -126,3 +131,10 @@ def test_a_run_starts_from_an_adapter_with_what_that_was_made_with(
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
     assert (recipe["rank"], recipe["layers"]) == (4, 2)
     assert result(tmp_path / "run")["first_loss"] < result(command.runs[0])["first_loss"] - 0.3
+
+
+def test_a_base_is_found_by_its_name_under_models(command: Command) -> None:
+    """What `models convert` makes is named so."""
+    shutil.copytree(command.base, command.home / "models" / "mine")
+    order = order_of(Wish(base="mine"), Settings(), Home(command.home / "data", command.home / "models"))
+    assert Path(order.base) == command.home / "models" / "mine"
