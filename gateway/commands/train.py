@@ -11,7 +11,9 @@ import typer
 
 def train(
     data: Annotated[str, typer.Option(help="A dataset, or a folder as mlx-lm reads them; default: the newest.")] = "",
-    base: Annotated[str, typer.Option(help="A name of the catalogue or under models/, or a folder; else student.")] = "",
+    base: Annotated[
+        str, typer.Option(help="A name of the catalogue or under models/, or a folder; default: the student.")
+    ] = "",
     preset: Annotated[str, typer.Option(help="The recipe to begin with: default or plan.")] = "default",
     change: Annotated[list[str] | None, typer.Option("--set", help="field=value of the recipe; repeatable.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in place of the recipe's epochs.")] = None,
