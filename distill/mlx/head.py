@@ -44,6 +44,11 @@ def shape_of(model: nn.Module) -> tuple[int, int, int, int]:
     return int(args.hidden_size), inner, int(args.num_attention_heads), size
 
 
+def vocabulary_of(model: nn.Module) -> int:
+    """How many logits the model makes for a token."""
+    return int(model.args.vocab_size)
+
+
 def logits(model: nn.Module, hidden: mx.array) -> mx.array:
     """(…, width) → (…, vocabulary)."""
     made: mx.array = model.model.embed_tokens.as_linear(hidden) if _is_tied(model) else model.lm_head(hidden)

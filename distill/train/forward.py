@@ -6,11 +6,12 @@ any model with plain caches. Knows nothing of losses, batches or training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_unflatten
 
 from distill.mlx import cpu
 from distill.train.passes import Pass
@@ -61,14 +62,32 @@ def _through(layer: nn.Module, hidden: mx.array, cache: Keys) -> mx.array:
 def _through_again(layer: nn.Module, hidden: mx.array, cache: Keys) -> mx.array:
     """The same, keeping nothing but what enters and the keys and values that leave."""
 
-    def inner(parameters: Any, hidden: mx.array, *before: mx.array) -> tuple[mx.array, mx.array, mx.array]:
-        layer.update(parameters)
+    names, parameters = zip(*tree_flatten(layer.trainable_parameters()), strict=True)
+
+    def inner(hidden: mx.array, *others: mx.array) -> tuple[mx.array, ...]:
+        layer.update(tree_unflatten(list(zip(names, others, strict=False))))
+        before = others[len(names) :]
         own = Keys(cast(Pair, before) if before else None, again=False)
         return _through(layer, hidden, own), *own.own
 
-    left, *pair = mx.checkpoint(inner)(layer.trainable_parameters(), hidden, *(cache.before or ()))
+    left, *pair = _twice(inner)(hidden, *parameters, *(cache.before or ()))
     cache.own = cast(Pair, tuple(pair))
     return left
+
+
+def _twice(function: Callable[..., tuple[mx.array, ...]]) -> Callable[..., tuple[mx.array, ...]]:
+    """A function that keeps nothing for its way back but what enters. It is computed again when its gradient is there,
+    and what comes before it goes on when all its gradients are made. MLX, which goes through a graph in breadth, would
+    else have all that is computed again in memory at once: `mx.checkpoint` begins as soon as the way out ends, and the
+    gradients of adapters, which nothing waits for, are made at last."""
+    twice = mx.custom_function(function)
+
+    @twice.vjp
+    def twice_vjp(primals: Sequence[mx.array], cotangents: Sequence[mx.array], _: Any) -> list[mx.array]:
+        _, (first, *others) = mx.vjp(function, mx.depends(list(primals), list(cotangents)), list(cotangents))
+        return [mx.depends(first, others), *others]
+
+    return cast(Callable[..., tuple[mx.array, ...]], twice)
 
 
 class Keys:
@@ -96,12 +115,10 @@ class Keys:
     def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float, mask: str) -> mx.array:
         kind = _in_two_parts if cpu.suits(queries) else _in_one
 
-        def attention(queries: mx.array, keys: mx.array, values: mx.array, *before: mx.array) -> mx.array:
-            return kind(queries, keys, values, before, scale)
+        def attention(queries: mx.array, keys: mx.array, values: mx.array, *before: mx.array) -> tuple[mx.array, ...]:
+            return (kind(queries, keys, values, before, scale),)
 
-        attended: mx.array = (mx.checkpoint(attention) if self._again else attention)(
-            queries, keys, values, *(self.before or ())
-        )
+        (attended,) = (_twice(attention) if self._again else attention)(queries, keys, values, *(self.before or ()))
         return attended
 
 

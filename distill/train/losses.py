@@ -27,7 +27,8 @@ from distill.train.tree import grow
 LEAST_SHARED = 48  # tokens that a node must save to be worth a pass of its own; measured on two cores
 _AGREED = 0.02  # relative; half-precision weights differ by less, another head by far more
 _TRIAL = 2**30  # bytes for the trial of a model
-_TOGETHER = 512  # tokens whose logits are in memory at a time
+_TOGETHER = 512  # tokens whose logits are in memory at a time, at most
+_LOGITS = 2**24  # numbers that these are, at most: several arrays of so many are made on the way to a gradient
 _ROWS = 4  # of a batch without a tree, run together
 _LONGEST = 512  # tokens of a shared node; the next part of a longer one runs beside it, one layer behind
 
@@ -74,6 +75,9 @@ Tell = Callable[[mx.array, mx.array], tuple[mx.array, ...]]
 Each = tuple[list[mx.array], list[np.ndarray]]
 """What was told, and for each example of the batch the rows that tell of its learnt tokens, in their order."""
 
+Make = Callable[[Pass, slice, mx.array], tuple[mx.array, ...]]
+"""Makes something of some predictions of a pass: of what they are predicted from, (n, width)."""
+
 Score = Callable[[mx.array, mx.array, np.ndarray], mx.array]
 """The losses, (n,) in nats, of logits, targets, and where these are: pairs of an example and a place in it."""
 
@@ -104,6 +108,7 @@ class SharedLoss:
     ) -> None:
         self._model, self._examples, self.frozen, self._streams = model, examples, frozen, streams
         self._memory, self._least, self._score = memory, least_shared, score
+        self._together = max(1, min(_TOGETHER, _LOGITS // head.vocabulary_of(model)))
 
     def prepare(self, batch: Sequence[int]) -> Prepared:
         examples, passes = self._passes(batch)
@@ -118,15 +123,20 @@ class SharedLoss:
         return examples, passes_of(examples, grow(examples, self._least, _LONGEST), len(self._streams))
 
     def __call__(self, prepared: Prepared) -> mx.array:
-        total = mx.array(0.0)
-        for step, part, chosen in self._chosen(prepared):
+        def summed(step: Pass, part: slice, chosen: mx.array) -> tuple[mx.array, ...]:
             sources = _of_examples(prepared.batch, *step.sources[part].T)
-            total = total + self._summed(chosen, step.targets[part], sources, step.weights[part])
+            return self._summed(chosen, step.targets[part], sources, step.weights[part])
+
+        total = mx.array(0.0)
+        for one, _ in self._made(prepared, summed):
+            total = total + one
         return total
 
-    def _summed(self, chosen: mx.array, targets: np.ndarray, sources: np.ndarray, weights: np.ndarray) -> mx.array:
-        """The weighted loss of what is predicted from `chosen`. Its gradient is made along with it: the head is not
-        trained, and neither the logits nor what becomes of them has to be kept for the way back."""
+    def _summed(
+        self, chosen: mx.array, targets: np.ndarray, sources: np.ndarray, weights: np.ndarray
+    ) -> tuple[mx.array, ...]:
+        """The weighted loss of what is predicted from `chosen`, and its gradient, which is made along with it: the head
+        is not trained, and neither the logits nor what becomes of them has to be kept for the way back."""
 
         def loss(chosen: mx.array) -> mx.array:
             losses = self._score(head.logits(self._model, chosen), mx.array(targets), sources)
@@ -140,28 +150,31 @@ class SharedLoss:
         def both_vjp(_: mx.array, cotangents: Sequence[mx.array], outputs: Sequence[mx.array]) -> mx.array:
             return cotangents[0] * outputs[1]
 
-        total, _ = cast(Any, both)(chosen)  # MLX's stubs know one output only
-        return cast(mx.array, total)
+        return cast(tuple[mx.array, ...], cast(Any, both)(chosen))  # MLX's stubs know one output only
 
     def each(self, prepared: Prepared, tell: Tell) -> Each:
-        told = [
-            tell(head.logits(self._model, chosen), mx.array(step.targets[part]))
-            for step, part, chosen in self._chosen(prepared)
-        ]
-        return [mx.concatenate(list(arrays)) for arrays in zip(*told, strict=True)], _whose(prepared)
+        def told(step: Pass, part: slice, chosen: mx.array) -> tuple[mx.array, ...]:
+            return tell(head.logits(self._model, chosen), mx.array(step.targets[part]))
 
-    def _chosen(self, prepared: Prepared) -> Iterator[tuple[Pass, slice, mx.array]]:
-        """What all that is predicted is predicted from, (predictions, width): part by part of each pass that predicts
-        something. What is done with it belongs on the pass's stream."""
+        arrays = zip(*self._made(prepared, told), strict=True)
+        return [mx.concatenate(list(parts)) for parts in arrays], _whose(prepared)
+
+    def _made(self, prepared: Prepared, make: Make) -> Iterator[tuple[mx.array, ...]]:
+        """What is made of what all that is predicted is predicted from, part by part of each pass that predicts
+        something. A stream begins a part when it has made the one before: MLX, which goes through a graph in breadth,
+        would else have the logits of all parts in memory at once."""
         layers = self._model.layers[self.frozen.layers :]
         leaving = run(layers, prepared.passes, prepared.entering, self._streams, again=prepared.again)
+        last: dict[int, tuple[mx.array, ...]] = {}
         for step, hidden in zip(prepared.passes, leaving, strict=True):
             if len(step.targets):
                 with mx.stream(self._streams[step.stream]):
                     chosen = head.normed(self._model, hidden[mx.array(step.rows), mx.array(step.columns)])
-                    for at in range(0, len(step.targets), _TOGETHER):
-                        part = slice(at, at + _TOGETHER)
-                        yield step, part, chosen[part]
+                    for at in range(0, len(step.targets), self._together):
+                        part = slice(at, at + self._together)
+                        mine = mx.depends(chosen[part], last[step.stream]) if step.stream in last else chosen[part]
+                        last[step.stream] = made = make(step, part, mine)
+                        yield made
 
 
 def _of_examples(batch: Sequence[int], where: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -252,9 +265,9 @@ def _agree(model: nn.Module) -> bool:
     examples = [Tokens(ids, learnt), Tokens(np.concatenate([ids[:6], ids[2:6]]), learnt[:10])]
     streams = [mx.default_stream(mx.default_device())]
     frozen = Frozen(model, 0, examples, streams, budget=0)
-    shared = SharedLoss(model, examples, frozen, streams, memory=_TRIAL, least_shared=1)
     plain = PlainLoss(model, examples)
     try:
+        shared = SharedLoss(model, examples, frozen, streams, memory=_TRIAL, least_shared=1)
         ours, theirs = shared(shared.prepare([0, 1])), plain(plain.prepare([0, 1]))
         return bool(mx.allclose(ours, theirs, rtol=_AGREED, atol=0.0).item())
     except (TypeError, ValueError, AttributeError):  # what the stand-in for the cache cannot do for this model
