@@ -47,7 +47,7 @@ RECIPE: dict[str, Any] = {
     "layers": 30,
     "learning_rate": 2e-3,
     "epochs": 1.0,
-    "batch": 8,
+    "batch": 16,
     "max_tokens": 500,
 }
 _LEASE_BYTES = 6_000_000_000
@@ -59,7 +59,7 @@ class Lessons(msgspec.Struct, frozen=True):
     """How much the demo does: questions per taught repository, of the second day, of the examination, and of these
     those that are asked alone."""
 
-    taught: int = 56
+    taught: int = 90
     second_day: int = 36
     examined: int = 96
     timed: int = 8
