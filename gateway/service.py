@@ -341,8 +341,15 @@ def _telemetry(settings: Settings) -> Telemetry | None:
 
 
 def _told(arm: Arm) -> dict[str, Any]:
-    """What /health says of an arm. `rests`: seconds for which it is left alone after failures."""
+    """What /health says of an arm. `eager`: whether it is made ready when the gateway starts, and not when it is first
+    asked; `rests`: seconds for which it is left alone after failures."""
     patience = arm.backend.patience
     rests = round(patience.breaker.waits, 1)
-    told = {"model": arm.model, "ready": arm.up, "in_flight": arm.backend.in_flight, "waiting": patience.waiting}
+    told = {
+        "model": arm.model,
+        "ready": arm.up,
+        "eager": arm.eager,
+        "in_flight": arm.backend.in_flight,
+        "waiting": patience.waiting,
+    }
     return {**told, "rests": rests} if rests else told

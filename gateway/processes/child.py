@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -22,8 +23,8 @@ _PATIENCE = 120.0  # seconds until both arms are ready
 async def child_gateway(
     arguments: list[str], environment: Mapping[str, str], log: Path, data: Path
 ) -> AsyncIterator[str]:
-    """`nightschool serve` with these arguments on a free port; yields its URL once both arms are ready. `data` is the
-    data folder it is going to have.
+    """`nightschool serve` with these arguments on a free port; yields its URL once both arms are ready, but for those
+    that are started when they are first asked. `data` is the data folder it is going to have.
 
     Raises StartError with the last line it logged when it does not come up.
     """
@@ -85,22 +86,27 @@ async def _until_ready(url: str, process: asyncio.subprocess.Process, log: Path,
             health = await _health(url, data)
         except (aiohttp.ClientError, TimeoutError, OSError):
             health = None
-        if health and health["student"]["ready"] and health["teacher"]["ready"]:
+        if health and all(_is_settled(health, arm) for arm in ("student", "teacher")):
             return
         await asyncio.sleep(0.2)
     lines = _last_lines(log)
     raise StartError(f"the gateway did not come up: {lines[-1]} (see {log})")
 
 
+def _is_settled(health: dict[str, dict[str, Any]], arm: str) -> bool:
+    """Whether an arm is ready, or is not to be before it is first asked."""
+    return bool(health[arm]["ready"] or not health[arm]["eager"])
+
+
 def _last_lines(log: Path) -> list[str]:
     return log.read_text(errors="replace").strip().splitlines() or ["nothing was logged"]
 
 
-async def _health(url: str, data: Path) -> dict[str, dict[str, bool]] | None:
+async def _health(url: str, data: Path) -> dict[str, dict[str, Any]] | None:
     """What a gateway tells the holder of its admin key; one with keys tells strangers next to nothing."""
     timeout = aiohttp.ClientTimeout(total=5)
     key = (data / "admin.key").read_text().strip() if (data / "admin.key").exists() else ""
     headers = {"authorization": f"Bearer {key}"}
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http, http.get(f"{url}/health") as answer:
-        body: dict[str, dict[str, bool]] = await answer.json()
+        body: dict[str, dict[str, Any]] = await answer.json()
         return body if "student" in body else None

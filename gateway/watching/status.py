@@ -255,7 +255,9 @@ def _arms_table(arms: dict[str, ArmStatus]) -> Table:
     table = Table("arm", "model", "state", "where", "pid", "peak memory", "in flight", "waiting", box=None)
     for name, arm in arms.items():
         memory = "-" if arm.peak_memory_bytes is None else f"{arm.peak_memory_bytes / _GB:.1f} GB"
-        state, where = "ready" if arm.ready else "not ready", "local" if arm.local else "remote"
+        asleep = arm.local and arm.pid is None  # a local model starts when it is first asked
+        state = "ready" if arm.ready else "not started" if asleep else "not ready"
+        where = "local" if arm.local else "remote"
         counts = [str(arm.in_flight), str(arm.waiting)]
         table.add_row(name, arm.model or "not known yet", state, where, str(arm.pid or "-"), memory, *counts)
     return table
