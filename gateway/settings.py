@@ -120,7 +120,8 @@ def model_folder(model: str, folders: Home) -> Path:
     SettingsError for what is none of them."""
     model = EMBEDDED if model == "embedded" else model
     entries = catalog()
-    if model in entries or (folders.models / model / "config.json").exists():
+    mine = Path(model).name == model and (folders.models / model / "config.json").exists()
+    if mine or model in entries:
         return folders.models / model
     if Path(model).is_dir():
         return Path(model).resolve()

@@ -1,9 +1,9 @@
 """Training beside `mlx_lm.lora --mask-prompt`: the same conversations, model, layers, rank and effective batch.
 
 Each case is a system prompt of so many tokens that all conversations share, and behind it a question with its answer,
-or several.
-Both train in processes of their own on mlx-lm's data layout, on float32 weights, with OpenBLAS. mlx-lm gets whichever
-batch, compilation and number of processes is fastest in a trial; gradients are accumulated up to the effective batch.
+or several. Both train in processes of their own on mlx-lm's data layout, on float32 weights, with OpenBLAS. mlx-lm gets
+whichever batch, compilation and number of processes is fastest in a trial; gradients are accumulated up to the
+effective batch.
 """
 
 from __future__ import annotations
