@@ -50,7 +50,7 @@ RECIPE: dict[str, Any] = {
     "batch": 16,
     "max_tokens": 500,
 }
-_LEASE_BYTES = 6_000_000_000
+_LEASE_BYTES = 8_000_000_000
 _AT_ONCE = 16
 _COUNTED = {"exact_calls": "exact", "right_answers": "right"}  # report's word: mark's
 
