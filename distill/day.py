@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +13,8 @@ import msgspec
 from openai import AsyncOpenAI
 
 from distill.errors import DistillError, Refused
-from distill.trace import Trace
-from router.chat import AnswerMessage, ChatRequest, ChatResponse, request_body
+from distill.trace import Draft, Trace
+from router.chat import AnswerMessage, ChatRequest, ChatResponse, Choice, EngineNote, request_body
 
 _AT_ONCE = 5000  # traces named in one call
 _WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
@@ -62,35 +63,44 @@ class Day:
     async def again(self, trace: Trace, number: int) -> AnswerMessage:
         """Another answer of the teacher to a trace's request: whole, and not empty. Raises DayError, and DayRefused
         where another request may be answered all the same."""
-        request = msgspec.structs.replace(
-            trace.request,
-            model="teacher",
-            temperature=_WARMTH,
-            seed=number + 1,
-            n=None,
-            stream=None,
-            stream_options=None,
-            metadata=None,  # of an import it is ours: what its file told of folder and commit; and endpoints refuse it
-            tools=trace.request.tools or None,
-        )
+        request = msgspec.structs.replace(_plain(trace), model="teacher", temperature=_WARMTH, seed=number + 1)
+        return await self.answer(request, not trace.may_leave_machine)
+
+    async def draft(self, trace: Trace, student: str) -> Draft:
+        """What a student says to a trace's request, with the request's own sampling, cut off or empty as it may be.
+        Raises DayError, and DayRefused where another request may be answered all the same."""
+        request = msgspec.structs.replace(_plain(trace), model=student, logprobs=True)
+        began = time.monotonic()
+        choice, note = await self._asked(request, not trace.may_leave_machine)
+        said = choice.logprobs.content if choice.logprobs else None
+        return Draft(choice.message, choice.finish_reason, said, note, round(time.monotonic() - began, 3))
+
+    async def instead(self, trace: Trace) -> AnswerMessage:
+        """What the teacher says to a request that a student answered, with the request's own sampling. Raises DayError,
+        and DayRefused where another request may be answered all the same."""
+        request = msgspec.structs.replace(_plain(trace), model="teacher")
         return await self.answer(request, not trace.may_leave_machine)
 
     async def answer(self, request: ChatRequest, stays: bool) -> AnswerMessage:
         """An answer of whoever the request names, without a trace; `stays`: of nobody on another machine. Raises
         DayError, and DayRefused for an answer that is cut off or says nothing."""
-        headers = {"x-nightschool-no-trace": "1"}
-        if stays:
-            headers["x-nightschool-stay-here"] = "1"
-        answer = await self._send("POST", "/v1/chat/completions", request_body(request), headers, _ANSWER)
-        try:
-            choice = msgspec.json.decode(answer, type=ChatResponse).choices[0]
-        except (msgspec.MsgspecError, IndexError) as error:
-            raise DayError(f"{request.model}'s answer makes no sense: {error}") from error
+        choice, _ = await self._asked(request, stays)
         if choice.finish_reason not in _WHOLE:
             raise DayRefused(f"{request.model}'s answer was cut off ({choice.finish_reason})")
         if not (choice.message.tool_calls or (choice.message.content or "").strip()):
             raise DayRefused(f"{request.model} said nothing")
         return choice.message
+
+    async def _asked(self, request: ChatRequest, stays: bool) -> tuple[Choice, EngineNote | None]:
+        headers = {"x-nightschool-no-trace": "1"}
+        if stays:
+            headers["x-nightschool-stay-here"] = "1"
+        answer = await self._send("POST", "/v1/chat/completions", request_body(request), headers, _ANSWER)
+        try:
+            response = msgspec.json.decode(answer, type=ChatResponse)
+            return response.choices[0], response.nightschool
+        except (msgspec.MsgspecError, IndexError) as error:
+            raise DayError(f"{request.model}'s answer makes no sense: {error}") from error
 
     async def status(self) -> dict[str, Any]:
         return await self._call("GET", "/admin/status")
@@ -123,6 +133,10 @@ class Day:
         """Propose an adapter; the gateway promotes it and tells the new live pointer."""
         return await self._call("POST", "/admin/proposals", {"adapter": adapter, "path": str(path), "verdict": verdict})
 
+    async def route(self, learning: dict[str, Any]) -> dict[str, Any]:
+        """Put to work what was learnt for the router; what the gateway says of it then."""
+        return await self._call("POST", "/admin/router", learning)
+
     async def __aenter__(self) -> Day:
         return self
 
@@ -151,3 +165,17 @@ class Day:
             kind = DayRefused if answer.status_code in _REFUSALS else DayError
             raise kind(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return bytes(answer.content)
+
+
+def _plain(trace: Trace) -> ChatRequest:
+    """A trace's request as it is made once more: for one answer, not streamed."""
+    return msgspec.structs.replace(
+        trace.request,
+        n=None,
+        logprobs=None,
+        top_logprobs=None,
+        stream=None,
+        stream_options=None,
+        metadata=None,  # of an import it is ours: what its file told of folder and commit; and endpoints refuse it
+        tools=trace.request.tools or None,
+    )

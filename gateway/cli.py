@@ -18,11 +18,13 @@ from gateway.commands.exam import exam
 from gateway.commands.generate import generate
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
+from gateway.commands.router import router
 from gateway.commands.service import service
 from gateway.commands.status import status
 from gateway.commands.tracefiles import dataset
 from gateway.commands.traces import traces
 from gateway.commands.train import train
+from gateway.commands.why import why
 from gateway.sections import Settings
 
 app = typer.Typer(
@@ -39,11 +41,13 @@ app.add_typer(keys, name="keys")
 app.add_typer(traces, name="traces")
 app.add_typer(dataset, name="dataset")
 app.add_typer(service, name="service")
+app.add_typer(router, name="router")
 app.command()(launch)
 app.command()(status)
 app.command()(exam)
 app.command()(generate)
 app.command()(train)
+app.command()(why)
 
 _HOST = "127.0.0.1"
 

@@ -10,7 +10,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
-    "embedded": {"student": {"model": "embedded"}, "teacher": {"model": "expert"}},
+    "embedded": {  # the expert is a program, and faster than any draft
+        "student": {"model": "embedded"},
+        "teacher": {"model": "expert"},
+        "router": {"drafts": "always"},
+    },
     # What models take is what `doctor` tells. macOS lets them have 22.9 of 32 GB: of the first pair one at a time; for
     # the second the limit has to be raised a little, as `doctor` says.
     "mac32": {
@@ -86,6 +90,9 @@ class RouterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uncertified: Literal["shadow", "serve"] = "shadow"
     hold: Literal["certified", "fast"] = "certified"  # fast: streamed text of the student goes out after 32 tokens
     teacher_down: Literal["student", "error"] = "student"  # who answers when no teacher can
+    drafts: Literal["faster", "always"] = (
+        "faster"  # whether learnt gates may leave out drafts that cost more than they save
+    )
     teachers: Literal["ordered", "balanced"] = "ordered"  # how several teachers share the work
     confidence: float = 0.6  # the least token probability a draft must show, 0..1
     holdout: float = 0.05  # share of conversations that always go to the teacher

@@ -21,8 +21,10 @@ from gateway.access.underway import UnderWay
 from gateway.answering.answer import Cascade
 from gateway.answering.arms import Arm
 from gateway.answering.cache import ResponseCache
+from gateway.answering.pace import Pace
 from gateway.answering.promotion import Promotion
 from gateway.answering.repeats import Repeats
+from gateway.answering.routing import Routing
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Turn
 from gateway.build import Builder, Crew, prices_of, teachers_of
@@ -122,6 +124,8 @@ class Gateway:
         self.forgetting: list[Callable[[Iterable[str]], None]] = []
         """Who holds answers elsewhere: told the ids, as clients saw them, of answers that are forgotten."""
         self.promotion = Promotion(home, self.crew.student)
+        self.routing = Routing(home)
+        self.pace = Pace()
         self.cache = ResponseCache(time.monotonic)
         self.under_way = UnderWay()
         self.metrics = Metrics(
@@ -219,9 +223,17 @@ class Gateway:
         for label, backend in teachers_of(crew.settings).items():
             crew.teachers.spends[label].prices = prices_of(backend)
         self.names = Names(crew.student, crew.teachers, self.promotion, crew.settings.aliases)
-        rules = partial(_rules, crew)
-        repeats = Repeats(self.cache, crew.student, crew.teachers, rules)
-        self.cascade = Cascade(crew.student, crew.teachers, rules, self.recorder, repeats, self.under_way, self._ended)
+        rules = partial(_rules, crew, self.routing, self.pace)
+        self.cascade = Cascade(
+            crew.student,
+            crew.teachers,
+            rules,
+            self.recorder,
+            Repeats(self.cache, crew.student, crew.teachers, rules),
+            self.under_way,
+            self._ended,
+            scorer=lambda: self.routing.scorer,
+        )
         self.watchers = self._watchers(crew.settings)
 
     async def _open(self, crew: Crew, new: list[Arm]) -> None:
@@ -301,7 +313,7 @@ class Gateway:
                 _log.error("a turn was not watched", exc_info=error, trace=turn.id)
 
     def _watchers(self, settings: Settings) -> list[Callable[[Turn], None]]:
-        found: list[Callable[[Turn], None]] = [self.metrics.ended]
+        found: list[Callable[[Turn], None]] = [self.metrics.ended, self.pace.ended]
         if settings.gateway.log != "off":
             found.append(RequestLog(content=settings.gateway.log_content).ended)
         if self.telemetry is not None:
@@ -309,7 +321,7 @@ class Gateway:
         return found
 
 
-def _rules(crew: Crew) -> Rules:
+def _rules(crew: Crew, routing: Routing, pace: Pace) -> Rules:
     router, student = crew.settings.router, crew.student
     known = student.capabilities
     return Rules(
@@ -322,6 +334,8 @@ def _rules(crew: Crew) -> Rules:
         teacher_down=router.teacher_down,
         grammar=known is not None and known.grammar,
         context=crew.settings.student.context or (known.context if known is not None else 0),
+        certificate=routing.certificate(student.live, crew.teachers.models),
+        worth=pace.worth if router.drafts == "faster" else 0.0,
     )
 
 

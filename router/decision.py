@@ -7,11 +7,13 @@ from typing import Literal
 import msgspec
 
 Arm = Literal["student", "teacher"]
+STUDENT_CALL = "call_s"  # ids of tool calls that a student's turn carried begin so; any other was the teacher's
 
 Reason = Literal[
     "verified",  # the student's draft passed verification and was confident enough
     "unverified",  # the draft's form is wrong: see `detail`
     "doubtful",  # the draft is well-formed but not confident enough
+    "unpromising",  # a draft would most likely be rejected, and cost more time than it could save
     "uncertified",  # the student may not serve yet
     "capability",  # only one arm can serve such a request
     "requested",  # the client named the arm

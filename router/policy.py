@@ -7,18 +7,19 @@ HTTP are elsewhere.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Callable, Set
 from functools import partial
 from typing import Literal
 
 import msgspec
 
-from router.chat import ChatRequest, Choice, this_turn
-from router.decision import Arm, Decision
-from router.score import scores
+from router.certificate import Certificate
+from router.chat import ChatRequest, Choice, EngineNote, this_turn
+from router.decision import STUDENT_CALL, Arm, Decision
+from router.groups import Group, group_of
+from router.scorer import Look, Rule
 from router.verify import fault
 
-STUDENT_CALL = "call_s"  # ids of tool calls that a student's turn carried begin so; any other was the teacher's
 _BEYOND = (  # fields of a request that are the teacher's: its vendor's services, and what hangs on its tokenizer
     "functions",
     "audio",
@@ -30,8 +31,12 @@ _BEYOND = (  # fields of a request that are the teacher's: its vendor's services
 _CHARACTERS_PER_TOKEN = 2.5  # low for English and code, so that a prompt is rather taken for too long than cut
 
 
+_RULE = Rule()
+
+
 class Rules(msgspec.Struct, frozen=True):
-    """The router's settings, plus what the student is known to be able to do."""
+    """The router's settings, plus what the student is known to be able to do, and what it has proven. `certificate`
+    is one for the student, the teacher and the scorer of now; `worth` the chance of release from which a draft pays."""
 
     policy: Literal["cascade", "student", "teacher"] = "cascade"
     uncertified: Literal["shadow", "serve"] = "shadow"
@@ -42,6 +47,8 @@ class Rules(msgspec.Struct, frozen=True):
     grammar: bool = False  # whether the student can be held to a schema or to a call
     hold: Literal["certified", "fast"] = "certified"  # how long a streamed turn of text is held
     teacher_down: Literal["student", "error"] = "student"  # who answers what is the teacher's when none can
+    certificate: Certificate | None = None
+    worth: float = 0.0
 
 
 def before(
@@ -52,8 +59,10 @@ def before(
     requested: Arm | None = None,
     size: int = 0,
     barred: Set[Arm] = frozenset(),
+    chance: Callable[[], float | None] = lambda: None,
 ) -> Decision | None:
-    """Who answers without a draft; None: the student may try. `size` is the length of the request in characters.
+    """Who answers without a draft; None: the student may try. `size` is the length of the request in characters;
+    `chance` is asked last, how probable it is that a draft would be good.
 
     `barred` arms may not see the request, since it may not leave the machine. Where one of them is decided on all the
     same, nobody else could answer, and the request is to be refused.
@@ -71,37 +80,84 @@ def before(
         return None  # the student is the only one left: certificates, hold-out and stickiness choose between two
     if in_holdout(conversation, rules.holdout):
         return Decision(arm="teacher", reason="holdout", propensity=rules.holdout)
+    return _of_two(request, rules, chance)
+
+
+def _of_two(request: ChatRequest, rules: Rules, chance: Callable[[], float | None]) -> Decision | None:
+    """Where either arm could answer: the teacher where the student has proven nothing, where the teacher has begun, or
+    where a draft does not pay; None: the student may try."""
     chosen = partial(Decision, arm="teacher", propensity=1.0 - rules.holdout)
-    if rules.uncertified == "shadow":
+    if rules.certificate is None and rules.uncertified == "shadow":
         return chosen(reason="uncertified")
     if not rules.taught:
         return chosen(reason="uncertified", detail="no adapter yet")
     if _teacher_has_it(request):
         return chosen(reason="sticky")
+    if rules.worth > 0 and (found := chance()) is not None and found < rules.worth:
+        return chosen(reason="unpromising", scores={"chance": found}, threshold=rules.worth)
     return None
 
 
-def after(request: ChatRequest, choice: Choice, rules: Rules, barred: Set[Arm] = frozenset()) -> Decision:
-    """Whether the draft is released. A doubtful one is where the teacher is barred; one of a wrong form never."""
+def after(
+    request: ChatRequest,
+    choice: Choice,
+    rules: Rules,
+    barred: Set[Arm] = frozenset(),
+    look: Look = _RULE,
+    note: EngineNote | None = None,
+) -> Decision:
+    """Whether the draft is released. A doubtful one is where the teacher is barred; one of a wrong form never.
+
+    `note` is what the engine says of whoever drafted: a certificate is about exactly one student.
+    """
     problem = fault(request, choice)
-    found = scores(choice)
-    propensity = 1.0 if barred else 1.0 - rules.holdout
-    decided = partial(Decision, scores=found, threshold=rules.confidence, propensity=propensity)
+    group = group_of(choice.message.tool_calls or ())
+    certificate = _certificate(rules, look.name, note)
+    threshold = _threshold(rules, certificate, group)
+    found = look.score(choice)
+    decided = partial(
+        Decision,
+        scores=found,
+        threshold=threshold,
+        propensity=1.0 if barred else 1.0 - rules.holdout,
+        policy=look.name,
+    )
     if problem:
         return decided(arm="teacher", reason="unverified", detail=problem)
     if "teacher" in barred:
         return decided(arm="student", reason="stays_here")
-    if not found and rules.confidence > 0:
+    if threshold is None:
+        return decided(arm="teacher", reason="uncertified", detail=group)
+    if not found and threshold > 0:
         return decided(arm="teacher", reason="doubtful", detail="no log-probabilities")
-    if found.get("confidence", 1.0) < rules.confidence:
+    if found.get("confidence", 1.0) < threshold:
         return decided(arm="teacher", reason="doubtful")
-    return decided(arm="student", reason="verified")
+    if certificate is None or certificate.threshold(group) is None:
+        return decided(arm="student", reason="verified")
+    return decided(arm="student", reason="verified", certificate=certificate.name, certified=True)
+
+
+def _certificate(rules: Rules, scorer: str, note: EngineNote | None) -> Certificate | None:
+    """The certificate, if it is about whoever drafted and about this way of scoring."""
+    found = rules.certificate
+    if found is None or found.scope.scorer != scorer:
+        return None
+    return found if note is None or found.scope.is_about(note) else None
+
+
+def _threshold(rules: Rules, certificate: Certificate | None, group: Group) -> float | None:
+    """From which confidence on the student may serve; None: not at all."""
+    proven = certificate.threshold(group) if certificate is not None else None
+    if proven is None and (rules.certificate is None or rules.uncertified == "serve"):
+        return rules.confidence
+    return proven
 
 
 def released(request: ChatRequest, so_far: Choice, rules: Rules) -> Decision | None:
     """Whether a turn of text that is not finished may be let go; None: hold it on."""
     finished = msgspec.structs.replace(so_far, finish_reason="stop")
-    decision = after(request, finished, rules)
+    outside = msgspec.structs.replace(rules, certificate=None, uncertified="serve")  # of the guarantee: it is not whole
+    decision = after(request, finished, outside)
     return decision if decision.arm == "student" else None
 
 

@@ -60,14 +60,14 @@ def _calls(request: ChatRequest, calls: list[ToolCall]) -> str:
         return "several calls where parallel_tool_calls is false"
     tools = {tool.function.name: tool for tool in request.tools or ()}
     made = [call for message in this_turn(request.messages) for call in message.tool_calls or ()]
-    seen = {_canonical(call) for call in made}
+    seen = {canonical(call) for call in made}
     for call in calls:
         problem = call_fault(call, tools)
         if problem:
             return problem
-        if _canonical(call) in seen:
+        if canonical(call) in seen:
             return f"the same call again: {call.function.name}"
-        seen.add(_canonical(call))
+        seen.add(canonical(call))
     return ""
 
 
@@ -106,7 +106,8 @@ def _validator(schema: bytes) -> Any:
         return None
 
 
-def _canonical(call: ToolCall) -> tuple[str, bytes]:
+def canonical(call: ToolCall) -> tuple[str, bytes]:
+    """A call as what it means: two that differ in the order of their arguments, or in spaces, are one."""
     arguments = _decode(call.function.arguments)
     return call.function.name, msgspec.json.encode(arguments, order="deterministic")
 

@@ -51,8 +51,11 @@ class Redactor:
         return self._redacted(value)[0]
 
     def outcome(self, outcome: Outcome) -> Outcome:
-        """Comment and corrected answer without secrets."""
-        made: Outcome = self._redacted(outcome)[0]
+        """Comment and answers without secrets, and without what encodes a text that had some."""
+        made: Outcome
+        made, findings = self._redacted(outcome)
+        if outcome.draft is not None and made.draft is not None:
+            made = msgspec.structs.replace(made, draft=self._draft(outcome.draft, made.draft, findings))
         return made
 
     def trace(self, trace: Trace) -> Trace:

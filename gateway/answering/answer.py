@@ -26,6 +26,7 @@ from gateway.errors import BackendError, BackendUnreachable, GatewayError, MayNo
 from router.decision import Arm as ArmName
 from router.decision import Decision
 from router.policy import Rules, before, may_stand_in
+from router.scorer import Look, Rule, Scorer
 
 
 class TakesTraces(Protocol):
@@ -33,8 +34,8 @@ class TakesTraces(Protocol):
 
 
 class Cascade:
-    """Answers turns with a student and its teachers. `rules` is asked at each request, so that settings may change;
-    `ended` hears of every turn, traced or not, once nothing more happens to it."""
+    """Answers turns with a student and its teachers. `rules` and `scorer` are asked at each request, so that they may
+    change; `ended` hears of every turn, traced or not, once nothing more happens to it."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Cascade:
         repeats: Repeats,
         under_way: UnderWay,
         ended: Callable[[Turn], None] = lambda turn: None,
+        scorer: Callable[[], Scorer] = Rule,
     ) -> None:
         self._student = student
         self._teachers = teachers
@@ -53,6 +55,7 @@ class Cascade:
         self._repeats = repeats
         self._under_way = under_way
         self._ended = ended
+        self._scorer = scorer
 
     @asynccontextmanager
     async def answer(self, turn: Turn) -> AsyncIterator[Whole | Live]:
@@ -78,24 +81,31 @@ class Cascade:
 
     async def _reply(self, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
         rules, barred = self._rules(), self._barred(turn.ask)
-        decided = self._before(turn.ask, rules, barred)
+        look = self._scorer().look(turn.ask.request)
+        decided = self._before(turn.ask, rules, look, barred)
         if decided is not None:
             turn.decision = decided
         else:
-            turn.decision, drafted = await self._draft(turn, rules, barred, stack)
+            turn.decision, drafted = await self._draft(turn, rules, look, barred, stack)
             if drafted is not None:
                 return drafted
         try:
             return await self._relay(turn, barred, stack)
         except (BackendError, MemoryLeased, NoRoom) as error:
-            standing_in = await self._stand_in(turn, rules, error)
+            standing_in = await self._stand_in(turn, rules, look, error)
             if standing_in is None:
                 raise
             return standing_in
 
-    def _before(self, ask: Ask, rules: Rules, barred: frozenset[ArmName]) -> Decision | None:
+    def _before(self, ask: Ask, rules: Rules, look: Look, barred: frozenset[ArmName]) -> Decision | None:
         decision = before(
-            ask.request, rules, conversation=ask.conversation, requested=ask.requested, size=ask.size, barred=barred
+            ask.request,
+            rules,
+            conversation=ask.conversation,
+            requested=ask.requested,
+            size=ask.size,
+            barred=barred,
+            chance=look.chance,
         )
         if decision is None and not barred and not self._student.is_ready:
             return Decision(arm="teacher", reason="student_failed", detail="not ready")
@@ -109,7 +119,7 @@ class Cascade:
         return frozenset(name for name, elsewhere in remote.items() if elsewhere)
 
     async def _draft(
-        self, turn: Turn, rules: Rules, barred: frozenset[ArmName], stack: AsyncExitStack
+        self, turn: Turn, rules: Rules, look: Look, barred: frozenset[ArmName], stack: AsyncExitStack
     ) -> tuple[Decision, Whole | Live | None]:
         if not self._student.up:
             with turn.waiting:
@@ -117,8 +127,8 @@ class Cascade:
         known = self._student.capabilities
         surely = not rules.confidence or (known is not None and known.stream_logprobs)
         if rules.hold == "fast" and turn.ask.streamed and surely:
-            return await drafting.draft_live(turn, self._student, rules, barred, stack)
-        return await drafting.draft(turn, self._student, rules, barred)
+            return await drafting.draft_live(turn, self._student, rules, look, barred, stack)
+        return await drafting.draft(turn, self._student, rules, look, barred)
 
     async def _relay(self, turn: Turn, barred: frozenset[ArmName], stack: AsyncExitStack) -> Whole | Live:
         """The answer of the arm that was decided on, as it comes; of several teachers, of the first that has one."""
@@ -176,11 +186,11 @@ class Cascade:
             stack.push_async_callback(passing.aclose)  # so that the turn holds what was said before it is recorded
             return Live(passing)
 
-    async def _stand_in(self, turn: Turn, rules: Rules, error: GatewayError) -> Whole | None:
+    async def _stand_in(self, turn: Turn, rules: Rules, look: Look, error: GatewayError) -> Whole | None:
         """The student's verified draft where no teacher can answer and the rules allow it; None: there is none."""
         if turn.draft is not None or not may_stand_in(turn.decision, rules) or not self._student.is_ready:
             return None
-        decided, drafted = await drafting.draft(turn, self._student, rules, frozenset())
+        decided, drafted = await drafting.draft(turn, self._student, rules, look, frozenset())
         if drafted is not None:
             turn.decision = msgspec.structs.replace(decided, reason="teacher_failed", detail=str(error)[:200])
             turn.asked = ""

@@ -7,8 +7,9 @@ go on live. Decides nothing: the rules are router's. Knows nothing of the teache
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Set
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,14 +22,17 @@ from gateway.answering.turn import Turn
 from gateway.backends.stream import Collector, Event
 from gateway.errors import BackendBroken, BackendError, BackendRefused
 from router.chat import ChatResponse, Choice, ToolCall
+from router.decision import STUDENT_CALL, Decision
 from router.decision import Arm as ArmName
-from router.decision import Decision
-from router.policy import STUDENT_CALL, Rules, after, released
+from router.policy import Rules, after, released
+from router.scorer import Look
 
 _FAST_TOKENS = 32  # of text, after which a fast turn is released
 
 
-async def draft(turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName]) -> tuple[Decision, Whole | None]:
+async def draft(
+    turn: Turn, student: Arm, rules: Rules, look: Look, barred: Set[ArmName]
+) -> tuple[Decision, Whole | None]:
     """The student's whole turn and what is decided on it; nothing to serve when the teacher is to answer.
 
     `barred` arms may not see the request.
@@ -46,11 +50,11 @@ async def draft(turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName]) ->
         call.decision = _failed(error)
         return call.decision, None
     turn.mark("draft", since)
-    return _judged(turn, call, call.response, rules, barred, since)
+    return _judged(turn, call, call.response, partial(after, rules=rules, look=look, barred=barred), since)
 
 
 async def draft_live(
-    turn: Turn, student: Arm, rules: Rules, barred: Set[ArmName], stack: AsyncExitStack
+    turn: Turn, student: Arm, rules: Rules, look: Look, barred: Set[ArmName], stack: AsyncExitStack
 ) -> tuple[Decision, Whole | Live | None]:
     """As `draft`, but a turn of text is let go as soon as its beginning is long and sure enough."""
     since, call = turn.elapsed, turn.call(student, is_draft=True)
@@ -86,7 +90,7 @@ async def draft_live(
         return call.decision, None
     turn.mark("draft", since)
     call.response = collector.response
-    return _judged(turn, call, call.response, rules, barred, since)
+    return _judged(turn, call, call.response, partial(after, rules=rules, look=look, barred=barred), since)
 
 
 async def _rest(
@@ -122,10 +126,10 @@ def _body(turn: Turn, student: Arm) -> dict[str, Any]:
 
 
 def _judged(
-    turn: Turn, call: Call, response: ChatResponse, rules: Rules, barred: Set[ArmName], since: float
+    turn: Turn, call: Call, response: ChatResponse, decide: Callable[..., Decision], since: float
 ) -> tuple[Decision, Whole | None]:
     choice = response.choices[0]
-    decision = call.decision = after(turn.ask.request, choice, rules, barred)
+    decision = call.decision = decide(turn.ask.request, choice, note=response.nightschool)
     turn.draft = Draft(
         message=choice.message,
         finish_reason=choice.finish_reason,

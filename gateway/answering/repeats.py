@@ -87,7 +87,7 @@ class Repeats:
             ask.rights.may_leave_machine,
             ask.requested,
             ask.model,
-            rules,
+            msgspec.structs.replace(rules, worth=0.0),  # what models took lately changes no answer that was given
             in_holdout(ask.conversation, rules.holdout),
             [_identity(arm) for arm in (self._student, *self._teachers.arms)],
             {name: value for name, value in ask.body.items() if name not in _NO_MATTER},

@@ -28,6 +28,11 @@ class Teachers:
         return self.arms[0]
 
     @property
+    def models(self) -> str:
+        """The models of all of them in one name: what a certificate is about."""
+        return ",".join(sorted(arm.model or arm.label for arm in self.arms))
+
+    @property
     def remote(self) -> bool:
         """Whether all of them are on other machines."""
         return all(arm.remote for arm in self.arms)

@@ -11,6 +11,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
+from gateway.answering.routing import Learning
 from gateway.errors import Unauthorized
 from gateway.processes.lease import Lease
 from gateway.service import Gateway
@@ -68,6 +69,14 @@ async def propose(state: State, data: Proposal) -> dict[str, Any]:
     return {"live": live}
 
 
+@post("/router")
+async def take_learning(state: State, data: Learning) -> dict[str, Any]:
+    """What a night learnt for the router."""
+    gateway: Gateway = state.gateway
+    gateway.routing.take(data)
+    return gateway.routing.told(gateway.student.live)
+
+
 @post("/rollback")
 async def roll_back(state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
@@ -119,6 +128,7 @@ async def status(state: State) -> dict[str, Any]:
         **gateway.status(),
         "memory": await gateway.memory(),
         "live": gateway.promotion.live,
+        "router": {**gateway.routing.told(gateway.student.live), "teachers": gateway.teachers.models},
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
         "leased_bytes": gateway.leases.held(),
         "cache": gateway.cache.status,
@@ -135,6 +145,7 @@ def routes() -> Router:
         add_adapter,
         remove_adapter,
         propose,
+        take_learning,
         roll_back,
         lend,
         renew,

@@ -16,12 +16,14 @@ from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from gateway.backends.client import Address, Backend, Timeouts
 from gateway.backends.patience import Manners
+from router.certificate import RULE, Certificate, Scope
 from router.chat import AnswerMessage, ChatResponse, Choice, Usage, parse_request
 from router.decision import Decision
 from router.policy import Rules, in_holdout
 
 BODY: dict[str, Any] = {"model": "any", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0}
 RULES = Rules(uncertified="serve", holdout=0)
+CERTIFICATE = Certificate(Scope("base", "", "", "big", RULE), {}, {}, 0.05)
 
 
 class Clock:
@@ -199,13 +201,21 @@ def test_who_asks_whom_counts(more: dict[str, Any]) -> None:
     assert school.has(a_turn())
 
 
-@pytest.mark.parametrize("field", sorted(set(Rules.__struct_fields__)))
+@pytest.mark.parametrize("field", sorted({*Rules.__struct_fields__} - {"worth"}))
 def test_every_rule_counts(field: str) -> None:
     school = School()
     school.answers(a_turn())
     now = getattr(RULES, field)
-    school.rules = msgspec.structs.replace(RULES, **{field: "other" if isinstance(now, str) else now + 1})
+    other = CERTIFICATE if now is None else "other" if isinstance(now, str) else now + 1
+    school.rules = msgspec.structs.replace(RULES, **{field: other})
     assert not school.has(a_turn())
+
+
+def test_what_models_take_changes_no_answer_that_was_given() -> None:
+    school = School()
+    school.answers(a_turn())
+    school.rules = msgspec.structs.replace(RULES, worth=0.3)
+    assert school.has(a_turn())
 
 
 def test_the_side_of_the_hold_out_counts() -> None:

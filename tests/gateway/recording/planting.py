@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from router.policy import STUDENT_CALL
+from router.decision import STUDENT_CALL
 from tests.distill.redact.planted import KINDS
 
 Plant = Callable[[], str]

@@ -1,0 +1,1 @@
+"""What the router learns at night: labels of drafts, gates out of them, and what they are worth."""

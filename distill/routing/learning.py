@@ -1,0 +1,125 @@
+"""What a night does for the router: drafts of a student, gates out of them, and a certificate.
+
+Reads top to bottom: replay, train, choose between gates and rule, certify. Knows nothing of who puts it to work.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from distill.redact.redactor import Redactor
+from distill.routing.certifying import Earned, certified
+from distill.routing.comparing import How
+from distill.routing.replaying import Asked, Limits, Replayed, replay, units
+from distill.routing.table import Better, better, scored
+from distill.routing.training import TooFewLabels, train
+from distill.routing.units import Part, Unit, one_each, part_of
+from distill.store.store import TraceStore
+from router.certificate import Certificate, Missing, Scope
+from router.gate import probability
+from router.groups import Group
+from router.scorer import Gates, Learnt, Rule, Scorer
+from router.verify import fault
+
+_LAST = 200  # units that say who student and teacher are
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """What was found out about a student. `gates` are None where the rule stays: `better` says by how much they beat
+    it, None where none could be trained. `labels` are all there are, by how they were found, and `worse` those of a
+    worse draft; `a_day` of them that count for a certificate came in a day."""
+
+    replayed: Replayed
+    labels: Mapping[How, int]
+    worse: Mapping[How, int]
+    a_day: float
+    gates: Gates | None
+    better: Better | None
+    certificate: Certificate | None
+    missing: Mapping[Group, Missing]
+
+
+async def learn(
+    store: TraceStore,
+    redactor: Redactor,
+    student: str,
+    asked: Asked,
+    teacher: str,
+    limits: Limits,
+    done: Callable[[], None] = lambda: None,
+    times: int = 1,
+) -> Findings:
+    """Ask `student` again what the teacher answered, and the other way round, and see what that earns. `teacher` is
+    what a certificate calls it, and `times` how often the student was tested on these labels, this time included.
+
+    Raises sqlite3.Error.
+    """
+    until = await store.watermark()
+    replayed = await replay(store, redactor, until, student, asked, limits, done)
+    found = of_now([unit async for unit in units(store, until, student, limits.taught)])
+    parts: dict[Part, list[Unit]] = {"train": [], "calibrate": []}
+    for unit in found:
+        parts[part_of(unit.conversation)].append(unit)
+    gates, beaten, scores = chosen(parts["train"])
+    scorer: Scorer = Learnt(gates) if gates is not None else Rule()
+    earned = Earned(None, {})
+    if found:
+        scope = Scope(*_student(found[0]), teacher, scorer.name)
+        score = partial(confidence, scorer=scorer)
+        taught = list(zip(parts["train"], scores, strict=True))
+        earned = certified(taught, parts["calibrate"], score, scope, times=times)
+    return Findings(
+        replayed,
+        Counter(unit.how for unit in found),
+        Counter(unit.how for unit in found if unit.worse),
+        _a_day(found),
+        gates,
+        beaten,
+        earned.certificate,
+        earned.missing,
+    )
+
+
+def of_now(found: Sequence[Unit]) -> list[Unit]:
+    """The units of the student and the teacher of most of the last ones: a name may have stood for another adapter
+    before, and the teacher may have been another."""
+    counts = Counter((_student(unit), unit.teacher) for unit in found[-_LAST:])
+    return [unit for unit in found if (_student(unit), unit.teacher) == counts.most_common(1)[0][0]]
+
+
+def chosen(taught: Sequence[Unit]) -> tuple[Gates | None, Better | None, Sequence[float]]:
+    """Gates, if they beat the rule by more than a standard error on conversations that they had not seen; and the
+    scores, by gates that had not seen each, or by the rule."""
+    rule = [confidence(unit, Rule()) for unit in taught]
+    try:
+        trained = train(taught)
+    except TooFewLabels:
+        return None, None, rule
+    beaten = better(taught, scored(taught, trained, 0.0))
+    if not beaten.ships:
+        return None, beaten, rule
+    return trained.gates, beaten, [probability(told) if math.isfinite(told) else told for told in trained.post]
+
+
+def confidence(unit: Unit, scorer: Scorer) -> float:
+    """The score that a threshold is set on; -inf of a draft that is never served."""
+    if fault(unit.request, unit.choice):
+        return -math.inf
+    return scorer.look(unit.request).score(unit.choice).get("confidence", -math.inf)
+
+
+def _a_day(found: Sequence[Unit]) -> float:
+    """Labels that count, one of each conversation, in a day of those in which there were any; 0 within the first."""
+    counted = one_each(unit for unit in found if part_of(unit.conversation) == "calibrate")
+    days = (max(unit.created for unit in found) - min(unit.created for unit in found)) / 86_400 if found else 0.0
+    return len(counted) / days if days >= 1 else 0.0
+
+
+def _student(unit: Unit) -> tuple[str, str, str]:
+    note = unit.draft.note
+    return (note.model, note.adapter or "", note.template) if note is not None else ("", "", "")

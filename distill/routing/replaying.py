@@ -1,0 +1,214 @@
+"""Replaying: when nobody waits, a student is asked what the teacher answered, and the teacher what the student did.
+
+Owns which requests, and that nobody is asked twice. What the answers show is `comparing`'s; how anybody is reached
+is the caller's. Drafts stay in the store as outcomes, redacted, so that every later gate can be judged by them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from distill.errors import DistillError, Refused
+from distill.outcome import Outcome
+from distill.redact.redactor import Redactor
+from distill.routing.comparing import compared
+from distill.routing.units import Unit, part_of
+from distill.store.store import TraceStore
+from distill.trace import Draft, Trace
+from router.chat import AnswerMessage, Choice, ChoiceLogprobs
+from router.experiment import lot
+
+
+class Asked(Protocol):
+    """Who can be asked. Both answer with the request's own sampling, and raise DistillError."""
+
+    async def draft(self, trace: Trace, student: str) -> Draft:
+        """The draft of a student, by the name of its model."""
+
+    async def instead(self, trace: Trace) -> AnswerMessage:
+        """The teacher's answer."""
+
+
+# Requests that say nothing of the student: only one arm could serve them, or somebody named it.
+_NO_CHOICE = frozenset({"capability", "requested", "stays_here", "cached"})
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How many `requests` in all, how many are under way `at_once`, and after how many `failures` in a row the student
+    is left alone. Of a conversation that teaches gates up to `taught` requests are asked, of one that calibrates them
+    one: a certificate wants units that have nothing to do with each other."""
+
+    requests: int = 1000
+    at_once: int = 4
+    failures: int = 5
+    taught: int = 3
+
+
+class Replayed(msgspec.Struct):
+    """Drafts and teacher's answers that came, requests that failed with the last error, and traces of which all was
+    known already."""
+
+    drafts: int = 0
+    answers: int = 0
+    failed: int = 0
+    error: str = ""
+    known: int = 0
+
+
+async def replay(
+    store: TraceStore,
+    redactor: Redactor,
+    until: int,
+    student: str,
+    asked: Asked,
+    limits: Limits = Limits(),  # noqa: B008  # a frozen value
+    done: Callable[[], None] = lambda: None,
+) -> Replayed:
+    """Drafts of `student` for requests of traces up to the number `until`, and the teacher's answers to those that a
+    student answered. Raises sqlite3.Error."""
+    replaying = _Replaying(store, redactor, student, asked, limits, done)
+    async for traces in store.conversations(until):
+        chosen = drawn(traces, limits.taught)
+        known: dict[str, list[Outcome]] = {}
+        for outcome in await store.outcomes([trace.id for trace in chosen]):
+            known.setdefault(outcome.trace, []).append(outcome)
+        for trace in chosen:
+            await replaying.take(trace, known.get(trace.id, []))
+        if replaying.given_up:
+            break
+    await replaying.finish()
+    return replaying.replayed
+
+
+class _Replaying:
+    """Requests under way, a few at a time."""
+
+    def __init__(
+        self,
+        store: TraceStore,
+        redactor: Redactor,
+        student: str,
+        asked: Asked,
+        limits: Limits,
+        done: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._redactor = redactor
+        self._student = student
+        self._asked = asked
+        self._limits = limits
+        self._done = done
+        self._waiting: list[Awaitable[Outcome]] = []
+        self._begun = 0
+        self._failures = 0  # in a row
+        self.replayed = Replayed()
+
+    @property
+    def given_up(self) -> bool:
+        return self._begun >= self._limits.requests or self._failures >= self._limits.failures
+
+    async def take(self, trace: Trace, known: Sequence[Outcome]) -> None:
+        """Ask whoever has not answered this yet."""
+        missing: list[Callable[[Trace], Awaitable[Outcome]]] = []
+        if not any(_is_of(one, self._student) for one in known):
+            missing.append(self._draft)
+        if not _teachers(trace, known):
+            missing.append(self._answer)
+        self.replayed.known += not missing
+        for ask in missing:
+            if self.given_up:
+                return
+            self._begun += 1
+            self._waiting.append(ask(trace))
+            if len(self._waiting) >= self._limits.at_once:
+                await self.finish()
+
+    async def finish(self) -> None:
+        """Wait for those under way, and keep what they said."""
+        waiting, self._waiting = self._waiting, []
+        told = [one for one in await asyncio.gather(*map(self._one, waiting)) if one is not None]
+        self.replayed.drafts += sum(one.kind == "draft" for one in told)
+        self.replayed.answers += sum(one.kind == "sample" for one in told)
+        await self._store.add_outcomes(told)
+
+    async def _one(self, asking: Awaitable[Outcome]) -> Outcome | None:
+        try:
+            outcome = await asking
+        except DistillError as error:
+            self._failures += not isinstance(error, Refused)  # a refusal says nothing of the next request
+            self.replayed.failed += 1
+            self.replayed.error = str(error)
+            return None
+        self._failures = 0
+        self._done()
+        return self._redactor.outcome(outcome)
+
+    async def _draft(self, trace: Trace) -> Outcome:
+        draft = await self._asked.draft(trace, self._student)
+        return Outcome(trace.id, "draft", time.time(), client=self._student, draft=draft)
+
+    async def _answer(self, trace: Trace) -> Outcome:
+        return Outcome(trace.id, "sample", time.time(), sample=await self._asked.instead(trace))
+
+
+def drawn(traces: Sequence[Trace], taught: int) -> list[Trace]:
+    """The requests of a conversation that a student is asked again, by lot: what the traces say has no part in it."""
+    possible = [trace for trace in traces if _is_eligible(trace)]
+    ordered = sorted(possible, key=lambda trace: lot("step", "router", trace.id))
+    return ordered[: taught if traces and part_of(conversation_of(traces[0])) == "train" else 1]
+
+
+def conversation_of(trace: Trace) -> str:
+    """A conversation's name among those of all clients."""
+    return f"{trace.client}\0{trace.conversation}"
+
+
+async def units(store: TraceStore, until: int, student: str, taught: int = 3) -> AsyncIterator[Unit]:
+    """What is known of a student's drafts: those that were drawn and have an answer of the teacher's beside them."""
+    async for traces in store.conversations(until):
+        chosen = drawn(traces, taught)
+        outcomes: dict[str, list[Outcome]] = {}
+        for outcome in await store.outcomes([trace.id for trace in chosen]):
+            outcomes.setdefault(outcome.trace, []).append(outcome)
+        for trace in chosen:
+            known = outcomes.get(trace.id, [])
+            draft = next((one.draft for one in known if _is_of(one, student)), None)
+            teachers = _teachers(trace, known)
+            if draft is not None and teachers:
+                yield _unit(trace, draft, teachers)
+
+
+def _unit(trace: Trace, draft: Draft, teachers: Sequence[AnswerMessage]) -> Unit:
+    logprobs = ChoiceLogprobs(draft.logprobs) if draft.logprobs else None
+    found = compared(trace.request, Choice(draft.message, draft.finish_reason, logprobs=logprobs), teachers)
+    seconds = trace.seconds.get("teacher", 0.0)
+    return Unit(
+        trace=trace.id,
+        conversation=conversation_of(trace),
+        request=trace.request,
+        draft=draft,
+        worse=found.worse,
+        how=found.how,
+        seconds=seconds,
+        teacher=trace.model,
+        created=trace.created,
+    )
+
+
+def _teachers(trace: Trace, known: Sequence[Outcome]) -> list[AnswerMessage]:
+    own = [trace.answer] if trace.decision.arm == "teacher" and trace.answer is not None else []
+    return [*own, *(one.sample for one in known if one.sample is not None)]
+
+
+def _is_of(outcome: Outcome, student: str) -> bool:
+    return outcome.kind == "draft" and outcome.client == student and outcome.draft is not None
+
+
+def _is_eligible(trace: Trace) -> bool:
+    """Whether a request could have gone to either arm, and its answer is whole."""
+    return trace.state == "completed" and trace.answer is not None and trace.decision.reason not in _NO_CHOICE

@@ -1,0 +1,177 @@
+"""Training of gates: two small logistic models out of labelled drafts.
+
+Owns the recipe: features, folds by conversation, calibration. What a gate is and how it is applied is the router's.
+scikit-learn does the fitting, by night alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import StandardScaler
+
+from distill.errors import DistillError
+from distill.routing.units import Unit
+from router.features.draft import draft_features
+from router.features.memory import Memory
+from router.features.request import WORDS, Features, features
+from router.gate import POST_NAMES, PRE_NAMES, Gate, Record, Weights, before_draft
+from router.scorer import Gates
+from router.verify import fault
+
+FEWEST = 60  # units, and of either kind _FEWEST_KIND, below which nothing is learnt
+_FEWEST_KIND = 8
+_WORDS_FROM = 1000  # units from which words are looked at
+_FOLDS = 5
+Numbers = NDArray[np.float64]
+
+
+class TooFewLabels(DistillError):
+    """There is too little to learn a gate from; the rule goes on."""
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """`gates`, and for each unit that they were trained on, in order, what gates that had not seen its conversation
+    said: log-odds before and after the draft; of a draft that is not well-formed the latter is -inf."""
+
+    gates: Gates
+    pre: Sequence[float]
+    post: Sequence[float]
+
+
+def train(units: Sequence[Unit]) -> Trained:
+    """Both gates. Raises TooFewLabels, also where all drafts are good, or none is."""
+    good = np.array([not unit.worse for unit in units])
+    if len(units) < FEWEST or min(good.sum(), (~good).sum()) < _FEWEST_KIND:
+        raise TooFewLabels(
+            f"a gate is learnt from {FEWEST} labels, {_FEWEST_KIND} of either kind; there are {int(good.sum())} good "
+            f"and {int((~good).sum())} worse drafts"
+        )
+    memory = Memory()
+    seen = [features(unit.request, memory) for unit in units]
+    formed = np.array([not fault(unit.request, unit.choice) for unit in units])
+    groups = np.array([unit.conversation for unit in units])
+    folds = _folds(groups)
+    pre, before = _fitted(seen, None, good, np.ones(len(units), bool), folds)
+    drafts = [draft_features(unit.request, unit.choice, told) for unit, told in zip(units, before, strict=True)]
+    post, after = _fitted(seen, drafts, good, formed, folds)
+    return Trained(Gates(pre, post), before.tolist(), np.where(formed, after, -np.inf).tolist())
+
+
+def _folds(groups: NDArray[Any]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    count = min(_FOLDS, len({*groups.tolist()}))
+    return list(GroupKFold(n_splits=count, shuffle=True, random_state=0).split(groups, groups=groups))
+
+
+def _fitted(
+    seen: Sequence[Features],
+    drafts: Sequence[Sequence[float]] | None,
+    good: NDArray[np.bool_],
+    used: NDArray[np.bool_],
+    folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> tuple[Weights, Numbers]:
+    """A gate on the `used` units, and what gates that were fitted without their folds say of all.
+
+    Records of keys are told to each unit by the units of the other folds: by its own it would learn its own label.
+    """
+    said = np.zeros(len(seen))
+    for learnt, left in folds:
+        fold = _fit(seen, drafts, good, learnt[used[learnt]])
+        said[left] = [_apply(fold, seen[at], drafts[at] if drafts else None) for at in left]
+    slope, intercept = _platt(said[used], good[used])
+    whole = _fit(seen, drafts, good, np.flatnonzero(used))
+    return msgspec.structs.replace(whole, slope=slope, intercept=intercept), said * slope + intercept
+
+
+def _fit(
+    seen: Sequence[Features],
+    drafts: Sequence[Sequence[float]] | None,
+    good: NDArray[np.bool_],
+    chosen: NDArray[np.int64],
+) -> Weights:
+    records, base = _records(seen, good, chosen), float((good[chosen].sum() + 1) / (len(chosen) + 2))
+    shell = Weights((), (), (), (), 0.0, base=base)
+    numbers = np.array(_told_by_others(seen, drafts, good, chosen, shell))
+    scaler = StandardScaler().fit(numbers)
+    inputs: Any = scaler.transform(numbers)
+    with_words = len(chosen) >= _WORDS_FROM and drafts is None
+    if with_words:
+        inputs = hstack([csr_matrix(inputs), _words([seen[at] for at in chosen])]).tocsr()
+    own = numbers.shape[1]
+    if len({*good[chosen].tolist()}) < 2:  # a fold without a worse draft, or without a good one
+        weight, bias = np.zeros(own), float(np.log(base / (1 - base)))
+    else:
+        model = LogisticRegression(C=0.1 if len(chosen) < 300 else 0.3, max_iter=2000).fit(inputs, good[chosen])
+        weight, bias = model.coef_[0], float(model.intercept_[0])
+    words = {int(at): float(weight[own + at]) for at in np.flatnonzero(weight[own:])} if with_words else {}
+    return Weights(
+        names=POST_NAMES if drafts is not None else PRE_NAMES,
+        mean=tuple(map(float, scaler.mean_)),
+        scale=tuple(map(float, scaler.scale_)),
+        weight=tuple(map(float, weight[:own])),
+        bias=bias,
+        base=base,
+        records=records,
+        words=words,
+    )
+
+
+def _told_by_others(
+    seen: Sequence[Features],
+    drafts: Sequence[Sequence[float]] | None,
+    good: NDArray[np.bool_],
+    chosen: NDArray[np.int64],
+    shell: Weights,
+) -> list[list[float]]:
+    """The inputs of the chosen units, their records by the units of other fifths."""
+    fifth = np.arange(len(chosen)) % _FOLDS
+    told: dict[int, list[float]] = {}
+    for number in range(_FOLDS):
+        mine, others = chosen[fifth == number], chosen[fifth != number]
+        known = msgspec.structs.replace(shell, records=_records(seen, good, others))
+        told |= {int(at): _inputs(known, seen[at], drafts[at] if drafts else None) for at in mine}
+    return [told[int(at)] for at in chosen]
+
+
+def _inputs(weights: Weights, found: Features, draft: Sequence[float] | None) -> list[float]:
+    return [*before_draft(weights, found), *(draft or ())]
+
+
+def _apply(weights: Weights, found: Features, draft: Sequence[float] | None) -> float:
+    return Gate(weights).log_odds(_inputs(weights, found, draft), found.words)
+
+
+def _records(seen: Sequence[Features], good: NDArray[np.bool_], chosen: NDArray[np.int64]) -> Mapping[str, Record]:
+    """How often each key was met, and how often the draft was good then."""
+    counts: dict[str, list[float]] = {}
+    for at in chosen:
+        for key in seen[at].keys:
+            count = counts.setdefault(key, [0.0, 0.0])
+            count[0] += 1
+            count[1] += bool(good[at])
+    return {key: Record(units, hits) for key, (units, hits) in counts.items() if units > 1}
+
+
+def _words(seen: Sequence[Features]) -> csr_matrix:
+    rows, columns, values = [], [], []
+    for row, found in enumerate(seen):
+        for place in found.words:
+            rows.append(row)
+            columns.append(abs(place) - 1)
+            values.append((1.0 if place > 0 else -1.0) / len(found.words) ** 0.5)
+    return csr_matrix((values, (rows, columns)), shape=(len(seen), WORDS))
+
+
+def _platt(said: Numbers, good: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and intercept that make probabilities of log-odds (Platt 1999); a slope that is not positive would turn the
+    order round, so then only the intercept is right."""
+    model = LogisticRegression(C=1e6, max_iter=2000).fit(said.reshape(-1, 1), good)
+    slope = float(model.coef_[0][0])
+    return (slope, float(model.intercept_[0])) if slope > 0 else (1.0, 0.0)

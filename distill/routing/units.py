@@ -1,0 +1,61 @@
+"""Units: drafts of a student with what was found of them, as gates learn from them and certificates are earned with.
+
+Owns which of a conversation's requests counts, and for what. Knows nothing of how drafts were come by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from distill.routing.comparing import How
+from distill.trace import Draft
+from router.chat import ChatRequest, Choice, ChoiceLogprobs
+from router.experiment import lot
+
+Part = Literal["train", "calibrate"]
+
+
+class Unit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One request with a student's draft, and whether that was `worse` than the teacher's answer. `seconds` are those
+    of the teacher's answer, 0 where they are not known; `teacher` is the model that gave it,
+    `created` when the request came (Unix seconds)."""
+
+    trace: str
+    conversation: str
+    request: ChatRequest
+    draft: Draft
+    worse: bool
+    how: How
+    seconds: float = 0.0
+    teacher: str = ""
+    created: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """What the draft took, as far as its backend told."""
+        return len(self.draft.logprobs or ())
+
+    @property
+    def choice(self) -> Choice:
+        """The draft as a gate is shown it."""
+        said = ChoiceLogprobs(self.draft.logprobs) if self.draft.logprobs else None
+        return Choice(self.draft.message, self.draft.finish_reason, logprobs=said)
+
+
+def part_of(conversation: str) -> Part:
+    """Whether a conversation teaches gates or calibrates them: never both, and always the same."""
+    return "train" if lot("part", "router", conversation) < 0.5 else "calibrate"
+
+
+def one_each(units: Iterable[Unit]) -> list[Unit]:
+    """One unit of each conversation, by lot: those of one conversation are alike, and a guarantee counts what is drawn
+    independently."""
+    chosen: dict[str, tuple[float, Unit]] = {}
+    for unit in units:
+        drawn = lot("step", "router", unit.trace)
+        if unit.conversation not in chosen or drawn < chosen[unit.conversation][0]:
+            chosen[unit.conversation] = drawn, unit
+    return [unit for _, unit in chosen.values()]

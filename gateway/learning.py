@@ -1,0 +1,94 @@
+"""`nightschool router learn`: the student asked again what the teacher answered, and what that earns it.
+
+Owns which gateway is asked, that it takes up what was found, and how that is told. What is found is distill's.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from distill.day import Day
+from distill.redact.key import key_at
+from distill.redact.redactor import Redactor
+from distill.routing.learning import Findings, learn
+from distill.routing.replaying import Limits
+from distill.store.store import TraceStore
+from gateway.errors import SettingsError
+from gateway.processes.child import running_or_own
+from gateway.progress import Bars
+from gateway.sections import Settings
+from gateway.settings import Home
+
+_BUSY_SECONDS = 60.0
+
+
+async def run_learning(
+    settings: Settings, home: Home, arguments: list[str], limits: Limits, console: Console
+) -> Findings:
+    """For the student that serves now. `arguments` are those with which a gateway is started when none runs."""
+    if not (settings.student.model or settings.student.url):
+        raise SettingsError("there is no student to ask: set student.model or student.url")
+    address = f"http://{settings.gateway.host}:{settings.gateway.port}"
+    log = home.data / "logs" / "router-gateway.log"
+    async with running_or_own(address, arguments, log, home.data) as url, Day.of_home(url, home.data) as day:
+        told = await day.status()
+        live = str((told.get("live") or {}).get("adapter") or "")
+        with Bars(console) as bars:
+            bars.stage("asking the student again", None)
+            async with await TraceStore.open(home.data / "traces.db", _BUSY_SECONDS) as store:
+                found = await learn(
+                    store,
+                    Redactor(key_at(home.data / "redact.key")),
+                    live or "student",
+                    day,
+                    told["router"]["teachers"],
+                    limits,
+                    bars.step,
+                    told["router"]["times"] + 1,
+                )
+        fields = {"gates": found.gates, "certificate": found.certificate, "missing": found.missing}
+        await day.route({"adapter": live, **msgspec.to_builtins(fields)})
+    tell(found, console)
+    return found
+
+
+def tell(found: Findings, console: Console) -> None:
+    """What was found, in a table and a sentence for each group of answers."""
+    table = Table(title="Drafts beside the teacher's answers")
+    for heading in ("compared by", "drafts", "worse"):
+        table.add_column(heading, justify="left" if heading == "compared by" else "right")
+    for how, count in sorted(found.labels.items()):
+        table.add_row(how, str(count), str(found.worse.get(how, 0)))
+    console.print(table)
+    if found.replayed.failed:
+        console.print(f"{found.replayed.failed} requests failed: {found.replayed.error}")
+    if found.better is not None:
+        against = (
+            f"the rule's risk is {found.better.difference:.4f} above theirs, standard error {found.better.error:.4f}"
+        )
+        console.print(f"Gates {'go to work' if found.gates else 'stay away'}: {against}.")
+    for line in sentences(found):
+        console.print(line)
+
+
+def sentences(found: Findings) -> list[str]:
+    """What each group of answers earned, or what is missing for it and when it will be there."""
+    lines = []
+    certificate = found.certificate
+    for group, tested in certificate.groups.items() if certificate is not None else ():
+        assert certificate is not None
+        lines.append(
+            f"{group}: certified from a score of {tested.threshold:.3f} on, {tested.coverage:.0%} of such answers; "
+            f"{tested.errors} of {tested.accepted} were worse, at most {certificate.alpha[group]:.0%} are."
+        )
+    for group, lacking in found.missing.items():
+        seen = f"{group}: {lacking.errors} of {lacking.accepted} drafts were worse"
+        if lacking.more is None:
+            lines.append(f"{seen}. More labels will not certify that; the student has to become better first.")
+            continue
+        days = lacking.days(found.a_day)
+        when = f"in about {days:.0f} days" if days is not None else "no day has passed yet to say when"
+        lines.append(f"{seen}. About {lacking.more} labels more are needed: {when}.")
+    return lines or ["There is nothing to compare yet: the teacher has to answer some requests first."]

@@ -1,0 +1,119 @@
+"""A canary: a new adapter gets more and more of the conversations, until it has earned them all or lost them.
+
+Owns the steps and what moves from one to the next. Pure: what happened and what time it is are told. Knows nothing of
+how conversations are divided, or of what an outcome is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from router.guard import Control, Limit
+from router.sequence import Shares
+
+STEPS = (0.01, 0.05, 0.10, 0.25, 0.50)  # of the conversations; then all of them
+CANDIDATE, INCUMBENT = "candidate", "incumbent"
+_DAY = 86_400.0
+_MOST_CONTROLS = 20  # in a block of the comparison: at 1 % a canary would wait for 99
+
+Move = Literal["stay", "advance", "promote", "roll_back", "pause", "give_up"]
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """A step lasts for so many `conversations` of both arms and so many `seconds`. The candidate is promoted from the
+    last step after `enough` conversations of its own, or after `patience` seconds and `fewest` of them; after `longest`
+    it is given up. Each guard rejects at `alpha`; `worse` is the share of its labelled answers that may be."""
+
+    conversations: int = 30
+    seconds: float = 3600.0
+    enough: int = 200
+    fewest: int = 50
+    patience: float = 7 * _DAY
+    longest: float = 14 * _DAY
+    alpha: float = 0.01
+    worse: float = 0.05
+
+
+class Canary(msgspec.Struct, frozen=True):
+    """How far a canary is. `at` is its step, `since` and `started` are Unix seconds; `here` counts the conversations of
+    both arms at this step, `own` all of the candidate's. `labels` are of answers that the candidate served, `guards`
+    compare outcomes by their kind. `paused` says why it does not go on; empty: it does."""
+
+    started: float
+    since: float
+    pace: Pace = Pace()
+    at: int = 0
+    here: int = 0
+    own: int = 0
+    shares: Shares = Shares()
+    labels: Limit = Limit(0.05)
+    guards: Mapping[str, Control] = {}
+    paused: str = ""
+
+    @property
+    def share(self) -> float:
+        """Of the conversations that the candidate gets; none while it is paused."""
+        return 0.0 if self.paused else STEPS[self.at]
+
+
+def begin(now: float, pace: Pace = Pace()) -> Canary:  # noqa: B008  # a frozen value
+    return Canary(now, now, pace, labels=Limit(pace.worse))
+
+
+def assigned(canary: Canary, arm: str) -> Canary:
+    """A conversation was given to an arm. Raises ValueError for an arm that could not have got it."""
+    shares = canary.shares.after(arm, {CANDIDATE: canary.share, INCUMBENT: 1 - canary.share})
+    own = canary.own + (arm == CANDIDATE)
+    return msgspec.structs.replace(canary, here=canary.here + 1, own=own, shares=shares)
+
+
+def labelled(canary: Canary, worse: bool) -> Canary:
+    """An answer that the candidate served was compared with the teacher's."""
+    return msgspec.structs.replace(canary, labels=canary.labels.after(worse))
+
+
+def heard(canary: Canary, kind: str, arm: str, bad: bool) -> Canary:
+    """An outcome, or that it did not come, of an answer that an arm served."""
+    guard = canary.guards.get(kind) or Control(_controls(canary.share))
+    return msgspec.structs.replace(canary, guards={**canary.guards, kind: guard.after(arm == CANDIDATE, bad)})
+
+
+def move(canary: Canary, now: float) -> tuple[Move, str]:
+    """What is to be done, and why. A clock that went back holds nothing up and hastens nothing."""
+    pace = canary.pace
+    if canary.labels.against(pace.alpha):
+        return "roll_back", f"{canary.labels.bad} of {canary.labels.seen} answers that were compared were worse"
+    for kind, guard in sorted(canary.guards.items()):
+        if guard.against(pace.alpha):
+            return "roll_back", (
+                f"{kind}: {guard.canary_bad} of {guard.canary} answers, {guard.control_bad} of {guard.control} before"
+            )
+    if canary.paused:
+        return "stay", canary.paused
+    if canary.shares.against():
+        return "pause", f"conversations went elsewhere than they should have: {dict(canary.shares.counts)}"
+    age = max(0.0, now - canary.started)
+    if canary.at == len(STEPS) - 1:
+        if canary.own >= pace.enough or (age >= pace.patience and canary.own >= pace.fewest):
+            return "promote", f"{canary.own} conversations, and no guard spoke"
+    elif canary.here >= pace.conversations and now - canary.since >= pace.seconds:
+        return "advance", f"{canary.here} conversations at {STEPS[canary.at]:.0%}"
+    if age >= pace.longest:
+        return "give_up", f"only {canary.own} conversations in {age / _DAY:.0f} days"
+    return "stay", f"{canary.here} conversations at {STEPS[canary.at]:.0%}"
+
+
+def advanced(canary: Canary, now: float) -> Canary:
+    """At the next step. Chances are others now, so that shares are counted anew; the evidence stays."""
+    at = canary.at + 1
+    guards = {kind: guard.with_ratio(_controls(STEPS[at])) for kind, guard in canary.guards.items()}
+    shares = Shares(log=canary.shares.log)
+    return msgspec.structs.replace(canary, at=at, since=now, here=0, shares=shares, guards=guards)
+
+
+def _controls(share: float) -> int:
+    """How many controls come for each canary."""
+    return max(1, min(_MOST_CONTROLS, round((1 - share) / share))) if share else 1

@@ -1,0 +1,109 @@
+"""Experiments: arms between which conversations are divided, and which of them a conversation gets.
+
+Owns the lot and what an arm changes. Pure: the lot of a conversation is a number that its name gives, so that nobody
+has to remember it; who got which arm is remembered elsewhere, since weights may change. Knows nothing of evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from router.policy import Rules
+
+# One experiment of each layer runs at a time; one of either may share a conversation, since each has a lot of its own.
+Layer = Literal["adapter", "policy"]
+
+
+class Variant(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One arm: its share of the conversations, and what is otherwise for them; what is not named stays as it is set.
+    `adapter` is a name that the student's engine knows, "" the base."""
+
+    name: str
+    weight: float
+    policy: Literal["cascade", "student", "teacher"] | None = None
+    adapter: str | None = None
+    confidence: float | None = None
+
+    def over(self, rules: Rules) -> Rules:
+        """The rules for a conversation of this arm."""
+        changed = {field: value for field in ("policy", "confidence") if (value := getattr(self, field)) is not None}
+        return msgspec.structs.replace(rules, **changed)
+
+
+class Experiment(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What is compared. The first arm is the control. `share` of all conversations take part; `expected` are those at
+    which one thinks to decide."""
+
+    name: str
+    arms: tuple[Variant, ...]
+    layer: Layer = "policy"
+    share: float = 1.0
+    expected: int = 500
+
+
+class InvalidExperiment(ValueError):
+    """An experiment that cannot be run, with the reason."""
+
+
+def checked(experiment: Experiment) -> Experiment:
+    """The experiment. Raises InvalidExperiment."""
+    names = [arm.name for arm in experiment.arms]
+    if len(names) < 2:
+        raise InvalidExperiment("an experiment compares two arms at least")
+    if len({*names}) < len(names) or not all(names):
+        raise InvalidExperiment("each arm needs a name of its own")
+    if any(arm.weight < 0 for arm in experiment.arms) or not sum(arm.weight for arm in experiment.arms) > 0:
+        raise InvalidExperiment("weights are not negative, and one of them is above 0")
+    if not 0 < experiment.share <= 1:
+        raise InvalidExperiment("the share of conversations that take part lies between 0 and 1")
+    first, *others = ({**_changes(arm)} for arm in experiment.arms)
+    if any(other == first for other in others):
+        raise InvalidExperiment("two arms do the same")
+    return experiment
+
+
+def _changes(arm: Variant) -> dict[str, object]:
+    return {name: getattr(arm, name) for name in ("policy", "adapter", "confidence")}
+
+
+def lot(salt: str, what: str, conversation: str) -> float:
+    """A number from 0 to below 1 out of the names alone: the same for the same ones, and as if drawn at random."""
+    digest = hashlib.sha256(f"{salt}:{what}:{conversation}".encode(errors="surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def takes_part(experiment: Experiment, conversation: str) -> bool:
+    """Whether a conversation is one of the experiment's."""
+    return lot("part", experiment.name, conversation) < experiment.share
+
+
+def arm_of(experiment: Experiment, conversation: str) -> Variant:
+    """The arm that a conversation gets by the weights of now.
+
+    The control has the upper end of the lots: while others' weights grow, conversations move from it to them only.
+    """
+    total = sum(arm.weight for arm in experiment.arms)
+    at, reached = lot("arm", experiment.name, conversation) * total, 0.0
+    for arm in experiment.arms[1:]:
+        reached += arm.weight
+        if at < reached:
+            return arm
+    return experiment.arms[0]
+
+
+def chances(experiment: Experiment) -> dict[str, float]:
+    """How probable each arm is for a conversation that takes part."""
+    total = sum(arm.weight for arm in experiment.arms)
+    return {arm.name: arm.weight / total for arm in experiment.arms}
+
+
+def weighted(experiment: Experiment, weights: Sequence[float]) -> Experiment:
+    """The experiment with other weights of its arms, in their order."""
+    arms = tuple(
+        msgspec.structs.replace(arm, weight=weight) for arm, weight in zip(experiment.arms, weights, strict=True)
+    )
+    return checked(msgspec.structs.replace(experiment, arms=arms))

@@ -1,0 +1,139 @@
+"""Features of a request, before anything is generated: numbers with names, words, and keys of what was seen before.
+
+Owns what is looked at. Nothing here needs a model; what was read of earlier messages is taken from `memory`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from zlib import crc32
+
+import msgspec
+
+from router.chat import ChatRequest, Message
+from router.decision import STUDENT_CALL
+from router.features.memory import Memory
+from router.features.pattern import alike, pattern
+from router.verify import canonical
+
+WORDS = 4096  # places that words are hashed to
+_WORD = re.compile(r"[a-z]{2,}|\d+|[^\w\s]", re.IGNORECASE)
+_MOST_WORDS = 120
+_LATELY = 5
+_CODE = re.compile(r"[{}()\[\];=<>_/\\|]")
+
+NAMES = (
+    "characters",
+    "turns",
+    "questions",
+    "in_loop",
+    "steps",
+    "tools",
+    "tool_characters",
+    "most_required",
+    "nested",
+    "destructive_tools",
+    "forced",
+    "format",
+    "result_characters",
+    "result_error",
+    "errors_lately",
+    "repeated_call",
+    "question_characters",
+    "question_marks",
+    "code_share",
+    "digit_share",
+    "foreign_share",
+    "asked_again",
+    "teacher_steps",
+    "student_steps",
+    "temperature",
+)
+
+
+class Features(msgspec.Struct, frozen=True):
+    """`numbers` in the order of NAMES; `words` are places 0..WORDS-1 with signs (place + 1, negative for a minus);
+    `keys` name patterns whose record a gate may know."""
+
+    numbers: tuple[float, ...]
+    words: tuple[int, ...]
+    keys: tuple[str, ...]
+
+
+def features(request: ChatRequest, memory: Memory) -> Features:
+    """What a gate looks at before a draft."""
+    messages = request.messages
+    texts = [message.text for message in messages]
+    read = [memory.message(message, text) for message, text in zip(messages, texts, strict=True)]
+    offer = memory.offer(request.tools)
+    asked = [at for at, message in enumerate(messages) if message.role == "user"]
+    question = texts[asked[-1]] if asked else ""
+    before = texts[asked[-2]] if len(asked) > 1 else ""
+    turn = _this_turn(messages)
+    calls = [call for message in turn for call in message.tool_calls or ()]
+    own = sum(call.id.startswith(STUDENT_CALL) for call in calls)
+    results = [at for at, message in enumerate(messages) if message.role == "tool"][-_LATELY:]
+    steps = sum(message.role == "assistant" for message in turn)
+    in_loop = messages[-1].role == "tool"
+    last = read[results[-1]] if results else None
+    meant = [canonical(call) for call in calls]
+    shown = question[:4000]
+    numbers = (
+        math.log1p(sum(one.characters for one in read)),
+        math.log1p(sum(message.role == "assistant" for message in messages)),
+        math.log1p(len(asked)),
+        float(in_loop),
+        float(min(steps, 20)),
+        math.log1p(offer.count),
+        math.log1p(offer.characters),
+        float(offer.most_required),
+        float(offer.nested),
+        float(offer.destructive),
+        float(request.tool_choice not in (None, "auto", "none")),
+        float((request.response_format or {}).get("type", "text") != "text"),
+        math.log1p(last.characters) if in_loop and last else 0.0,
+        float(bool(in_loop and last and last.error)),
+        float(sum(read[at].error for at in results)),
+        float(len({*meant}) < len(meant)),
+        math.log1p(len(question)),
+        float(min(question.count("?"), 5)),
+        _share(len(_CODE.findall(shown)), shown),
+        _share(sum(map(str.isdigit, shown)), shown),
+        0.0 if shown.isascii() else _share(sum(letter > "\x7f" for letter in shown), shown),
+        alike(question, before) if before else 0.0,
+        float(min(len(calls) - own, 10)),
+        float(min(own, 10)),
+        request.temperature if request.temperature is not None else 1.0,
+    )
+    tool = calls[-1].function.name if in_loop and calls else ""
+    kind = pattern(question)
+    keys = (f"pattern:{kind}:{min(steps, 9)}", f"question:{kind}", f"tools:{crc32(offer.key.encode()):08x}:{tool}")
+    return Features(numbers, _words(shown, tool), keys)
+
+
+def _this_turn(messages: Sequence[Message]) -> Sequence[Message]:
+    """What was said since the user's last word; as `this_turn`, without a copy of a long conversation."""
+    for at in range(len(messages) - 1, -1, -1):
+        if messages[at].role == "user" and (at == 0 or messages[at - 1].role != "tool"):
+            return messages[at + 1 :]
+    return messages
+
+
+def _share(count: int, text: str) -> float:
+    return count / len(text) if text else 0.0
+
+
+def _words(text: str, tool: str) -> tuple[int, ...]:
+    """Single words and pairs of the question, and the tool whose result came last, hashed to places with a sign
+    (Weinberger et al., Feature hashing for large scale multitask learning, 2009)."""
+    words = [word.lower() for word in _WORD.findall(text)[:_MOST_WORDS]]
+    told = [*words, *(f"{one} {other}" for one, other in pairwise(words)), f"tool:{tool}"]
+    places = set()
+    for word in told:
+        number = crc32(word.encode(errors="replace"))
+        place = number % WORDS + 1
+        places.add(place if number & 0x80000000 else -place)
+    return tuple(sorted(places))

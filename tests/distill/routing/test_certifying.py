@@ -1,0 +1,122 @@
+"""Certificates out of labelled drafts: earned where there are enough good ones, and what is missing elsewhere."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from distill.routing.certifying import Earned, Scorer, certified
+from distill.routing.units import Unit, part_of
+from router.certificate import RULE, Certificate, Scope
+from router.certify import holds, missing, needed_for, step
+from router.chat import AnswerMessage, FunctionCall, ToolCall
+from router.score import scores
+from tests.distill.routing.school import drafts
+
+SCOPE = Scope("base", "adapter", "template", "expert", RULE)
+
+
+def rule(unit: Unit) -> float:
+    return scores(unit.choice)["confidence"]
+
+
+def earned(units: list[Unit], scorer: Scorer = rule, times: int = 1) -> Earned:
+    """What drafts earn where half of the conversations teach."""
+    taught = [(unit, scorer(unit)) for unit in units if part_of(unit.conversation) == "train"]
+    rest = [unit for unit in units if part_of(unit.conversation) == "calibrate"]
+    return certified(taught, rest, scorer, SCOPE, times=times)
+
+
+def test_a_student_that_knows_what_it_knows_earns_a_certificate() -> None:
+    units = drafts(4000, seed=1)
+    found = earned(units)
+    assert found.certificate is not None
+    assert found.missing == {}
+    tested = found.certificate.groups["call"]
+    assert holds(tested, 0.05, 0.05)
+    assert tested.coverage > 0.3
+    served = [unit for unit in drafts(4000, seed=2) if rule(unit) >= tested.threshold]
+    assert sum(unit.worse for unit in served) / len(served) < 0.06
+
+
+def test_labels_come_from_other_conversations_than_thresholds() -> None:
+    units = drafts(1500, seed=3)
+    bad = [msgspec.structs.replace(unit, worse=part_of(unit.conversation) == "train") for unit in units]
+    found = earned(bad)
+    assert found.certificate is not None
+    assert found.certificate.groups["call"].errors == 0
+
+
+def test_a_student_that_is_worse_earns_none_and_is_told_that_labels_will_not_help() -> None:
+    units = [msgspec.structs.replace(unit, worse=number % 5 == 0) for number, unit in enumerate(drafts(2000, seed=4))]
+    found = earned(units)
+    assert found.certificate is None
+    assert found.missing["call"].more is None
+    assert found.missing["call"].days(100) is None
+
+
+def test_too_few_labels_are_counted() -> None:
+    units = [msgspec.structs.replace(unit, worse=False) for unit in drafts(100, seed=5)]
+    found = earned(units)
+    lacking = found.missing["call"]
+    assert found.certificate is None
+    assert lacking.labels == lacking.accepted == sum(part_of(unit.conversation) == "calibrate" for unit in units)
+    assert lacking.more is not None
+    assert 60 < lacking.more + lacking.accepted < 350
+    assert lacking.days(10.0) == pytest.approx(lacking.more / 10)
+
+
+def test_how_many_labels_two_percent_want() -> None:
+    """Where the true risk is 2 %, 286 will do four times in five; what is assumed is a little more than was seen."""
+    labels = [step(0.5, number == 7) for number in range(100)]
+    found = missing(labels, [], 0.05, 0.05)
+    assert (found.labels, found.accepted, found.errors) == (100, 100, 1)
+    assert found.likely == needed_for(0.05, 0.05, 1.5 / 101)
+    assert found.more == found.likely - 100
+    assert found.days(20.0) == pytest.approx(found.more / 20)
+    four = missing([step(0.5, number < 4) for number in range(200)], [], 0.05, 0.05)
+    assert four.likely == needed_for(0.05, 0.05, 4.5 / 201)
+    assert 286 <= four.likely <= 400
+
+
+def test_what_is_missing_is_told_where_it_comes_first() -> None:
+    """Half of the answers are right, the other half wrong: those that are sure want no more than if all were right."""
+    labels = [step(0.9 if number % 2 else 0.2, number % 2 == 0) for number in range(150)]
+    found = missing(labels, [], 0.05, 0.05)
+    assert (found.accepted, found.errors) == (75, 0)
+    assert found.more is not None
+
+
+def test_few_labels_do_not_condemn_a_student() -> None:
+    found = missing([step(0.5 + number / 100, number == 3) for number in range(19)], [], 0.05, 0.05)
+    assert found.more is not None
+    assert missing([step(0.5, number % 3 == 0) for number in range(60)], [], 0.05, 0.05).more is None
+
+
+def test_what_changes_something_wants_more() -> None:
+    write = AnswerMessage(tool_calls=[ToolCall("1", FunctionCall("write_file", '{"path": "a"}'))])
+    units = [
+        msgspec.structs.replace(unit, worse=False, draft=msgspec.structs.replace(unit.draft, message=write))
+        for unit in drafts(900, seed=6)
+    ]
+    found = earned(units, lambda unit: 0.9)
+    assert found.certificate is None
+    more = found.missing["destructive"].more
+    assert more is not None
+    assert more + found.missing["destructive"].accepted == 600
+
+
+def test_labels_that_are_used_again_count_for_less() -> None:
+    units = [msgspec.structs.replace(unit, worse=False) for unit in drafts(300, seed=7)]
+    assert earned(units).certificate is not None
+    assert earned(units, times=50).certificate is None
+
+
+def test_a_certificate_has_a_name_and_survives_being_written_down() -> None:
+    found = earned(drafts(3000, seed=8)).certificate
+    assert found is not None
+    read = msgspec.json.decode(msgspec.json.encode(found), type=Certificate)
+    assert read == found
+    assert read.name == found.name
+    assert msgspec.structs.replace(found, delta=0.1).name != found.name
+    assert found.threshold("text") is None

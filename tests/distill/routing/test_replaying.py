@@ -1,0 +1,182 @@
+"""A student asked again what the teacher answered: which requests, once each, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from distill.day import DayError, DayRefused
+from distill.redact.key import key_at
+from distill.redact.redactor import Redactor
+from distill.routing.replaying import Limits, Replayed, conversation_of, drawn, replay, units
+from distill.routing.units import Unit, part_of
+from distill.store.store import TraceStore
+from distill.trace import Draft, Trace
+from router.chat import AnswerMessage, ChatRequest, FunctionCall, FunctionSpec, Message, TokenLogprob, Tool, ToolCall
+from router.decision import Arm, Decision, Reason
+
+TOOLS = [Tool(FunctionSpec("look", "", {"type": "object", "properties": {"at": {"type": "string"}}}))]
+SECRET = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[TraceStore]:
+    async with await TraceStore.open(tmp_path / "traces.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def redactor(tmp_path: Path) -> Redactor:
+    return Redactor(key_at(tmp_path / "redact.key"))
+
+
+def call(at: str) -> AnswerMessage:
+    return AnswerMessage(tool_calls=[ToolCall("call_1", FunctionCall("look", f'{{"at": "{at}"}}'))])
+
+
+def trace(conversation: str, turn: int, reason: Reason = "uncertified", arm: Arm = "teacher", **more: object) -> Trace:
+    """Turn after turn of a conversation about places, each answered by a call."""
+    messages = [Message("user", f"Where is {conversation}?")]
+    for number in range(turn):
+        messages += [
+            Message("assistant", None, [ToolCall("call_1", FunctionCall("look", f'{{"at": "{number}"}}'))]),
+            Message("tool", "nothing", tool_call_id="call_1"),
+        ]
+    return msgspec.structs.replace(
+        Trace(
+            id=f"trace-{conversation}-{turn}",
+            created=1000.0 + turn,
+            conversation=conversation,
+            request=ChatRequest("nightschool", messages, tools=TOOLS, temperature=0.3),
+            state="completed",
+            decision=Decision(arm=arm, reason=reason),
+            turn=turn,
+            answer=call(str(turn)),
+            finish_reason="tool_calls",
+            seconds={"teacher": 2.0},
+        ),
+        **more,
+    )
+
+
+def stored(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.glob("traces.db*"))
+
+
+class Student:
+    """Makes the teacher's call at even turns and another at odd ones; remembers what it was asked."""
+
+    def __init__(self, error: Exception | None = None, note: str = "") -> None:
+        self.asked: list[tuple[str, str]] = []
+        self._error, self._note = error, note
+
+    async def instead(self, trace: Trace) -> AnswerMessage:
+        """The teacher's answer."""
+        self.asked.append((trace.id, "teacher"))
+        return call(str(trace.turn))
+
+    async def draft(self, trace: Trace, student: str) -> Draft:
+        self.asked.append((trace.id, student))
+        if self._error is not None:
+            raise self._error
+        said = call(str(trace.turn) if trace.turn % 2 == 0 else "elsewhere")
+        if self._note:
+            said = AnswerMessage(self._note)
+        return Draft(
+            said, "tool_calls" if said.tool_calls else "stop", [TokenLogprob(self._note or "x", -0.1)], seconds=0.5
+        )
+
+
+async def replayed(store: TraceStore, redactor: Redactor, student: Student, limits: Limits = Limits()) -> Replayed:  # noqa: B008
+    return await replay(store, redactor, await store.watermark(), "adapter-1", student, limits)
+
+
+async def known(store: TraceStore, student: str = "adapter-1") -> list[Unit]:
+    return [unit async for unit in units(store, await store.watermark(), student)]
+
+
+async def test_drafts_are_held_beside_what_the_teacher_said(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace(f"c{number}", turn) for number in range(20) for turn in range(4)])
+    student = Student()
+    told = await replayed(store, redactor, student)
+    found = await known(store)
+    assert told.drafts == len(student.asked) == len(found)
+    for unit in found:
+        turn = int(unit.trace.rsplit("-", 1)[1])
+        assert unit.worse == (turn % 2 == 1)
+        assert (unit.how, unit.seconds, unit.draft.seconds, unit.tokens) == ("call", 2.0, 0.5, 1)
+    counts = [sum(unit.conversation.endswith(f"c{number}") for unit in found) for number in range(20)]
+    parts = [part_of(conversation_of(trace(f"c{number}", 0))) for number in range(20)]
+    assert [{"train": 3, "calibrate": 1}[part] for part in parts] == counts
+    assert {*parts} == {"train", "calibrate"}
+
+
+async def test_nobody_is_asked_twice_and_another_student_anew(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace(f"c{number}", 0) for number in range(6)])
+    await replayed(store, redactor, Student())
+    again = Student()
+    told = await replayed(store, redactor, again)
+    assert (told.drafts, told.known, again.asked) == (0, 6, [])
+    assert await known(store, "adapter-2") == []
+
+
+async def test_a_replay_that_was_stopped_goes_on(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace(f"c{number}", 0) for number in range(9)])
+    first = await replayed(store, redactor, Student(), Limits(requests=4, at_once=2))
+    second = await replayed(store, redactor, Student(), Limits(at_once=2))
+    assert (first.drafts, second.drafts, len(await known(store))) == (4, 5, 9)
+
+
+@pytest.mark.parametrize("reason", ["capability", "requested", "stays_here", "cached"])
+async def test_requests_that_had_no_choice_say_nothing(store: TraceStore, redactor: Redactor, reason: Reason) -> None:
+    await store.insert([trace("c", 0, reason)])
+    student = Student()
+    await replayed(store, redactor, student)
+    assert student.asked == []
+
+
+async def test_an_answer_that_is_not_whole_is_no_answer(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace("a", 0, state="failed"), trace("b", 0, answer=None), trace("c", 0)])
+    student = Student()
+    await replayed(store, redactor, student)
+    assert [name for name, _ in student.asked] == ["trace-c-0"]
+
+
+async def test_what_the_student_answered_is_put_to_the_teacher(store: TraceStore, redactor: Redactor) -> None:
+    """Else only what was escalated would have labels, and that is the harder part."""
+    await store.insert([trace("c", 0, "verified", "student"), trace("d", 1, "verified", "student")])
+    student = Student()
+    told = await replayed(store, redactor, student)
+    assert (told.drafts, told.answers) == (2, 2)
+    assert [unit.worse for unit in await known(store)] == [False, True]
+    again = await replayed(store, redactor, student)
+    assert (again.drafts, again.answers, again.known, len(student.asked)) == (0, 0, 2, 4)
+
+
+async def test_a_student_that_fails_is_left_alone(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace(f"c{number}", 0) for number in range(40)])
+    student = Student(DayError("it is down"))
+    told = await replayed(store, redactor, student, Limits(at_once=2, failures=5))
+    assert 5 <= len(student.asked) <= 8
+    assert (told.drafts, told.error) == (0, "it is down")
+    refused = Student(DayRefused("too long"))
+    assert (await replayed(store, redactor, refused, Limits(at_once=2))).failed == len(refused.asked) == 40
+
+
+async def test_no_secret_of_a_draft_is_kept(store: TraceStore, redactor: Redactor, tmp_path: Path) -> None:
+    await store.insert([trace("c", 0)])
+    await replayed(store, redactor, Student(note=f"The token is {SECRET}."))
+    (unit,) = await known(store)
+    assert SECRET not in str(unit)
+    assert unit.draft.logprobs is None
+    await store.close()
+    assert SECRET.encode() not in stored(tmp_path)
+
+
+def test_which_requests_are_drawn_does_not_hang_on_what_they_say() -> None:
+    traces = [trace("c", turn) for turn in range(10)]
+    changed = [msgspec.structs.replace(one, answer=AnswerMessage("other")) for one in traces]
+    assert [one.id for one in drawn(traces, 3)] == [one.id for one in drawn(changed, 3)]
