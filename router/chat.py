@@ -55,7 +55,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         """The text of the message, a refusal's words included; parts of other kinds count for nothing."""
         if isinstance(self.content, str):
             return self.content
-        texts = (part.get("text", part.get("refusal")) for part in self.content or ())
+        if not self.content:
+            return ""
+        texts = (part.get("text", part.get("refusal")) for part in self.content)
         return "".join(text for text in texts if isinstance(text, str))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -56,8 +56,8 @@ def draft_features(request: ChatRequest, choice: Choice, pre: float) -> tuple[fl
     values = [sure[at] for at in part.values]
     said = choice.message.content or ""
     named = _named(calls, said)
-    texts = _Texts(request)
-    found = sum(name in texts for name in named)
+    texts = _texts(request) if named else []
+    found = sum(any(name in text for text in texts) for name in named)
     group = group_of(calls)
     return (
         float(bool(calls)),
@@ -82,20 +82,14 @@ def draft_features(request: ChatRequest, choice: Choice, pre: float) -> tuple[fl
     )
 
 
-class _Texts:
-    """The request's texts, the newest first: what a draft names stands in what was shown last, mostly."""
-
-    def __init__(self, request: ChatRequest) -> None:
-        self._request = request
-
-    def __contains__(self, name: str) -> bool:
-        return any(name in text for text in self._each())
-
-    def _each(self) -> Iterator[str]:
-        for message in reversed(self._request.messages):
-            yield message.text
-            for call in message.tool_calls or ():
-                yield call.function.arguments
+def _texts(request: ChatRequest) -> list[str]:
+    """What the request shows, the newest first: what a draft names stands in what was shown last, mostly."""
+    texts = []
+    for message in reversed(request.messages):
+        if message.tool_calls:
+            texts += [call.function.arguments for call in message.tool_calls]
+        texts.append(message.text)
+    return texts
 
 
 def _named(calls: Sequence[ToolCall], said: str) -> list[str]:

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from router.chat import Message, Tool
+from router.chat import Message, Tool, ToolCall
 from router.groups import changes
+from router.verify import canonical
 
 _ERRORS = ("error", "exception", "traceback", "invalid", "not found", "no such", "denied", "failed", "cannot")
 _HEAD = 2000  # characters of a result in which an error is looked for: long results quote code that speaks of errors
-_KEPT = 50_000  # messages
+_KEPT = 50_000  # messages; a tenth as many calls, a hundredth as many lists of tools
+_LONGEST_CALL = 2000  # characters of arguments that are kept
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -49,6 +51,7 @@ class Memory:
         self._kept = kept
         self._messages: OrderedDict[tuple[str, int, int], Read] = OrderedDict()
         self._offers: OrderedDict[tuple[int, int], Offer] = OrderedDict()
+        self._calls: OrderedDict[tuple[str, str], tuple[str, bytes]] = OrderedDict()
 
     def message(self, message: Message, text: str) -> Read:
         """What is to be known of a message, whose text this is."""
@@ -59,6 +62,18 @@ class Memory:
             found = self._messages[key] = Read(len(text), error)
             if len(self._messages) > self._kept:
                 self._messages.popitem(last=False)
+        return found
+
+    def meaning(self, call: ToolCall) -> tuple[str, bytes]:
+        """A call in its one spelling."""
+        key = (call.function.name, call.function.arguments)
+        found = self._calls.get(key)
+        if found is None:
+            found = canonical(call)
+            if len(key[1]) <= _LONGEST_CALL:
+                self._calls[key] = found
+                if len(self._calls) > self._kept // 10:
+                    self._calls.popitem(last=False)
         return found
 
     def offer(self, tools: Sequence[Tool] | None) -> Offer:

@@ -17,7 +17,6 @@ from router.chat import ChatRequest, Message
 from router.decision import STUDENT_CALL
 from router.features.memory import Memory
 from router.features.pattern import alike, pattern
-from router.verify import canonical
 
 WORDS = 4096  # places that words are hashed to
 _WORD = re.compile(r"[a-z]{2,}|\d+|[^\w\s]", re.IGNORECASE)
@@ -79,7 +78,7 @@ def features(request: ChatRequest, memory: Memory) -> Features:
     steps = sum(message.role == "assistant" for message in turn)
     in_loop = messages[-1].role == "tool"
     last = read[results[-1]] if results else None
-    meant = [canonical(call) for call in calls]
+    meant = [memory.meaning(call) for call in calls]
     shown = question[:4000]
     numbers = (
         math.log1p(sum(one.characters for one in read)),
