@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -26,6 +27,7 @@ from router.groups import Group
 from router.scorer import Gates, Learnt, Rule, Scorer
 from router.verify import fault
 
+T = TypeVar("T")
 _LAST = 200  # units that say who student and teacher are
 
 
@@ -88,8 +90,15 @@ async def learn(
 def of_now(found: Sequence[Unit]) -> list[Unit]:
     """The units of the student and the teacher of most of the last ones: a name may have stood for another adapter
     before, and the teacher may have been another."""
-    counts = Counter((_student(unit), unit.teacher) for unit in found[-_LAST:])
-    return [unit for unit in found if (_student(unit), unit.teacher) == counts.most_common(1)[0][0]]
+    last = found[-_LAST:]
+    student = _most(_student(unit) for unit in last)
+    teacher = _most(unit.teacher for unit in last if unit.teacher)
+    return [unit for unit in found if _student(unit) == student and unit.teacher in ("", teacher)]
+
+
+def _most(values: Iterable[T]) -> T | None:
+    counts = Counter(values).most_common(1)
+    return counts[0][0] if counts else None
 
 
 def chosen(taught: Sequence[Unit]) -> tuple[Gates | None, Better | None, Sequence[float]]:

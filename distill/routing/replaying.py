@@ -157,10 +157,12 @@ class _Replaying:
 
 
 def drawn(traces: Sequence[Trace], taught: int) -> list[Trace]:
-    """The requests of a conversation that a student is asked again, by lot: what the traces say has no part in it."""
-    possible = [trace for trace in traces if _is_eligible(trace)]
+    """The requests of a conversation that a student is asked again, by lot: what the traces say has no part in it.
+    Gates are not taught by traces that may teach nothing."""
+    teaches = bool(traces) and part_of(conversation_of(traces[0])) == "train"
+    possible = [trace for trace in traces if _is_eligible(trace) and (trace.teach or not teaches)]
     ordered = sorted(possible, key=lambda trace: lot("step", "router", trace.id))
-    return ordered[: taught if traces and part_of(conversation_of(traces[0])) == "train" else 1]
+    return ordered[: taught if teaches else 1]
 
 
 def conversation_of(trace: Trace) -> str:
@@ -195,7 +197,7 @@ def _unit(trace: Trace, draft: Draft, teachers: Sequence[AnswerMessage]) -> Unit
         worse=found.worse,
         how=found.how,
         seconds=seconds,
-        teacher=trace.model,
+        teacher=trace.model if trace.decision.arm == "teacher" else "",
         created=trace.created,
     )
 

@@ -49,25 +49,20 @@ class Trained(msgspec.Struct, frozen=True):
 def train(units: Sequence[Unit]) -> Trained:
     """Both gates. Raises TooFewLabels, also where all drafts are good, or none is."""
     good = np.array([not unit.worse for unit in units])
-    if len(units) < FEWEST or min(good.sum(), (~good).sum()) < _FEWEST_KIND:
+    groups = np.array([unit.conversation for unit in units])
+    conversations = len({*groups.tolist()})
+    if len(units) < FEWEST or conversations < _FOLDS or min(good.sum(), (~good).sum()) < _FEWEST_KIND:
         raise TooFewLabels(
-            f"a gate is learnt from {FEWEST} labels, {_FEWEST_KIND} of either kind; there are {int(good.sum())} good "
-            f"and {int((~good).sum())} worse drafts"
+            f"a gate is learnt from {FEWEST} labels of {_FOLDS} conversations, {_FEWEST_KIND} of either kind; "
+            f"there are {int(good.sum())} good and {int((~good).sum())} worse drafts of {conversations}"
         )
     memory = Memory()
     seen = [features(unit.request, memory) for unit in units]
     formed = np.array([not fault(unit.request, unit.choice) for unit in units])
-    groups = np.array([unit.conversation for unit in units])
-    folds = _folds(groups)
-    pre, before = _fitted(seen, None, good, np.ones(len(units), bool), folds)
+    pre, before = _fitted(seen, None, good, np.ones(len(units), bool), groups)
     drafts = [draft_features(unit.request, unit.choice, told) for unit, told in zip(units, before, strict=True)]
-    post, after = _fitted(seen, drafts, good, formed, folds)
+    post, after = _fitted(seen, drafts, good, formed, groups)
     return Trained(Gates(pre, post), before.tolist(), np.where(formed, after, -np.inf).tolist())
-
-
-def _folds(groups: NDArray[Any]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    count = min(_FOLDS, len({*groups.tolist()}))
-    return list(GroupKFold(n_splits=count, shuffle=True, random_state=0).split(groups, groups=groups))
 
 
 def _fitted(
@@ -75,18 +70,18 @@ def _fitted(
     drafts: Sequence[Sequence[float]] | None,
     good: NDArray[np.bool_],
     used: NDArray[np.bool_],
-    folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    groups: NDArray[Any],
 ) -> tuple[Weights, Numbers]:
     """A gate on the `used` units, and what gates that were fitted without their folds say of all.
 
     Records of keys are told to each unit by the units of the other folds: by its own it would learn its own label.
     """
     said = np.zeros(len(seen))
-    for learnt, left in folds:
-        fold = _fit(seen, drafts, good, learnt[used[learnt]])
+    for learnt, left in GroupKFold(n_splits=_FOLDS, shuffle=True, random_state=0).split(groups, groups=groups):
+        fold = _fit(seen, drafts, good, learnt[used[learnt]], groups)
         said[left] = [_apply(fold, seen[at], drafts[at] if drafts else None) for at in left]
     slope, intercept = _platt(said[used], good[used])
-    whole = _fit(seen, drafts, good, np.flatnonzero(used))
+    whole = _fit(seen, drafts, good, np.flatnonzero(used), groups)
     return msgspec.structs.replace(whole, slope=slope, intercept=intercept), said * slope + intercept
 
 
@@ -95,10 +90,11 @@ def _fit(
     drafts: Sequence[Sequence[float]] | None,
     good: NDArray[np.bool_],
     chosen: NDArray[np.int64],
+    groups: NDArray[Any],
 ) -> Weights:
     records, base = _records(seen, good, chosen), float((good[chosen].sum() + 1) / (len(chosen) + 2))
     shell = Weights((), (), (), (), 0.0, base=base)
-    numbers = np.array(_told_by_others(seen, drafts, good, chosen, shell))
+    numbers = np.array(_told_by_others(seen, drafts, good, chosen, groups, shell))
     scaler = StandardScaler().fit(numbers)
     inputs: Any = scaler.transform(numbers)
     with_words = len(chosen) >= _WORDS_FROM and drafts is None
@@ -128,10 +124,11 @@ def _told_by_others(
     drafts: Sequence[Sequence[float]] | None,
     good: NDArray[np.bool_],
     chosen: NDArray[np.int64],
+    groups: NDArray[Any],
     shell: Weights,
 ) -> list[list[float]]:
-    """The inputs of the chosen units, their records by the units of other fifths."""
-    fifth = np.arange(len(chosen)) % _FOLDS
+    """The inputs of the chosen units, their records by the units of other fifths of the conversations."""
+    fifth = np.unique(groups[chosen], return_inverse=True)[1] % _FOLDS
     told: dict[int, list[float]] = {}
     for number in range(_FOLDS):
         mine, others = chosen[fifth == number], chosen[fifth != number]

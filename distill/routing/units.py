@@ -20,8 +20,8 @@ Part = Literal["train", "calibrate"]
 
 class Unit(msgspec.Struct, frozen=True, omit_defaults=True):
     """One request with a student's draft, and whether that was `worse` than the teacher's answer. `seconds` are those
-    of the teacher's answer, 0 where they are not known; `teacher` is the model that gave it,
-    `created` when the request came (Unix seconds)."""
+    of the teacher's answer, 0 where they are not known; `teacher` is the model that gave it, ""
+    where a student answered and it was asked later, `created` when the request came (Unix seconds)."""
 
     trace: str
     conversation: str

@@ -11,12 +11,24 @@ import pytest
 from distill.day import DayError, DayRefused
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
+from distill.routing.learning import of_now
 from distill.routing.replaying import Limits, Replayed, conversation_of, drawn, replay, units
 from distill.routing.units import Unit, part_of
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace
-from router.chat import AnswerMessage, ChatRequest, FunctionCall, FunctionSpec, Message, TokenLogprob, Tool, ToolCall
+from router.chat import (
+    AnswerMessage,
+    ChatRequest,
+    EngineNote,
+    FunctionCall,
+    FunctionSpec,
+    Message,
+    TokenLogprob,
+    Tool,
+    ToolCall,
+)
 from router.decision import Arm, Decision, Reason
+from tests.distill.routing.school import drafts
 
 TOOLS = [Tool(FunctionSpec("look", "", {"type": "object", "properties": {"at": {"type": "string"}}}))]
 SECRET = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
@@ -180,3 +192,27 @@ def test_which_requests_are_drawn_does_not_hang_on_what_they_say() -> None:
     traces = [trace("c", turn) for turn in range(10)]
     changed = [msgspec.structs.replace(one, answer=AnswerMessage("other")) for one in traces]
     assert [one.id for one in drawn(traces, 3)] == [one.id for one in drawn(changed, 3)]
+
+
+async def test_what_may_teach_nothing_teaches_no_gate(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace(f"c{number}", 0, teach=False) for number in range(20)])
+    student = Student()
+    await replayed(store, redactor, student)
+    asked = {name for name, _ in student.asked}
+    parts = {f"trace-c{number}-0": part_of(conversation_of(trace(f"c{number}", 0))) for number in range(20)}
+    assert asked == {name for name, part in parts.items() if part == "calibrate"}
+    assert 0 < len(asked) < 20
+
+
+def test_drafts_of_another_student_and_beside_another_teacher_do_not_count() -> None:
+    note = EngineNote(model="base", adapter="new", template="t")
+    mine = [
+        msgspec.structs.replace(
+            unit, draft=msgspec.structs.replace(unit.draft, note=note), teacher="big" if number % 3 else ""
+        )
+        for number, unit in enumerate(drafts(30, seed=1))
+    ]
+    older = msgspec.structs.replace(mine[0], draft=msgspec.structs.replace(mine[0].draft, note=None))
+    other = msgspec.structs.replace(mine[1], teacher="another")
+    assert of_now([older, other, *mine]) == mine
+    assert of_now([]) == []

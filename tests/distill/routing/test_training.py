@@ -75,6 +75,8 @@ def test_drafts_of_one_kind_teach_nothing(share: float) -> None:
 def test_a_handful_teaches_nothing() -> None:
     with pytest.raises(TooFewLabels):
         train(drafts(FEWEST - 1, seed=6))
+    with pytest.raises(TooFewLabels, match="of 4"):
+        train(drafts(400, seed=6, each=100))
 
 
 def test_the_table_tells_what_each_rule_comes_to() -> None:
