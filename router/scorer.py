@@ -15,7 +15,7 @@ from router.certificate import RULE
 from router.chat import ChatRequest, Choice
 from router.features.draft import draft_features
 from router.features.memory import Memory
-from router.features.request import Features, features
+from router.features.request import Features, features, texts_of
 from router.gate import POST_NAMES, PRE_NAMES, Gate, Weights, before_draft, probability
 from router.score import scores
 
@@ -70,8 +70,8 @@ class Gates(msgspec.Struct, frozen=True):
 
 
 class Learnt:
-    """Gates at work. What was read of a conversation's messages is kept for its next turn. Raises ValueError for gates
-    that do not fit what they are shown."""
+    """Gates at work. What was read of calls and tools is kept for a conversation's next turn. Raises ValueError for
+    gates that do not fit what they are shown."""
 
     def __init__(self, gates: Gates) -> None:
         self.gates = gates
@@ -95,8 +95,12 @@ class LearntLook:
         self._memory = memory
 
     @cached_property
+    def _texts(self) -> list[str]:
+        return texts_of(self._request)
+
+    @cached_property
     def _features(self) -> Features:
-        return features(self._request, self._memory)
+        return features(self._request, self._texts, self._memory)
 
     @cached_property
     def _before(self) -> float:
@@ -117,4 +121,4 @@ class LearntLook:
 
     def _numbers(self, choice: Choice) -> list[float]:
         asked = before_draft(self._learnt.gates.post, self._features)
-        return [*asked, *draft_features(self._request, choice, self._before)]
+        return [*asked, *draft_features(self._request, self._texts, choice, self._before)]

@@ -60,15 +60,25 @@ def _calls(request: ChatRequest, calls: list[ToolCall]) -> str:
         return "several calls where parallel_tool_calls is false"
     tools = {tool.function.name: tool for tool in request.tools or ()}
     made = [call for message in this_turn(request.messages) for call in message.tool_calls or ()]
-    seen = {canonical(call) for call in made}
     for call in calls:
         problem = call_fault(call, tools)
         if problem:
             return problem
-        if canonical(call) in seen:
+        if _was_made(call, made):
             return f"the same call again: {call.function.name}"
-        seen.add(canonical(call))
+        made.append(call)
     return ""
+
+
+def _was_made(call: ToolCall, made: list[ToolCall]) -> bool:
+    """Whether one of the calls made means the same; most are told apart before they are spelt out."""
+    wanted = _decode(call.function.arguments)
+    return any(
+        other.function.name == call.function.name
+        and (other.function.arguments == call.function.arguments or _decode(other.function.arguments) == wanted)
+        and canonical(other) == canonical(call)  # to Python 1 is true, and 1.0
+        for other in made
+    )
 
 
 def call_fault(call: ToolCall, tools: dict[str, Tool]) -> str:

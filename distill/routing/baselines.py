@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from distill.routing.units import Unit
+from router.certificate import RULE
 from router.features.memory import Memory
-from router.features.request import WORDS, features
+from router.features.request import WORDS, features, texts_of
 from router.score import scores
 from router.verify import fault
 
@@ -34,7 +35,8 @@ def baselines(units: Sequence[Unit], seed: int = 0) -> Mapping[str, Numbers]:
         "length rule": length,
         "valid only": np.where(valid, 0.0, -np.inf),
         "min-logprob only": least,
-        "valid and min-logprob": np.where(valid, sure, -np.inf),
+        "valid and min-logprob": np.where(valid, least, -np.inf),
+        RULE: np.where(valid, sure, -np.inf),
         "kNN": np.where(valid, _neighbours(units, worse), -np.inf),
         "oracle": -worse,
     }
@@ -45,7 +47,7 @@ def _neighbours(units: Sequence[Unit], worse: Numbers) -> Numbers:
     memory = Memory()
     rows, columns, values = [], [], []
     for row, unit in enumerate(units):
-        words = features(unit.request, memory).words
+        words = features(unit.request, texts_of(unit.request), memory).words
         for place in words:
             rows.append(row)
             columns.append(abs(place) - 1)

@@ -15,12 +15,13 @@ from distill.routing.baselines import baselines
 from distill.routing.measures import apgr, aurc, certified, coverage_at, standard_error
 from distill.routing.training import Trained
 from distill.routing.units import Unit
+from router.certificate import RULE
 from router.gate import probability
 
 Numbers = NDArray[np.float64]
 Measure = Callable[[Numbers, Numbers, np.random.Generator], float]
 BEFORE_DRAFT = frozenset({"random", "length rule"})  # rules that need no draft: none is wasted
-RULE = "valid and min-logprob"  # what a gate has to beat
+RULES = ("valid and min-logprob", RULE)  # what gates have to beat: the better of both
 OURS = "gates"
 _DRAWS = 20  # orders by lot of units with the same score
 
@@ -43,14 +44,14 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Better(msgspec.Struct, frozen=True):
-    """By how much the gates' AURC is below the rule's, and the standard error of that over conversations."""
+    """By how much the gates' AURC is below that of the better rule, and its standard error over conversations."""
 
     difference: float
     error: float
 
     @property
     def ships(self) -> bool:
-        """Whether gates go to work: where they beat the rule by more than one standard error."""
+        """Whether gates go to work: where they beat both rules by more than one standard error."""
         return self.difference > self.error
 
 
@@ -94,13 +95,13 @@ def rows(units: Sequence[Unit], scores: Mapping[str, Numbers], ratio: float, tra
 
 
 def better(units: Sequence[Unit], scores: Mapping[str, Numbers]) -> Better:
-    """The gates beside the rule, over draws of whole conversations."""
+    """The gates beside the rules, over draws of whole conversations."""
     worse = np.array([unit.worse for unit in units], float)
 
     def difference(chosen: NDArray[np.int64]) -> float:
         chance = np.random.default_rng(0)
-        rule, ours = (aurc(scores[name][chosen], worse[chosen], chance) for name in (RULE, OURS))
-        return rule - ours
+        *rules, ours = (aurc(scores[name][chosen], worse[chosen], chance) for name in (*RULES, OURS))
+        return min(rules) - ours
 
     groups = [unit.conversation for unit in units]
     return Better(difference(np.arange(len(units))), standard_error(difference, groups, seed=2))

@@ -21,7 +21,7 @@ from distill.errors import DistillError
 from distill.routing.units import Unit
 from router.features.draft import draft_features
 from router.features.memory import Memory
-from router.features.request import WORDS, Features, features
+from router.features.request import WORDS, Features, features, texts_of
 from router.gate import POST_NAMES, PRE_NAMES, Gate, Record, Weights, before_draft
 from router.scorer import Gates
 from router.verify import fault
@@ -57,10 +57,14 @@ def train(units: Sequence[Unit]) -> Trained:
             f"there are {int(good.sum())} good and {int((~good).sum())} worse drafts of {conversations}"
         )
     memory = Memory()
-    seen = [features(unit.request, memory) for unit in units]
+    texts = [texts_of(unit.request) for unit in units]
+    seen = [features(unit.request, said, memory) for unit, said in zip(units, texts, strict=True)]
     formed = np.array([not fault(unit.request, unit.choice) for unit in units])
     pre, before = _fitted(seen, None, good, np.ones(len(units), bool), groups)
-    drafts = [draft_features(unit.request, unit.choice, told) for unit, told in zip(units, before, strict=True)]
+    drafts = [
+        draft_features(unit.request, said, unit.choice, told)
+        for unit, said, told in zip(units, texts, before, strict=True)
+    ]
     post, after = _fitted(seen, drafts, good, formed, groups)
     return Trained(Gates(pre, post), before.tolist(), np.where(formed, after, -np.inf).tolist())
 

@@ -47,8 +47,9 @@ NAMES = (
 )
 
 
-def draft_features(request: ChatRequest, choice: Choice, pre: float) -> tuple[float, ...]:
-    """Numbers in the order of NAMES; `pre` is what the gate before the draft said, as a log-odds."""
+def draft_features(request: ChatRequest, texts: Sequence[str], choice: Choice, pre: float) -> tuple[float, ...]:
+    """Numbers in the order of NAMES; `texts` are those of the request's messages, `pre` is what the gate before the
+    draft said, as a log-odds."""
     calls = choice.message.tool_calls or ()
     tokens = choice.logprobs.content if choice.logprobs and choice.logprobs.content else []
     sure = [min(0.0, max(-30.0, token.logprob)) for token in tokens]
@@ -56,8 +57,8 @@ def draft_features(request: ChatRequest, choice: Choice, pre: float) -> tuple[fl
     values = [sure[at] for at in part.values]
     said = choice.message.content or ""
     named = _named(calls, said)
-    texts = _texts(request) if named else []
-    found = sum(any(name in text for text in texts) for name in named)
+    shown = _shown(request, texts) if named else []
+    found = sum(any(name in text for text in shown) for name in named)
     group = group_of(calls)
     return (
         float(bool(calls)),
@@ -82,14 +83,15 @@ def draft_features(request: ChatRequest, choice: Choice, pre: float) -> tuple[fl
     )
 
 
-def _texts(request: ChatRequest) -> list[str]:
+def _shown(request: ChatRequest, texts: Sequence[str]) -> list[str]:
     """What the request shows, the newest first: what a draft names stands in what was shown last, mostly."""
-    texts = []
-    for message in reversed(request.messages):
+    shown = []
+    for message, text in zip(reversed(request.messages), reversed(texts), strict=True):
         if message.tool_calls:
-            texts += [call.function.arguments for call in message.tool_calls]
-        texts.append(message.text)
-    return texts
+            shown += [call.function.arguments for call in message.tool_calls]
+        if text:
+            shown.append(text)
+    return shown
 
 
 def _named(calls: Sequence[ToolCall], said: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Features of a request, before anything is generated: numbers with names, words, and keys of what was seen before.
 
-Owns what is looked at. Nothing here needs a model; what was read of earlier messages is taken from `memory`.
+Owns what is looked at. Nothing here needs a model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from router.features.pattern import alike, pattern
 WORDS = 4096  # places that words are hashed to
 _WORD = re.compile(r"[a-z]{2,}|\d+|[^\w\s]", re.IGNORECASE)
 _MOST_WORDS = 120
-_LATELY = 5
+_LATELY = 5  # results
+_ERRORS = ("error", "exception", "traceback", "invalid", "not found", "no such", "denied", "failed", "cannot")
+_HEAD = 2000  # characters
 _CODE = re.compile(r"[{}()\[\];=<>_/\\|]")
 
 NAMES = (
@@ -62,11 +64,14 @@ class Features(msgspec.Struct, frozen=True):
     keys: tuple[str, ...]
 
 
-def features(request: ChatRequest, memory: Memory) -> Features:
+def texts_of(request: ChatRequest) -> list[str]:
+    """The text of each message."""
+    return [message.text for message in request.messages]
+
+
+def features(request: ChatRequest, texts: Sequence[str], memory: Memory) -> Features:
     """What a gate looks at before a draft."""
     messages = request.messages
-    texts = [message.text for message in messages]
-    read = [memory.message(message, text) for message, text in zip(messages, texts, strict=True)]
     offer = memory.offer(request.tools)
     asked = [at for at, message in enumerate(messages) if message.role == "user"]
     question = texts[asked[-1]] if asked else ""
@@ -77,11 +82,11 @@ def features(request: ChatRequest, memory: Memory) -> Features:
     results = [at for at, message in enumerate(messages) if message.role == "tool"][-_LATELY:]
     steps = sum(message.role == "assistant" for message in turn)
     in_loop = messages[-1].role == "tool"
-    last = read[results[-1]] if results else None
+    errors = [_tells_error(texts[at]) for at in results]
     meant = [memory.meaning(call) for call in calls]
     shown = question[:4000]
     numbers = (
-        math.log1p(sum(one.characters for one in read)),
+        math.log1p(sum(map(len, texts))),
         math.log1p(sum(message.role == "assistant" for message in messages)),
         math.log1p(len(asked)),
         float(in_loop),
@@ -93,9 +98,9 @@ def features(request: ChatRequest, memory: Memory) -> Features:
         float(offer.destructive),
         float(request.tool_choice not in (None, "auto", "none")),
         float((request.response_format or {}).get("type", "text") != "text"),
-        math.log1p(last.characters) if in_loop and last else 0.0,
-        float(bool(in_loop and last and last.error)),
-        float(sum(read[at].error for at in results)),
+        math.log1p(len(texts[-1])) if in_loop else 0.0,
+        float(in_loop and errors[-1]),
+        float(sum(errors)),
         float(len({*meant}) < len(meant)),
         math.log1p(len(question)),
         float(min(question.count("?"), 5)),
@@ -111,6 +116,12 @@ def features(request: ChatRequest, memory: Memory) -> Features:
     kind = pattern(question)
     keys = (f"pattern:{kind}:{min(steps, 9)}", f"question:{kind}", f"tools:{crc32(offer.key.encode()):08x}:{tool}")
     return Features(numbers, _words(shown, tool), keys)
+
+
+def _tells_error(result: str) -> bool:
+    """Whether a tool's result tells of an error at its beginning: long ones quote code that speaks of errors."""
+    head = result[:_HEAD].lower()
+    return any(word in head for word in _ERRORS)
 
 
 def _this_turn(messages: Sequence[Message]) -> Sequence[Message]:

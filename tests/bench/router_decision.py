@@ -35,10 +35,10 @@ _PARAMETERS = {
 
 def router_decision(options: Options) -> dict[str, Any]:
     """`value` is the 95th percentile in milliseconds of a request of 2 kB; the others are those of 200 kB, with and
-    without its earlier messages seen before."""
+    without its calls and tools seen before."""
     runs = 20 if options.tiny else _RUNS
     gates = _gates(random.Random(1))
-    small, large = _conversation(1, 3), _conversation(100, 12)
+    small, large = _conversation(1, 3), _conversation(128, 12)
     found = {
         "2 kB": _measured(gates, small, runs, seen=True),
         "200 kB, seen": _measured(gates, large, runs, seen=True),

@@ -26,7 +26,7 @@ from router.features import request as requests
 from router.features.draft import draft_features
 from router.features.memory import Memory
 from router.features.pattern import alike, pattern
-from router.features.request import features
+from router.features.request import Features, features, texts_of
 from router.features.tokens import parts
 
 TOOLS = [
@@ -43,8 +43,12 @@ def ask(*messages: Message, tools: list[Tool] | None = None) -> ChatRequest:
     return ChatRequest("nightschool", list(messages), tools=tools)
 
 
+def seen(request: ChatRequest, memory: Memory | None = None) -> Features:
+    return features(request, texts_of(request), memory or Memory())
+
+
 def named(request: ChatRequest) -> dict[str, float]:
-    return dict(zip(requests.NAMES, features(request, Memory()).numbers, strict=True))
+    return dict(zip(requests.NAMES, seen(request).numbers, strict=True))
 
 
 def tokens(*pairs: tuple[str, float]) -> list[TokenLogprob]:
@@ -119,8 +123,8 @@ def test_a_call_that_was_made_twice_is_noticed_however_it_is_written() -> None:
 def test_what_was_read_before_changes_nothing(said: list[tuple[str, str]]) -> None:
     request = ask(*(Message(role, text) for role, text in said), tools=TOOLS)  # type: ignore[arg-type]
     memory = Memory(kept=3)
-    first = features(request, memory)
-    assert features(request, memory) == first == features(request, Memory())
+    first = seen(request, memory)
+    assert seen(request, memory) == first == seen(request)
     assert all(math.isfinite(number) for number in first.numbers)
     assert all(1 <= abs(place) <= requests.WORDS for place in first.words)
 
@@ -161,7 +165,7 @@ def draft(message: AnswerMessage, said: list[TokenLogprob] | None = None) -> Cho
 
 
 def of_draft(request: ChatRequest, choice: Choice) -> dict[str, float]:
-    return dict(zip(drafts.NAMES, draft_features(request, choice, 0.3), strict=True))
+    return dict(zip(drafts.NAMES, draft_features(request, texts_of(request), choice, 0.3), strict=True))
 
 
 def test_a_draft_is_grounded_where_what_it_names_was_shown() -> None:
@@ -195,7 +199,7 @@ def test_how_sure_a_draft_was() -> None:
 def test_any_draft_has_finite_features(name: str, arguments: str, said: list[tuple[str, float]]) -> None:
     logs = [TokenLogprob(text, value) for text, value in said]
     for message in (AnswerMessage(tool_calls=[ToolCall("1", FunctionCall(name, arguments))]), AnswerMessage(arguments)):
-        found = draft_features(ask(Message("user", name)), draft(message, logs), 0.0)
+        found = draft_features(ask(Message("user", name)), [name], draft(message, logs), 0.0)
         assert len(found) == len(drafts.NAMES)
         assert all(math.isfinite(number) for number in found)
 
@@ -205,4 +209,4 @@ def test_deep_arguments_end_no_thread() -> None:
     made = AnswerMessage(
         tool_calls=[ToolCall("1", FunctionCall("f", json.dumps({"a": 1})[:-1] + ', "b": ' + deep + "}"))]
     )
-    assert len(draft_features(ask(Message("user", "x")), draft(made), 0.0)) == len(drafts.NAMES)
+    assert len(draft_features(ask(Message("user", "x")), ["x"], draft(made), 0.0)) == len(drafts.NAMES)

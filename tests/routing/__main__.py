@@ -68,7 +68,7 @@ def main(words: Sequence[str]) -> int:
     console.print(
         f"{len(found)} drafts, {sum(unit.worse for unit in found)} worse "
         f"({', '.join(f'{how} {count}' for how, count in Counter(u.how for u in found if u.worse).items())}); "
-        f"the gates' AURC is {beaten.difference:.4f} below the rule's, standard error {beaten.error:.4f}"
+        f"the gates' AURC is {beaten.difference:.4f} below that of the better rule, standard error {beaten.error:.4f}"
     )
     return 0
 
