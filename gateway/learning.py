@@ -5,6 +5,8 @@ Owns which gateway is asked, that it takes up what was found, and how that is to
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -12,9 +14,10 @@ from rich.table import Table
 from distill.day import Day
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
-from distill.routing.learning import Findings, learn
+from distill.routing.learning import Findings, Holding, learn
 from distill.routing.replaying import Limits
 from distill.store.store import TraceStore
+from gateway.answering.routing import Learning, Routing
 from gateway.errors import SettingsError
 from gateway.processes.child import running_or_own
 from gateway.progress import Bars
@@ -46,12 +49,20 @@ async def run_learning(
                     told["router"]["teachers"],
                     limits,
                     bars.step,
-                    told["router"]["times"] + 1,
+                    _holding(home, live, told["router"]["teachers"]),
                 )
-        fields = {"gates": found.gates, "certificate": found.certificate, "missing": found.missing}
-        await day.route({"adapter": live, **msgspec.to_builtins(fields)})
+        learning = Learning(live, found.gates, found.certificate, found.missing, found.broken)
+        await day.route(msgspec.to_builtins(learning))
     tell(found, console)
     return found
+
+
+def _holding(home: Home, adapter: str, teacher: str) -> Holding:
+    """What the student has, out of models/router.json."""
+    routing = Routing(home)
+    certificate = routing.certificate(adapter, teacher)
+    since = datetime.fromisoformat(routing.kept.since).timestamp() if routing.kept is not None else 0.0
+    return Holding(certificate, since, routing.times(adapter))
 
 
 def tell(found: Findings, console: Console) -> None:
@@ -69,6 +80,8 @@ def tell(found: Findings, console: Console) -> None:
             f"the rule's risk is {found.better.difference:.4f} above theirs, standard error {found.better.error:.4f}"
         )
         console.print(f"Gates {'go to work' if found.gates else 'stay away'}: {against}.")
+    if found.broken:
+        console.print(f"The certificate that there was is broken: {found.broken}. Only what came since counts.")
     for line in sentences(found):
         console.print(line)
 

@@ -14,16 +14,18 @@ from typing import TypeVar
 import msgspec
 
 from distill.redact.redactor import Redactor
-from distill.routing.certifying import Earned, certified
+from distill.routing.certifying import DELTA, Earned, certified
 from distill.routing.comparing import How
 from distill.routing.replaying import Asked, Limits, Replayed, replay, units
 from distill.routing.table import Better, better, scored
 from distill.routing.training import TooFewLabels, train
 from distill.routing.units import Part, Unit, one_each, part_of
+from distill.routing.watching import watched
 from distill.store.store import TraceStore
 from router.certificate import Certificate, Missing, Scope
 from router.gate import probability
 from router.groups import Group
+from router.guard import Limit
 from router.scorer import Gates, Learnt, Rule, Scorer
 from router.verify import fault
 
@@ -31,10 +33,19 @@ T = TypeVar("T")
 _LAST = 200  # units that say who student and teacher are
 
 
+class Holding(msgspec.Struct, frozen=True):
+    """What a student has: a certificate, None for none, `since` when (Unix seconds), and how often it was tested."""
+
+    certificate: Certificate | None = None
+    since: float = 0.0
+    times: int = 0
+
+
 class Findings(msgspec.Struct, frozen=True):
     """What was found out about a student. `gates` are None where the rule stays: `better` says by how much they beat
     it, None where none could be trained. `labels` are all there are, by how they were found, and `worse` those of a
-    worse draft; `a_day` of them that count for a certificate came in a day."""
+    worse draft; `a_day` of them that count for a certificate came in a day. `watched` is the evidence against the
+    certificate that there was."""
 
     replayed: Replayed
     labels: Mapping[How, int]
@@ -44,6 +55,16 @@ class Findings(msgspec.Struct, frozen=True):
     better: Better | None
     certificate: Certificate | None
     missing: Mapping[Group, Missing]
+    watched: Mapping[Group, Limit]
+
+    @property
+    def broken(self) -> str:
+        """Why the certificate that there was holds no longer; empty: it does, or there was none."""
+        return "; ".join(
+            f"{group}: {guard.bad} of {guard.seen} answers that were compared were worse"
+            for group, guard in self.watched.items()
+            if guard.against(DELTA)
+        )
 
 
 async def learn(
@@ -54,16 +75,19 @@ async def learn(
     teacher: str,
     limits: Limits,
     done: Callable[[], None] = lambda: None,
-    times: int = 1,
+    now: Holding = Holding(),  # noqa: B008  # a frozen value
 ) -> Findings:
     """Ask `student` again what the teacher answered, and the other way round, and see what that earns. `teacher` is
-    what a certificate calls it, and `times` how often the student was tested on these labels, this time included.
+    what a certificate calls it, `now` what the student has. Where that is broken the world is another, and labels from
+    before count no more.
 
     Raises sqlite3.Error.
     """
     until = await store.watermark()
     replayed = await replay(store, redactor, until, student, asked, limits, done)
-    found = of_now([unit async for unit in units(store, until, student, limits.taught)])
+    evidence = await watched(store, until, now.certificate, limits.taught) if now.certificate is not None else {}
+    since = now.since if any(guard.against(DELTA) for guard in evidence.values()) else 0.0
+    found = of_now([unit async for unit in units(store, until, student, limits.taught) if unit.created >= since])
     parts: dict[Part, list[Unit]] = {"train": [], "calibrate": []}
     for unit in found:
         parts[part_of(unit.conversation)].append(unit)
@@ -74,7 +98,7 @@ async def learn(
         scope = Scope(*_student(found[0]), teacher, scorer.name)
         score = partial(confidence, scorer=scorer)
         taught = list(zip(parts["train"], scores, strict=True))
-        earned = certified(taught, parts["calibrate"], score, scope, times=times)
+        earned = certified(taught, parts["calibrate"], score, scope, times=now.times + 1)
     return Findings(
         replayed,
         Counter(unit.how for unit in found),
@@ -84,6 +108,7 @@ async def learn(
         beaten,
         earned.certificate,
         earned.missing,
+        evidence,
     )
 
 

@@ -117,7 +117,7 @@ class _Replaying:
         missing: list[Callable[[Trace], Awaitable[Outcome]]] = []
         if not any(_is_of(one, self._student) for one in known):
             missing.append(self._draft)
-        if not _teachers(trace, known):
+        if not teachers_of(trace, known):
             missing.append(self._answer)
         self.replayed.known += not missing
         for ask in missing:
@@ -180,7 +180,7 @@ async def units(store: TraceStore, until: int, student: str, taught: int = 3) ->
         for trace in chosen:
             known = outcomes.get(trace.id, [])
             draft = next((one.draft for one in known if _is_of(one, student)), None)
-            teachers = _teachers(trace, known)
+            teachers = teachers_of(trace, known)
             if draft is not None and teachers:
                 yield _unit(trace, draft, teachers)
 
@@ -202,7 +202,8 @@ def _unit(trace: Trace, draft: Draft, teachers: Sequence[AnswerMessage]) -> Unit
     )
 
 
-def _teachers(trace: Trace, known: Sequence[Outcome]) -> list[AnswerMessage]:
+def teachers_of(trace: Trace, known: Sequence[Outcome]) -> list[AnswerMessage]:
+    """What the teacher said to a request, by day or when it was asked later."""
     own = [trace.answer] if trace.decision.arm == "teacher" and trace.answer is not None else []
     return [*own, *(one.sample for one in known if one.sample is not None)]
 

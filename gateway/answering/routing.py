@@ -26,17 +26,18 @@ _log = structlog.get_logger("routing")
 
 class Learning(msgspec.Struct, frozen=True):
     """What a night found out about an adapter ("" for the base): its gates, None for the rule; the certificate that it
-    earned with them, None where it earned none; and what is missing elsewhere."""
+    earned with them, None where it earned none; what is missing elsewhere; and why the one before was broken, if so."""
 
     adapter: str
     gates: Gates | None = None
     certificate: Certificate | None = None
     missing: Mapping[Group, Missing] = {}
+    broken: str = ""
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """As models/router.json holds it: gates by their name; how often this adapter was tested; and why a certificate was
-    withdrawn, if it was."""
+    """As models/router.json holds it: gates by their name; `since` when; how often this adapter was tested; and why the
+    certificate before was broken, if it was."""
 
     adapter: str
     gates: str
@@ -44,7 +45,7 @@ class Kept(msgspec.Struct, frozen=True):
     missing: Mapping[Group, Missing]
     since: str
     times: int = 1
-    withdrawn: str = ""
+    broken: str = ""
 
 
 class Routing:
@@ -73,7 +74,7 @@ class Routing:
 
     def certificate(self, adapter: str, teacher: str) -> Certificate | None:
         """The certificate of an adapter beside these teachers; None: it has none, or not beside them."""
-        if self.kept is None or self.kept.certificate is None or self.kept.withdrawn or self.kept.adapter != adapter:
+        if self.kept is None or self.kept.certificate is None or self.kept.adapter != adapter:
             return None
         return self.kept.certificate if self.kept.certificate.scope.teacher == teacher else None
 
@@ -98,6 +99,7 @@ class Routing:
             learning.missing,
             datetime.now(UTC).isoformat(timespec="seconds"),
             self.times(learning.adapter) + 1,
+            learning.broken,
         )
         self._write(kept)
         self.scorer = scorer
@@ -107,26 +109,21 @@ class Routing:
         """How often an adapter was tested so far: each time spends of the confidence."""
         return self.kept.times if self.kept is not None and self.kept.adapter == adapter else 0
 
-    def withdraw(self, reason: str) -> None:
-        """The certificate holds no longer."""
-        if self.kept is not None and self.kept.certificate is not None and not self.kept.withdrawn:
-            self._write(msgspec.structs.replace(self.kept, withdrawn=reason))
-            _log.warning("certificate withdrawn", adapter=self.kept.adapter, reason=reason)
-
     def told(self, adapter: str) -> dict[str, Any]:
         """What status says where this adapter is live."""
         kept = self.kept
         if kept is None:
-            return {"scorer": RULE, "certificate": None, "missing": {}, "times": 0}
+            return {"scorer": RULE, "certificate": None, "missing": {}, "times": 0, "broken": ""}
         found = kept.certificate
         certificate = None
         if found is not None:
             groups = {name: msgspec.to_builtins(tested) for name, tested in found.groups.items()}
-            certificate = {"name": found.name, "adapter": kept.adapter, "groups": groups, "withdrawn": kept.withdrawn}
+            certificate = {"name": found.name, "adapter": kept.adapter, "groups": groups}
         return {
             "scorer": self.scorer.name,
             "certificate": certificate,
             "times": self.times(adapter),
+            "broken": kept.broken,
             "missing": {
                 name: {**msgspec.to_builtins(lacking), "more": lacking.more} for name, lacking in kept.missing.items()
             },

@@ -11,12 +11,13 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.backends.scripted import Act
+from gateway.backends.scripted import Act, Play
 from tests.gateway.running import READ_FILE, Running, Script, environment
 
 
@@ -49,8 +50,14 @@ def student(body: dict[str, Any]) -> Act:
 
 @pytest.fixture
 def school(tmp_path: Path) -> Iterator[Running]:
+    with school_of(tmp_path, student) as gateway:
+        yield gateway
+
+
+@contextmanager
+def school_of(tmp_path: Path, play: Play) -> Iterator[Running]:
     with (
-        Script(student, model="small") as small,
+        Script(play, model="small") as small,
         Script(teacher, model="big") as big,
         Running(tmp_path, small.url, big.url, router__uncertified="shadow") as gateway,
     ):
@@ -129,6 +136,27 @@ def test_a_certificate_does_not_outlive_what_it_is_about(school: Running) -> Non
     assert ask(school, 1001)["x-nightschool-reason"] == "uncertified"
     assert school.admin("/admin/rollback")[0] == 201
     assert ask(school, 1002)["x-nightschool-served-by"] == "student"
+
+
+def test_a_certificate_that_the_world_breaks_is_withdrawn(tmp_path: Path) -> None:
+    """Half of what is easy is wrong from one day on, and the student is as sure as before."""
+    spoilt: list[bool] = []
+
+    def drifting(body: dict[str, Any]) -> Act:
+        number = _asked(body)
+        return _call(f"lib/thing_{number}.py", -0.01) if spoilt and number % 2 else student(body)
+
+    with school_of(tmp_path, drifting) as school:
+        for number in range(500):
+            ask(school, number)
+        assert "call: certified" in learnt(school)
+        assert ask(school, 1000)["x-nightschool-served-by"] == "student"
+        spoilt.append(True)
+        for number in range(1001, 1200):
+            ask(school, number)
+        assert "is broken: call:" in learnt(school)
+        assert ask(school, 2000)["x-nightschool-reason"] == "uncertified"
+        assert "were worse" in school.admin("/admin/status", method="GET")[1]["router"]["broken"]
 
 
 def test_what_cannot_be_true_is_refused(school: Running) -> None:
