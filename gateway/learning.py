@@ -5,6 +5,7 @@ Owns which gateway is asked, that it takes up what was found, and how that is to
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import msgspec
@@ -19,6 +20,7 @@ from distill.routing.replaying import Limits
 from distill.store.store import TraceStore
 from gateway.answering.routing import Learning, Routing
 from gateway.errors import SettingsError
+from gateway.exam.endpoints import add_adapter
 from gateway.processes.child import running_or_own
 from gateway.progress import Bars
 from gateway.sections import Settings
@@ -28,30 +30,28 @@ _BUSY_SECONDS = 60.0
 
 
 async def run_learning(
-    settings: Settings, home: Home, arguments: list[str], limits: Limits, console: Console
+    settings: Settings, home: Home, arguments: list[str], adapter: str, limits: Limits, console: Console
 ) -> Findings:
-    """For the student that serves now. `arguments` are those with which a gateway is started when none runs."""
+    """For an adapter of models/adapters, "" for what serves now. `arguments` are those with which a gateway is started
+    when none runs."""
     if not (settings.student.model or settings.student.url):
         raise SettingsError("there is no student to ask: set student.model or student.url")
     address = f"http://{settings.gateway.host}:{settings.gateway.port}"
     log = home.data / "logs" / "router-gateway.log"
     async with running_or_own(address, arguments, log, home.data) as url, Day.of_home(url, home.data) as day:
         told = await day.status()
-        live = str((told.get("live") or {}).get("adapter") or "")
+        tested = adapter or str((told.get("live") or {}).get("adapter") or "")
+        teachers = told["router"]["teachers"]
         with Bars(console) as bars:
             bars.stage("asking the student again", None)
-            async with await TraceStore.open(home.data / "traces.db", _BUSY_SECONDS) as store:
-                found = await learn(
-                    store,
-                    Redactor(key_at(home.data / "redact.key")),
-                    live or "student",
-                    day,
-                    told["router"]["teachers"],
-                    limits,
-                    bars.step,
-                    _holding(home, live, told["router"]["teachers"]),
-                )
-        learning = Learning(live, found.gates, found.certificate, found.missing, found.broken)
+            async with AsyncExitStack() as stack:
+                store = await stack.enter_async_context(await TraceStore.open(home.data / "traces.db", _BUSY_SECONDS))
+                if adapter and await add_adapter(day, adapter, home):
+                    stack.push_async_callback(day.remove_adapter, adapter)
+                redactor = Redactor(key_at(home.data / "redact.key"))
+                now = _holding(home, tested, teachers)
+                found = await learn(store, redactor, tested or "student", day, teachers, limits, bars.step, now)
+        learning = Learning(tested, found.gates, found.certificate, found.missing, found.broken)
         await day.route(msgspec.to_builtins(learning))
     tell(found, console)
     return found
@@ -60,9 +60,9 @@ async def run_learning(
 def _holding(home: Home, adapter: str, teacher: str) -> Holding:
     """What the student has, out of models/router.json."""
     routing = Routing(home)
-    certificate = routing.certificate(adapter, teacher)
-    since = datetime.fromisoformat(routing.kept.since).timestamp() if routing.kept is not None else 0.0
-    return Holding(certificate, since, routing.times(adapter))
+    kept = routing.of(adapter)
+    since = datetime.fromisoformat(kept.since).timestamp() if kept is not None else 0.0
+    return Holding(routing.certificate(adapter, teacher), since, routing.times(adapter))
 
 
 def tell(found: Findings, console: Console) -> None:

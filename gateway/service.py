@@ -232,7 +232,7 @@ class Gateway:
             Repeats(self.cache, crew.student, crew.teachers, rules),
             self.under_way,
             self._ended,
-            scorer=lambda: self.routing.scorer,
+            scorer=lambda: self.routing.scorer(crew.student.live),
         )
         self.watchers = self._watchers(crew.settings)
 

@@ -1,4 +1,4 @@
-"""What the router has learnt: gates, and a certificate for one adapter.
+"""What the router has learnt of each adapter: gates, and a certificate.
 
 Owns models/router.json and models/gates/ (nobody else writes them) and whether what is there holds now. Knows nothing
 of how gates are trained or certificates earned.
@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import structlog
 
 from distill.atomic import write_atomically
 from gateway.errors import Conflict, StartError
@@ -21,7 +20,8 @@ from router.chat import InvalidRequest
 from router.groups import Group
 from router.scorer import Gates, Learnt, Rule, Scorer
 
-_log = structlog.get_logger("routing")
+_RULE = Rule()
+_MOST = 50  # adapters of which something is kept: those that were tested last
 
 
 class Learning(msgspec.Struct, frozen=True):
@@ -36,10 +36,9 @@ class Learning(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """As models/router.json holds it: gates by their name; `since` when; how often this adapter was tested; and why the
-    certificate before was broken, if it was."""
+    """What is kept of an adapter: its gates by their name, "" for the rule; `since` when; how often it was tested; and
+    why the certificate before was broken, if it was."""
 
-    adapter: str
     gates: str
     certificate: Certificate | None
     missing: Mapping[Group, Missing]
@@ -49,39 +48,47 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Routing:
-    """The scorer at work, and the certificate of an adapter. Raises StartError for a file that is damaged."""
+    """Scorers and certificates by adapter, "" for the base. Raises StartError for a file that is damaged."""
 
     def __init__(self, home: Home) -> None:
         self._file = home.models / "router.json"
         self._gates = home.models / "gates"
-        self.kept: Kept | None = None
-        self.scorer: Scorer = Rule()
+        self._kept: dict[str, Kept] = {}
+        self._scorers: dict[str, Scorer] = {}
         try:
-            self.kept = msgspec.json.decode(self._file.read_bytes(), type=Kept)
-            if self.kept.gates:
-                self.scorer = Learnt(self.gates(self.kept.gates))
-        except FileNotFoundError:
-            return
+            self._kept = msgspec.json.decode(self._file.read_bytes(), type=dict[str, Kept])
+            for adapter, kept in self._kept.items():
+                self._scorers[adapter] = Learnt(self.gates(kept.gates)) if kept.gates else _RULE
+        except FileNotFoundError as error:
+            if error.filename != str(self._file):
+                raise StartError(f"{error.filename} is gone: remove {self._file}, and no certificate holds") from error
         except (OSError, msgspec.MsgspecError, ValueError) as error:
             raise StartError(f"{self._file} is damaged ({error}): remove it, and no certificate holds") from error
 
     def gates(self, name: str) -> Gates:
-        """Gates by their name. Raises FileNotFoundError, msgspec.MsgspecError or ValueError."""
+        """Gates by their name. Raises OSError, msgspec.MsgspecError or ValueError."""
         found = msgspec.json.decode((self._gates / f"{name}.json").read_bytes(), type=Gates)
         if found.name != name:
             raise ValueError(f"{name} is not what it was")
         return found
 
+    def of(self, adapter: str) -> Kept | None:
+        """What is known of an adapter."""
+        return self._kept.get(adapter)
+
+    def scorer(self, adapter: str) -> Scorer:
+        return self._scorers.get(adapter, _RULE)
+
     def certificate(self, adapter: str, teacher: str) -> Certificate | None:
         """The certificate of an adapter beside these teachers; None: it has none, or not beside them."""
-        if self.kept is None or self.kept.certificate is None or self.kept.adapter != adapter:
-            return None
-        return self.kept.certificate if self.kept.certificate.scope.teacher == teacher else None
+        kept = self._kept.get(adapter)
+        found = kept.certificate if kept is not None else None
+        return found if found is not None and found.scope.teacher == teacher else None
 
-    def take(self, learning: Learning) -> Kept:
+    def take(self, learning: Learning) -> None:
         """Put what a night learnt to work. Raises InvalidRequest for what cannot be true, Conflict for a certificate
         that is not about the gates it comes with."""
-        scorer: Scorer = Rule()
+        scorer: Scorer = _RULE
         if learning.gates is not None:
             try:
                 scorer = Learnt(learning.gates)
@@ -93,7 +100,6 @@ class Routing:
             self._gates.mkdir(parents=True, exist_ok=True)
             write_atomically(self._gates / f"{scorer.name}.json", msgspec.json.encode(learning.gates))
         kept = Kept(
-            learning.adapter,
             scorer.name if learning.gates is not None else "",
             learning.certificate,
             learning.missing,
@@ -101,37 +107,36 @@ class Routing:
             self.times(learning.adapter) + 1,
             learning.broken,
         )
-        self._write(kept)
-        self.scorer = scorer
-        return kept
+        others = {name: one for name, one in self._kept.items() if name != learning.adapter}
+        newest = dict([*others.items(), (learning.adapter, kept)][-_MOST:])
+        write_atomically(self._file, msgspec.json.format(msgspec.json.encode(newest), indent=2) + b"\n")
+        self._kept = newest
+        self._scorers = {name: self._scorers[name] for name in newest if name != learning.adapter}
+        self._scorers[learning.adapter] = scorer
 
     def times(self, adapter: str) -> int:
         """How often an adapter was tested so far: each time spends of the confidence."""
-        return self.kept.times if self.kept is not None and self.kept.adapter == adapter else 0
+        kept = self._kept.get(adapter)
+        return kept.times if kept is not None else 0
 
     def told(self, adapter: str) -> dict[str, Any]:
         """What status says where this adapter is live."""
-        kept = self.kept
+        kept = self._kept.get(adapter)
         if kept is None:
             return {"scorer": RULE, "certificate": None, "missing": {}, "times": 0, "broken": ""}
-        found = kept.certificate
-        certificate = None
+        found, certificate = kept.certificate, None
         if found is not None:
             groups = {name: msgspec.to_builtins(tested) for name, tested in found.groups.items()}
-            certificate = {"name": found.name, "adapter": kept.adapter, "groups": groups}
+            certificate = {"name": found.name, "groups": groups}
         return {
-            "scorer": self.scorer.name,
+            "scorer": self.scorer(adapter).name,
             "certificate": certificate,
-            "times": self.times(adapter),
+            "times": kept.times,
             "broken": kept.broken,
             "missing": {
                 name: {**msgspec.to_builtins(lacking), "more": lacking.more} for name, lacking in kept.missing.items()
             },
         }
-
-    def _write(self, kept: Kept) -> None:
-        write_atomically(self._file, msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
-        self.kept = kept
 
 
 def _check(certificate: Certificate, scorer: str) -> None:

@@ -13,6 +13,7 @@ router = typer.Typer(help="What the router has learnt, and what the student has 
 
 @router.command("learn")
 def learn(
+    adapter: Annotated[str, typer.Option(help="An adapter of models/adapters; default: what serves now.")] = "",
     requests: Annotated[int, typer.Option(min=1, help="How many requests the student is asked again at most.")] = 1000,
     at_once: Annotated[int, typer.Option(min=1, help="Requests under way at the same time.")] = 4,
     config: Annotated[Path | None, typer.Option(help="Settings file; default ./nightschool.toml.")] = None,
@@ -29,7 +30,7 @@ def learn(
     home = settings.make_home(settings.home(loaded))
     arguments = [*(["--config", str(config)] if config else []), *(["--profile", profile] if profile else [])]
     try:
-        asyncio.run(run_learning(loaded, home, arguments, Limits(requests, at_once), Console()))
+        asyncio.run(run_learning(loaded, home, arguments, adapter, Limits(requests, at_once), Console()))
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(130) from None

@@ -134,6 +134,8 @@ def test_a_certificate_does_not_outlive_what_it_is_about(school: Running) -> Non
     (folder / "adapters.safetensors").write_bytes(b"other weights")
     assert school.admin("/admin/proposals", {"adapter": "new", "path": str(folder), "verdict": {}})[0] == 201
     assert ask(school, 1001)["x-nightschool-reason"] == "uncertified"
+    assert "call: certified" in learnt(school)
+    assert ask(school, 1004)["x-nightschool-served-by"] == "student"
     assert school.admin("/admin/rollback")[0] == 201
     assert ask(school, 1002)["x-nightschool-served-by"] == "student"
 
