@@ -24,12 +24,14 @@ from router.chat import Message
 
 
 class Lessons(NamedTuple):
-    """Conversations to learn from and those kept `apart`; `too_long` and `silent` ones were left out."""
+    """Conversations to learn from and those kept `apart`; `too_long` and `silent` ones were left out, and of `unsaid`
+    ones words before calls."""
 
     train: list[Tokens]
     apart: list[Tokens]
     too_long: int
     silent: int
+    unsaid: int
 
 
 class _Line(msgspec.Struct):
@@ -53,7 +55,8 @@ def lessons(folder: Path, renderer: Renderer, recipe: Recipe) -> Lessons:
     _check_sides(examples)
     held = folder / "valid.jsonl"
     apart = _fitting(list(read(held)), renderer, recipe)[0] if held.exists() else []
-    return Lessons(train, apart, too_long, silent)
+    unsaid = sum(_thinks(one) for one in examples) if recipe.thoughts == "drop" else 0
+    return Lessons(train, apart, too_long, silent, unsaid)
 
 
 def read(path: Path) -> Iterator[Example]:
@@ -124,6 +127,12 @@ def _silent(message: Message) -> Message:
     if message.role != "assistant" or not message.tool_calls:
         return message
     return msgspec.structs.replace(message, content=None, reasoning_content=None, reasoning=None)
+
+
+def _thinks(example: Example) -> bool:
+    """Whether an assistant says something before a call."""
+    calling = (one for one in example.messages if one.role == "assistant" and one.tool_calls)
+    return any(one.text.strip() or one.reasoning_content or one.reasoning for one in calling)
 
 
 def _check_sides(examples: Sequence[Example]) -> None:

@@ -53,7 +53,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip: float = 1.0
     weight_decay: float = 0.0
     max_tokens: int = 4096
-    thoughts: Literal["keep", "drop"] = "keep"
+    thoughts: Literal["keep", "drop"] = "drop"
     look: float = 0.5
     patience: int = 2
     checkpoint: int = 20

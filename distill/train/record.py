@@ -43,13 +43,15 @@ class Step(msgspec.Struct, frozen=True):
 
 class Taught(msgspec.Struct, frozen=True):
     """lessons.json: how many conversations a run learns from and keeps `apart`, and how many were left out because they
-    are `too_long` or teach nothing (`silent`); `shared_prefix`: whether shared beginnings are run once."""
+    are `too_long` or teach nothing (`silent`); in how many words before calls were (`unsaid`); `shared_prefix`: whether
+    shared beginnings are run once."""
 
     examples: int
     apart: int
     too_long: int
     silent: int
     shared_prefix: bool
+    unsaid: int = 0
 
 
 class Estimate(msgspec.Struct, frozen=True):

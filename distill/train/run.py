@@ -115,7 +115,14 @@ def made_ready(order: Order, scored: Callable[[Renderer, Sequence[Tokens]], Scor
     apart_loss = loss_of(model, learnt.apart, below, memory, frozen_share=_APART_SHARE)
     kit = Kit(model, learnt.train, loss, learnt.apart, apart_loss)
     in_an_epoch = len(batches) / recipe.epochs if order.steps is None else len(batches)
-    counts = Taught(len(learnt.train), len(learnt.apart), learnt.too_long, learnt.silent, isinstance(loss, SharedLoss))
+    counts = Taught(
+        len(learnt.train),
+        len(learnt.apart),
+        learnt.too_long,
+        learnt.silent,
+        isinstance(loss, SharedLoss),
+        learnt.unsaid,
+    )
     return Ready(kit, batches, max(1, round(in_an_epoch * recipe.look)), config, counts)
 
 

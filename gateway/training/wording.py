@@ -37,6 +37,8 @@ def left_out(taught: Taught, recipe: Recipe) -> list[str]:
         )
     if taught.silent:
         told.append(f"{taught.silent} conversations are left out: there is nothing in them that is learnt")
+    if taught.unsaid:
+        told.append(f"in {taught.unsaid} conversations words before calls are left out: --set thoughts=keep keeps them")
     return told
 
 

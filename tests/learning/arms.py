@@ -35,7 +35,9 @@ ARMS = {
     "4000": Arm("4000", _warm()),
     "1000-default": Arm("1000", {**_OWN, "epochs": 1.0}),
     "1000-plan": Arm("1000", _OWN, "plan"),
-    "1000-thoughts": Arm("1000-thoughts", _warm(max_tokens=800), unseen=UNSEEN_THOUGHTS),  # as many fit as without
+    "1000-thoughts": Arm(
+        "1000-thoughts", _warm(max_tokens=800, thoughts="keep"), unseen=UNSEEN_THOUGHTS
+    ),  # as many fit as without
     "250-soft": Arm("250", _warm(epochs=2.0, soft=0.5), teacher="1000"),
     "1000-spoilt": Arm("1000-spoilt", _warm()),
     "1000-filtered": Arm("1000-filtered", _warm()),

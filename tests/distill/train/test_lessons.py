@@ -112,7 +112,9 @@ def test_words_before_a_call_are_kept_or_dropped(renderer: Renderer, tmp_path: P
     call = ToolCall("c", FunctionCall("look"))
     thinking = Message("assistant", "Let me look.", [call], reasoning_content="Hm.")
     place = folder(tmp_path, [example(thinking, CALLS[1], *ANSWERS), example(*CALLS, *ANSWERS)])
-    kept, dropped = (lessons(place, renderer, Recipe(thoughts=how)).train for how in ("keep", "drop"))
+    both = [lessons(place, renderer, Recipe(thoughts=how)) for how in ("keep", "drop")]
+    kept, dropped = (one.train for one in both)
+    assert [one.unsaid for one in both] == [0, 1]
     assert len(kept[0].ids) > len(dropped[0].ids)
     assert [renderer.decode(one.ids[one.learnt].tolist()) for one in dropped[:1]] == [
         renderer.decode(one.ids[one.learnt].tolist()) for one in kept[1:]

@@ -70,6 +70,7 @@ def test_figures_in_words() -> None:
     assert [size(count) for count in (0, 1_500_000, 2_000_000_000)] == ["0.0 MB", "1.5 MB", "2.00 GB"]
     assert left_out(Taught(7, 0, 0, 0, True), Recipe()) == []
     assert len(left_out(Taught(7, 0, 2, 1, True), Recipe())) == 2
+    assert "thoughts=keep" in left_out(Taught(7, 0, 0, 0, True, 3), Recipe())[0]
 
 
 def test_a_sparkline_falls_with_the_loss() -> None:
