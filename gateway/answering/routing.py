@@ -143,6 +143,8 @@ def _check(certificate: Certificate, scorer: str) -> None:
     """Whether a certificate's numbers bear it out: who sends one may be wrong."""
     from router.certify import holds  # brings scipy, which no request needs
 
+    if not (0 < certificate.delta < 1 and all(0 < alpha < 1 for alpha in certificate.alpha.values())):
+        raise InvalidRequest("The shares 'alpha' and 'delta' lie between 0 and 1.", "certificate")
     if certificate.scope.scorer != scorer:
         raise Conflict(f"The certificate is about {certificate.scope.scorer}, not {scorer}.")
     for group, tested in certificate.groups.items():

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from litestar import Response, get
 
+from gateway.answering.routing import Learning
 from gateway.api import admin
 from gateway.api.feedback import Feedback
 from gateway.api.messages.form import MessagesRequest, Prompt
@@ -24,7 +25,7 @@ from router.chat import ChatRequest, ChatResponse
 Schema = dict[str, Any]
 
 _REQUESTS = (ChatRequest, MessagesRequest, Prompt, ResponsesRequest, CompactRequest, Feedback)
-_ADMIN = (admin.Candidate, admin.Proposal, admin.Wish, admin.Gone)
+_ADMIN = (admin.Candidate, admin.Proposal, Learning, admin.Wish, admin.Gone)
 _OBJECT: Schema = {"type": "object"}
 _EVENT: Schema = {  # one of a stream
     "type": "object",
@@ -187,6 +188,7 @@ def _admin() -> Schema:
         "/admin/adapters": {"post": post("Make an adapter addressable.", _named("Candidate"))},
         "/admin/adapters/{name}": {"delete": _operation("Take it off again.", parameters=name)},
         "/admin/proposals": {"post": post("Put an adapter to work.", _named("Proposal"))},
+        "/admin/router": {"post": post("Put to work what was learnt for the router.", _named("Learning"))},
         "/admin/rollback": {"post": post("Back to what served before.")},
         "/admin/lease": {"post": post("Borrow memory.", _named("Wish"))},
         "/admin/lease/{lease_id}": {

@@ -168,6 +168,8 @@ def test_what_cannot_be_true_is_refused(school: Running) -> None:
     status, answer = school.admin("/admin/router", {"adapter": "", "certificate": certificate})
     assert status == 400
     assert "40 errors of 100" in answer["error"]["message"]
+    sure = {**certificate, "delta": 2.0}
+    assert school.admin("/admin/router", {"adapter": "", "certificate": sure})[0] == 400
     other = {**certificate, "scope": {**scope, "scorer": "gates-0"}, "groups": {}}
     assert school.admin("/admin/router", {"adapter": "", "certificate": other})[0] == 409
     holed = {"names": ["a"], "mean": [], "scale": [], "weight": [], "bias": 0.0}
