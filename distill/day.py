@@ -133,7 +133,7 @@ class Day:
         """Propose an adapter; the gateway promotes it and tells the new live pointer."""
         return await self._call("POST", "/admin/proposals", {"adapter": adapter, "path": str(path), "verdict": verdict})
 
-    async def route(self, learning: dict[str, Any]) -> dict[str, Any]:
+    async def teach_router(self, learning: dict[str, Any]) -> dict[str, Any]:
         """Put to work what was learnt for the router; what the gateway says of it then."""
         return await self._call("POST", "/admin/router", learning)
 

@@ -52,7 +52,7 @@ async def run_learning(
                 now = _holding(home, tested, teachers)
                 found = await learn(store, redactor, tested or "student", day, teachers, limits, bars.step, now)
         learning = Learning(tested, found.gates, found.certificate, found.missing, found.broken)
-        await day.route(msgspec.to_builtins(learning))
+        await day.teach_router(msgspec.to_builtins(learning))
     tell(found, console)
     return found
 
@@ -76,10 +76,8 @@ def tell(found: Findings, console: Console) -> None:
     if found.replayed.failed:
         console.print(f"{found.replayed.failed} requests failed: {found.replayed.error}")
     if found.better is not None:
-        against = (
-            f"the rule's risk is {found.better.difference:.4f} above theirs, standard error {found.better.error:.4f}"
-        )
-        console.print(f"Gates {'go to work' if found.gates else 'stay away'}: {against}.")
+        told = f"{found.better.difference:.4f} above theirs, standard error {found.better.error:.4f}"
+        console.print(f"Gates {'go to work' if found.gates else 'stay away'}: the better rule's risk is {told}.")
     if found.broken:
         console.print(f"The certificate that there was is broken: {found.broken}. Only what came since counts.")
     for line in sentences(found):
@@ -89,13 +87,12 @@ def tell(found: Findings, console: Console) -> None:
 def sentences(found: Findings) -> list[str]:
     """What each group of answers earned, or what is missing for it and when it will be there."""
     lines = []
-    certificate = found.certificate
-    for group, tested in certificate.groups.items() if certificate is not None else ():
-        assert certificate is not None
-        lines.append(
-            f"{group}: certified from a score of {tested.threshold:.3f} on, {tested.coverage:.0%} of such answers; "
-            f"{tested.errors} of {tested.accepted} were worse, at most {certificate.alpha[group]:.0%} are."
-        )
+    if (certificate := found.certificate) is not None:
+        lines = [
+            f"{group}: certified from a score of {proven.threshold:.3f} on, {proven.coverage:.0%} of such answers; "
+            f"{proven.errors} of {proven.accepted} were worse, at most {certificate.alpha[group]:.0%} are."
+            for group, proven in certificate.groups.items()
+        ]
     for group, lacking in found.missing.items():
         seen = f"{group}: {lacking.errors} of {lacking.accepted} drafts were worse"
         if lacking.more is None:

@@ -90,9 +90,7 @@ class RouterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uncertified: Literal["shadow", "serve"] = "shadow"
     hold: Literal["certified", "fast"] = "certified"  # fast: streamed text of the student goes out after 32 tokens
     teacher_down: Literal["student", "error"] = "student"  # who answers when no teacher can
-    drafts: Literal["faster", "always"] = (
-        "faster"  # whether learnt gates may leave out drafts that cost more than they save
-    )
+    drafts: Literal["faster", "always"] = "faster"  # whether learnt gates leave out drafts that save no time
     teachers: Literal["ordered", "balanced"] = "ordered"  # how several teachers share the work
     confidence: float = 0.6  # the least token probability a draft must show, 0..1
     holdout: float = 0.05  # share of conversations that always go to the teacher

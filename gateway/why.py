@@ -62,7 +62,7 @@ def why(trace: Trace, gates: Callable[[str], Gates]) -> Why:
     choice = Choice(draft.message, draft.finish_reason, logprobs=logprobs)
     said.append(f"The draft was {_kind(choice)} and took {draft.seconds:.1f} s.")
     if draft.logprobs is None:
-        said.append("Its probabilities are not in the trace: they would have told what was taken out of it.")
+        said.append("Its probabilities are not in the trace: its backend told none, or they encode what was taken out.")
         return Why(said, None, None)
     look: Look = Rule()
     if decision.policy != look.name:

@@ -1,17 +1,17 @@
 """Experiments: arms between which conversations are divided, and which of them a conversation gets.
 
-Owns the lot and what an arm changes. Pure: the lot of a conversation is a number that its name gives, so that nobody
-has to remember it; who got which arm is remembered elsewhere, since weights may change. Knows nothing of evidence.
+Owns what an arm changes and how a conversation's lot gives it one. Pure: who got which arm is remembered elsewhere,
+since weights may change. Knows nothing of evidence.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
+from router.lot import lot
 from router.policy import Rules
 
 # One experiment of each layer runs at a time; one of either may share a conversation, since each has a lot of its own.
@@ -68,12 +68,6 @@ def checked(experiment: Experiment) -> Experiment:
 
 def _changes(arm: Variant) -> dict[str, object]:
     return {name: getattr(arm, name) for name in ("policy", "adapter", "confidence")}
-
-
-def lot(salt: str, what: str, conversation: str) -> float:
-    """A number from 0 to below 1 out of the names alone: the same for the same ones, and as if drawn at random."""
-    digest = hashlib.sha256(f"{salt}:{what}:{conversation}".encode(errors="surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def takes_part(experiment: Experiment, conversation: str) -> bool:

@@ -16,7 +16,6 @@ import msgspec
 from router.chat import ToolCall
 
 Group = Literal["text", "call", "destructive"]
-GROUPS: tuple[Group, ...] = ("text", "call", "destructive")
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")  # of names in any style: write_file, WriteFile, writeFile
 _CHANGING = """

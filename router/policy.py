@@ -6,7 +6,6 @@ HTTP are elsewhere.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Set
 from functools import partial
 from typing import Literal
@@ -17,6 +16,7 @@ from router.certificate import Certificate
 from router.chat import ChatRequest, Choice, EngineNote, this_turn
 from router.decision import STUDENT_CALL, Arm, Decision
 from router.groups import Group, group_of
+from router.lot import lot
 from router.scorer import Look, Rule
 from router.verify import fault
 
@@ -172,10 +172,7 @@ def may_stand_in(decision: Decision, rules: Rules) -> bool:
 
 def in_holdout(conversation: str, share: float) -> bool:
     """Whether a conversation belongs to the share that always goes to the teacher; the same answer at every turn."""
-    if share <= 0:
-        return False
-    digest = hashlib.sha256(b"holdout:" + conversation.encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < share
+    return lot("holdout", conversation) < share
 
 
 def _beyond_student(request: ChatRequest, rules: Rules, size: int) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
-from distill.routing.units import Unit
+from distill.routing.labels import Label
+from distill.routing.training import word_table
 from router.certificate import RULE
 from router.features.memory import Memory
-from router.features.request import WORDS, features, texts_of
+from router.features.request import features, texts_of
 from router.score import scores
 from router.verify import fault
 
@@ -22,39 +22,32 @@ Numbers = NDArray[np.float64]
 _NEIGHBOURS = 10
 
 
-def baselines(units: Sequence[Unit], seed: int = 0) -> Mapping[str, Numbers]:
+def baselines(labels: Sequence[Label], seed: int = 0) -> Mapping[str, Numbers]:
     """The scores of every rule, by name. The nearest neighbours are those of other conversations."""
     chance = np.random.default_rng(seed)
-    worse = np.array([unit.worse for unit in units], float)
-    valid = np.array([not fault(unit.request, unit.choice) for unit in units])
-    sure = np.array([scores(unit.choice).get("confidence", 0.0) for unit in units])
-    least = np.array([scores(unit.choice).get("min", 0.0) for unit in units])
-    length = np.array([-float(sum(len(message.text) for message in unit.request.messages)) for unit in units])
+    worse = np.array([label.worse for label in labels], float)
+    valid = np.array([not fault(label.request, label.choice) for label in labels])
+    sure = np.array([scores(label.choice).get("confidence", 0.0) for label in labels])
+    least = np.array([scores(label.choice).get("min", 0.0) for label in labels])
+    length = np.array([-float(sum(len(message.text) for message in label.request.messages)) for label in labels])
     return {
-        "random": chance.random(len(units)),
+        "random": chance.random(len(labels)),
         "length rule": length,
         "valid only": np.where(valid, 0.0, -np.inf),
         "min-logprob only": least,
         "valid and min-logprob": np.where(valid, least, -np.inf),
         RULE: np.where(valid, sure, -np.inf),
-        "kNN": np.where(valid, _neighbours(units, worse), -np.inf),
+        "kNN": np.where(valid, _neighbours(labels, worse), -np.inf),
         "oracle": -worse,
     }
 
 
-def _neighbours(units: Sequence[Unit], worse: Numbers) -> Numbers:
+def _neighbours(labels: Sequence[Label], worse: Numbers) -> Numbers:
     """The share of good drafts among the ten most alike requests, by the cosine of their hashed words."""
     memory = Memory()
-    rows, columns, values = [], [], []
-    for row, unit in enumerate(units):
-        words = features(unit.request, texts_of(unit.request), memory).words
-        for place in words:
-            rows.append(row)
-            columns.append(abs(place) - 1)
-            values.append((1.0 if place > 0 else -1.0) / len(words) ** 0.5)
-    table = csr_matrix((values, (rows, columns)), shape=(len(units), WORDS))
+    table = word_table([features(label.request, texts_of(label.request), memory) for label in labels])
     near = (table @ table.T).toarray()
-    groups = np.array([unit.conversation for unit in units])
+    groups = np.array([label.conversation for label in labels])
     near[groups[:, None] == groups[None, :]] = -np.inf
     nearest = np.argsort(-near, axis=1)[:, :_NEIGHBOURS]
     near_worse: Numbers = worse[nearest]

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from distill.routing.units import Unit, one_each
+from distill.routing.labels import Label, one_each
 from router.certificate import Certificate, Missing, Proven, Scope
 from router.certify import certify, missing, spent, step, thresholds
 from router.groups import Group, group_of
 
-# A unit's score, the higher the better; -inf of what is never served.
-Scorer = Callable[[Unit], float]
+# A label's score, the higher the better; -inf of what is never served.
+Score = Callable[[Label], float]
 
 ALPHA: Mapping[Group, float] = {"text": 0.05, "call": 0.05, "destructive": 0.01}
 DELTA = 0.05
@@ -31,30 +31,30 @@ class Earned(msgspec.Struct, frozen=True):
 
 
 def certified(
-    taught: Sequence[tuple[Unit, float]],
-    calibrating: Sequence[Unit],
-    scorer: Scorer,
+    taught: Sequence[tuple[Label, float]],
+    calibrating: Sequence[Label],
+    score: Score,
     scope: Scope,
     alpha: Mapping[Group, float] = ALPHA,
     delta: float = DELTA,
     times: int = 1,
 ) -> Earned:
     """What a student's drafts earn: one of each conversation among those that calibrate. Thresholds come from the
-    `taught` ones, each with the score that scorers gave it which had not seen it.
+    `taught` ones, each with the score of scorers that had not seen it.
 
     The confidence is divided among the groups that occur, and spent in parts each time that these labels are used:
     `times` counts from 1.
     """
-    groups: dict[Group, list[Unit]] = {}
-    for unit in one_each(calibrating):
-        groups.setdefault(_group(unit), []).append(unit)
+    groups: dict[Group, list[Label]] = {}
+    for label in one_each(calibrating):
+        groups.setdefault(_group(label), []).append(label)
     level = spent(delta, times) / max(1, len(groups))
     earned: dict[Group, Proven] = {}
     lacking: dict[Group, Missing] = {}
     for group, mine in groups.items():
-        others = [step(score, unit.worse) for unit, score in taught if _group(unit) == group]
+        others = [step(told, label.worse) for label, told in taught if _group(label) == group]
         tested = thresholds(others, len(mine), alpha[group], _FIRST[group])
-        labels = [step(scorer(unit), unit.worse) for unit in mine]
+        labels = [step(score(label), label.worse) for label in mine]
         found = certify(labels, tested, alpha[group], level)
         if found is not None:
             earned[group] = found
@@ -64,5 +64,5 @@ def certified(
     return Earned(made, lacking)
 
 
-def _group(unit: Unit) -> Group:
-    return group_of(unit.draft.message.tool_calls or ())
+def _group(label: Label) -> Group:
+    return group_of(label.draft.message.tool_calls or ())

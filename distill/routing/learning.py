@@ -16,10 +16,10 @@ import msgspec
 from distill.redact.redactor import Redactor
 from distill.routing.certifying import DELTA, Earned, certified
 from distill.routing.comparing import How
-from distill.routing.replaying import Asked, Limits, Replayed, replay, units
+from distill.routing.labels import Label, Set, one_each, set_of
+from distill.routing.replaying import Asked, Limits, Replayed, labels, replay
 from distill.routing.table import Better, better, scored
 from distill.routing.training import TooFewLabels, train
-from distill.routing.units import Part, Unit, one_each, part_of
 from distill.routing.watching import watched
 from distill.store.store import TraceStore
 from router.certificate import Certificate, Missing, Scope
@@ -30,7 +30,7 @@ from router.scorer import Gates, Learnt, Rule, Scorer
 from router.verify import fault
 
 T = TypeVar("T")
-_LAST = 200  # units that say who student and teacher are
+_LAST = 200  # labels that say who student and teacher are
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -87,22 +87,22 @@ async def learn(
     replayed = await replay(store, redactor, until, student, asked, limits, done)
     evidence = await watched(store, until, now.certificate, limits.taught) if now.certificate is not None else {}
     since = now.since if any(guard.against(DELTA) for guard in evidence.values()) else 0.0
-    found = of_now([unit async for unit in units(store, until, student, limits.taught) if unit.created >= since])
-    parts: dict[Part, list[Unit]] = {"train": [], "calibrate": []}
-    for unit in found:
-        parts[part_of(unit.conversation)].append(unit)
-    gates, beaten, scores = chosen(parts["train"])
+    found = of_now([label async for label in labels(store, until, student, limits.taught) if label.created >= since])
+    sets: dict[Set, list[Label]] = {"train": [], "calibrate": []}
+    for label in found:
+        sets[set_of(label.conversation)].append(label)
+    gates, beaten, scores = chosen(sets["train"])
     scorer: Scorer = Learnt(gates) if gates is not None else Rule()
     earned = Earned(None, {})
     if found:
         scope = Scope(*_student(found[0]), teacher, scorer.name)
         score = partial(confidence, scorer=scorer)
-        taught = list(zip(parts["train"], scores, strict=True))
-        earned = certified(taught, parts["calibrate"], score, scope, times=now.times + 1)
+        taught = list(zip(sets["train"], scores, strict=True))
+        earned = certified(taught, sets["calibrate"], score, scope, times=now.times + 1)
     return Findings(
         replayed,
-        Counter(unit.how for unit in found),
-        Counter(unit.how for unit in found if unit.worse),
+        Counter(label.how for label in found),
+        Counter(label.how for label in found if label.worse),
         _a_day(found),
         gates,
         beaten,
@@ -112,13 +112,13 @@ async def learn(
     )
 
 
-def of_now(found: Sequence[Unit]) -> list[Unit]:
-    """The units of the student and the teacher of most of the last ones: a name may have stood for another adapter
+def of_now(found: Sequence[Label]) -> list[Label]:
+    """The labels of the student and the teacher of most of the last ones: a name may have stood for another adapter
     before, and the teacher may have been another."""
     last = found[-_LAST:]
-    student = _most(_student(unit) for unit in last)
-    teacher = _most(unit.teacher for unit in last if unit.teacher)
-    return [unit for unit in found if _student(unit) == student and unit.teacher in ("", teacher)]
+    student = _most(_student(label) for label in last)
+    teacher = _most(label.teacher for label in last if label.teacher)
+    return [label for label in found if _student(label) == student and label.teacher in ("", teacher)]
 
 
 def _most(values: Iterable[T]) -> T | None:
@@ -126,10 +126,10 @@ def _most(values: Iterable[T]) -> T | None:
     return counts[0][0] if counts else None
 
 
-def chosen(taught: Sequence[Unit]) -> tuple[Gates | None, Better | None, Sequence[float]]:
+def chosen(taught: Sequence[Label]) -> tuple[Gates | None, Better | None, Sequence[float]]:
     """Gates, if they beat the rule by more than a standard error on conversations that they had not seen; and the
     scores, by gates that had not seen each, or by the rule."""
-    rule = [confidence(unit, Rule()) for unit in taught]
+    rule = [confidence(label, Rule()) for label in taught]
     try:
         trained = train(taught)
     except TooFewLabels:
@@ -140,20 +140,20 @@ def chosen(taught: Sequence[Unit]) -> tuple[Gates | None, Better | None, Sequenc
     return trained.gates, beaten, [probability(told) if math.isfinite(told) else told for told in trained.post]
 
 
-def confidence(unit: Unit, scorer: Scorer) -> float:
+def confidence(label: Label, scorer: Scorer) -> float:
     """The score that a threshold is set on; -inf of a draft that is never served."""
-    if fault(unit.request, unit.choice):
+    if fault(label.request, label.choice):
         return -math.inf
-    return scorer.look(unit.request).score(unit.choice).get("confidence", -math.inf)
+    return scorer.look(label.request).score(label.choice).get("confidence", -math.inf)
 
 
-def _a_day(found: Sequence[Unit]) -> float:
+def _a_day(found: Sequence[Label]) -> float:
     """Labels that count, one of each conversation, in a day of those in which there were any; 0 within the first."""
-    counted = one_each(unit for unit in found if part_of(unit.conversation) == "calibrate")
-    days = (max(unit.created for unit in found) - min(unit.created for unit in found)) / 86_400 if found else 0.0
+    counted = one_each(label for label in found if set_of(label.conversation) == "calibrate")
+    days = (max(label.created for label in found) - min(label.created for label in found)) / 86_400 if found else 0.0
     return len(counted) / days if days >= 1 else 0.0
 
 
-def _student(unit: Unit) -> tuple[str, str, str]:
-    note = unit.draft.note
+def _student(label: Label) -> tuple[str, str, str]:
+    note = label.draft.note
     return (note.model, note.adapter or "", note.template) if note is not None else ("", "", "")

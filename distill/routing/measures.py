@@ -1,6 +1,7 @@
 """What a router is worth: curves over the share of answers that the student serves, and what they come to.
 
-Owns the measures. Pure: a score and a label for each unit. Higher scores are served first; -inf is never served.
+Owns the measures. Pure: a score for each label, and whether it is worse. Higher scores are served first; -inf is never
+served.
 
 PGR is the part of the distance between student and teacher that is made up for; APGR is its mean over the share of
 answers that the teacher gives (Ong et al., RouteLLM, arXiv 2406.18665). AURC is the mean risk of what is served over
@@ -74,7 +75,7 @@ def certified(
 def standard_error(
     measure: Callable[[NDArray[np.int64]], float], groups: Sequence[str], seed: int, draws: int = 300
 ) -> float:
-    """Of a measure of some of the units, over draws of whole conversations."""
+    """Of a measure of some of the labels, over draws of whole conversations."""
     chance = np.random.default_rng(seed)
     places: dict[str, list[int]] = {}
     for at, group in enumerate(groups):

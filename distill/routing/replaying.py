@@ -17,11 +17,11 @@ from distill.errors import DistillError, Refused
 from distill.outcome import Outcome
 from distill.redact.redactor import Redactor
 from distill.routing.comparing import compared
-from distill.routing.units import Unit, part_of
+from distill.routing.labels import Label, set_of
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace
 from router.chat import AnswerMessage, Choice, ChoiceLogprobs
-from router.experiment import lot
+from router.lot import lot
 
 
 class Asked(Protocol):
@@ -41,7 +41,7 @@ _NO_CHOICE = frozenset({"capability", "requested", "stays_here", "cached"})
 class Limits(msgspec.Struct, frozen=True):
     """How many `requests` in all, how many are under way `at_once`, and after how many `failures` in a row the student
     is left alone. Of a conversation that teaches gates up to `taught` requests are asked, of one that calibrates them
-    one: a certificate wants units that have nothing to do with each other."""
+    one: a certificate wants labels that have nothing to do with each other."""
 
     requests: int = 1000
     at_once: int = 4
@@ -159,7 +159,7 @@ class _Replaying:
 def drawn(traces: Sequence[Trace], taught: int) -> list[Trace]:
     """The requests of a conversation that a student is asked again, by lot: what the traces say has no part in it.
     Gates are not taught by traces that may teach nothing."""
-    teaches = bool(traces) and part_of(conversation_of(traces[0])) == "train"
+    teaches = bool(traces) and set_of(conversation_of(traces[0])) == "train"
     possible = [trace for trace in traces if _is_eligible(trace) and (trace.teach or not teaches)]
     ordered = sorted(possible, key=lambda trace: lot("step", "router", trace.id))
     return ordered[: taught if teaches else 1]
@@ -170,7 +170,7 @@ def conversation_of(trace: Trace) -> str:
     return f"{trace.client}\0{trace.conversation}"
 
 
-async def units(store: TraceStore, until: int, student: str, taught: int = 3) -> AsyncIterator[Unit]:
+async def labels(store: TraceStore, until: int, student: str, taught: int = 3) -> AsyncIterator[Label]:
     """What is known of a student's drafts: those that were drawn and have an answer of the teacher's beside them."""
     async for traces in store.conversations(until):
         chosen = drawn(traces, taught)
@@ -182,14 +182,14 @@ async def units(store: TraceStore, until: int, student: str, taught: int = 3) ->
             draft = next((one.draft for one in known if _is_of(one, student)), None)
             teachers = teachers_of(trace, known)
             if draft is not None and teachers:
-                yield _unit(trace, draft, teachers)
+                yield _label(trace, draft, teachers)
 
 
-def _unit(trace: Trace, draft: Draft, teachers: Sequence[AnswerMessage]) -> Unit:
+def _label(trace: Trace, draft: Draft, teachers: Sequence[AnswerMessage]) -> Label:
     logprobs = ChoiceLogprobs(draft.logprobs) if draft.logprobs else None
     found = compared(trace.request, Choice(draft.message, draft.finish_reason, logprobs=logprobs), teachers)
     seconds = trace.seconds.get("teacher", 0.0)
-    return Unit(
+    return Label(
         trace=trace.id,
         conversation=conversation_of(trace),
         request=trace.request,

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.routing.baselines import baselines
+from distill.routing.labels import Label
 from distill.routing.measures import apgr, aurc, certified, coverage_at, standard_error
 from distill.routing.training import Trained
-from distill.routing.units import Unit
 from router.certificate import RULE
 from router.gate import probability
 
@@ -23,7 +23,7 @@ Measure = Callable[[Numbers, Numbers, np.random.Generator], float]
 BEFORE_DRAFT = frozenset({"random", "length rule"})  # rules that need no draft: none is wasted
 RULES = ("valid and min-logprob", RULE)  # what gates have to beat: the better of both
 OURS = "gates"
-_DRAWS = 20  # orders by lot of units with the same score
+_DRAWS = 20  # orders by lot of labels with the same score
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -55,19 +55,19 @@ class Better(msgspec.Struct, frozen=True):
         return self.difference > self.error
 
 
-def scored(units: Sequence[Unit], trained: Trained, ratio: float) -> Mapping[str, Numbers]:
+def scored(labels: Sequence[Label], trained: Trained, ratio: float) -> Mapping[str, Numbers]:
     """The scores of every rule, and of the gates: no draft where the chance that it is good does not pay for it.
     `ratio` is what a draft takes, as a share of what the teacher takes."""
-    drafted = np.array([probability(told) > ratio for told in trained.pre])
-    return {**baselines(units), OURS: np.where(drafted, np.array(trained.post), -np.inf)}
+    drafted = _drafted(trained, ratio)
+    return {**baselines(labels), OURS: np.where(drafted, np.array(trained.post), -np.inf)}
 
 
-def rows(units: Sequence[Unit], scores: Mapping[str, Numbers], ratio: float, trained: Trained) -> list[Row]:
+def rows(labels: Sequence[Label], scores: Mapping[str, Numbers], ratio: float, trained: Trained) -> list[Row]:
     """A row for each rule, after one for the student and one for the teacher alone."""
-    worse = np.array([unit.worse for unit in units], float)
-    tokens = np.array([unit.tokens for unit in units], float)
-    seconds = np.array([unit.draft.seconds for unit in units])
-    drafted = np.array([probability(told) > ratio for told in trained.pre])
+    worse = np.array([label.worse for label in labels], float)
+    tokens = np.array([label.tokens for label in labels], float)
+    seconds = np.array([label.draft.seconds for label in labels])
+    drafted = _drafted(trained, ratio)
     quality = float(1 - worse.mean())
     found = [
         Row("all student", 1.0, 1 - quality, quality, 0.5, 1 - quality, 0.0, 0.0, 0.0),
@@ -75,7 +75,7 @@ def rows(units: Sequence[Unit], scores: Mapping[str, Numbers], ratio: float, tra
     ]
     for name, score in scores.items():
         coverage, risk = certified(score, worse, seed=1)
-        drafts = np.zeros(len(units), bool) if name in BEFORE_DRAFT else drafted if name == OURS else ~np.isnan(score)
+        drafts = np.zeros(len(labels), bool) if name in BEFORE_DRAFT else drafted if name == OURS else ~np.isnan(score)
         served = _at_share(score, coverage)
         lost = drafts & ~served
         found.append(
@@ -88,23 +88,28 @@ def rows(units: Sequence[Unit], scores: Mapping[str, Numbers], ratio: float, tra
                 _mean(aurc, score, worse),
                 coverage_at(score, worse, 0.05),
                 float(tokens[lost].sum() / tokens[drafts].sum()) if tokens[drafts].sum() else 0.0,
-                float(seconds[lost].sum() / len(units)),
+                float(seconds[lost].sum() / len(labels)),
             )
         )
     return found
 
 
-def better(units: Sequence[Unit], scores: Mapping[str, Numbers]) -> Better:
+def better(labels: Sequence[Label], scores: Mapping[str, Numbers]) -> Better:
     """The gates beside the rules, over draws of whole conversations."""
-    worse = np.array([unit.worse for unit in units], float)
+    worse = np.array([label.worse for label in labels], float)
 
     def difference(chosen: NDArray[np.int64]) -> float:
         chance = np.random.default_rng(0)
         *rules, ours = (aurc(scores[name][chosen], worse[chosen], chance) for name in (*RULES, OURS))
         return min(rules) - ours
 
-    groups = [unit.conversation for unit in units]
-    return Better(difference(np.arange(len(units))), standard_error(difference, groups, seed=2))
+    groups = [label.conversation for label in labels]
+    return Better(difference(np.arange(len(labels))), standard_error(difference, groups, seed=2))
+
+
+def _drafted(trained: Trained, ratio: float) -> NDArray[np.bool_]:
+    """Where the gates have a draft made."""
+    return np.array([probability(told) > ratio for told in trained.pre])
 
 
 def _at_share(score: Numbers, share: float) -> NDArray[np.bool_]:

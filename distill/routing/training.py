@@ -18,7 +18,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from distill.errors import DistillError
-from distill.routing.units import Unit
+from distill.routing.labels import Label
 from router.features.draft import draft_features
 from router.features.memory import Memory
 from router.features.request import WORDS, Features, features, texts_of
@@ -26,9 +26,9 @@ from router.gate import POST_NAMES, PRE_NAMES, Gate, Record, Weights, before_dra
 from router.scorer import Gates
 from router.verify import fault
 
-FEWEST = 60  # units, and of either kind _FEWEST_KIND, below which nothing is learnt
+FEWEST = 60  # labels, and of either kind _FEWEST_KIND, below which nothing is learnt
 _FEWEST_KIND = 8
-_WORDS_FROM = 1000  # units from which words are looked at
+_WORDS_FROM = 1000  # labels from which words are looked at
 _FOLDS = 5
 Numbers = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class TooFewLabels(DistillError):
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """`gates`, and for each unit that they were trained on, in order, what gates that had not seen its conversation
+    """`gates`, and for each label that they were trained on, in order, what gates that had not seen its conversation
     said: log-odds before and after the draft; of a draft that is not well-formed the latter is -inf."""
 
     gates: Gates
@@ -46,24 +46,24 @@ class Trained(msgspec.Struct, frozen=True):
     post: Sequence[float]
 
 
-def train(units: Sequence[Unit]) -> Trained:
+def train(labels: Sequence[Label]) -> Trained:
     """Both gates. Raises TooFewLabels, also where all drafts are good, or none is."""
-    good = np.array([not unit.worse for unit in units])
-    groups = np.array([unit.conversation for unit in units])
+    good = np.array([not label.worse for label in labels])
+    groups = np.array([label.conversation for label in labels])
     conversations = len({*groups.tolist()})
-    if len(units) < FEWEST or conversations < _FOLDS or min(good.sum(), (~good).sum()) < _FEWEST_KIND:
+    if len(labels) < FEWEST or conversations < _FOLDS or min(good.sum(), (~good).sum()) < _FEWEST_KIND:
         raise TooFewLabels(
             f"a gate is learnt from {FEWEST} labels of {_FOLDS} conversations, {_FEWEST_KIND} of either kind; "
             f"there are {int(good.sum())} good and {int((~good).sum())} worse drafts of {conversations}"
         )
     memory = Memory()
-    texts = [texts_of(unit.request) for unit in units]
-    seen = [features(unit.request, said, memory) for unit, said in zip(units, texts, strict=True)]
-    formed = np.array([not fault(unit.request, unit.choice) for unit in units])
-    pre, before = _fitted(seen, None, good, np.ones(len(units), bool), groups)
+    texts = [texts_of(label.request) for label in labels]
+    seen = [features(label.request, said, memory) for label, said in zip(labels, texts, strict=True)]
+    formed = np.array([not fault(label.request, label.choice) for label in labels])
+    pre, before = _fitted(seen, None, good, np.ones(len(labels), bool), groups)
     drafts = [
-        draft_features(unit.request, said, unit.choice, told)
-        for unit, said, told in zip(units, texts, before, strict=True)
+        draft_features(label.request, said, label.choice, told)
+        for label, said, told in zip(labels, texts, before, strict=True)
     ]
     post, after = _fitted(seen, drafts, good, formed, groups)
     return Trained(Gates(pre, post), before.tolist(), np.where(formed, after, -np.inf).tolist())
@@ -76,9 +76,9 @@ def _fitted(
     used: NDArray[np.bool_],
     groups: NDArray[Any],
 ) -> tuple[Weights, Numbers]:
-    """A gate on the `used` units, and what gates that were fitted without their folds say of all.
+    """A gate on the `used` labels, and what gates that were fitted without their folds say of all.
 
-    Records of keys are told to each unit by the units of the other folds: by its own it would learn its own label.
+    Records of keys are told to each label by the labels of the other folds: by itself it would learn itself.
     """
     said = np.zeros(len(seen))
     for learnt, left in GroupKFold(n_splits=_FOLDS, shuffle=True, random_state=0).split(groups, groups=groups):
@@ -103,7 +103,7 @@ def _fit(
     inputs: Any = scaler.transform(numbers)
     with_words = len(chosen) >= _WORDS_FROM and drafts is None
     if with_words:
-        inputs = hstack([csr_matrix(inputs), _words([seen[at] for at in chosen])]).tocsr()
+        inputs = hstack([csr_matrix(inputs), word_table([seen[at] for at in chosen])]).tocsr()
     own = numbers.shape[1]
     if len({*good[chosen].tolist()}) < 2:  # a fold without a worse draft, or without a good one
         weight, bias = np.zeros(own), float(np.log(base / (1 - base)))
@@ -131,7 +131,7 @@ def _told_by_others(
     groups: NDArray[Any],
     shell: Weights,
 ) -> list[list[float]]:
-    """The inputs of the chosen units, their records by the units of other fifths of the conversations."""
+    """The inputs of the chosen labels, their records by the labels of other fifths of the conversations."""
     fifth = np.unique(groups[chosen], return_inverse=True)[1] % _FOLDS
     told: dict[int, list[float]] = {}
     for number in range(_FOLDS):
@@ -157,17 +157,15 @@ def _records(seen: Sequence[Features], good: NDArray[np.bool_], chosen: NDArray[
             count = counts.setdefault(key, [0.0, 0.0])
             count[0] += 1
             count[1] += bool(good[at])
-    return {key: Record(units, hits) for key, (units, hits) in counts.items() if units > 1}
+    return {key: Record(met, hits) for key, (met, hits) in counts.items() if met > 1}
 
 
-def _words(seen: Sequence[Features]) -> csr_matrix:
-    rows, columns, values = [], [], []
-    for row, found in enumerate(seen):
-        for place in found.words:
-            rows.append(row)
-            columns.append(abs(place) - 1)
-            values.append((1.0 if place > 0 else -1.0) / len(found.words) ** 0.5)
-    return csr_matrix((values, (rows, columns)), shape=(len(seen), WORDS))
+def word_table(seen: Sequence[Features]) -> csr_matrix:
+    """The hashed words of each request, (requests, WORDS), each row of length 1."""
+    rows = [row for row, found in enumerate(seen) for _ in found.words]
+    places = [abs(place) - 1 for found in seen for place in found.words]
+    values = [(1.0 if place > 0 else -1.0) / len(found.words) ** 0.5 for found in seen for place in found.words]
+    return csr_matrix((values, (rows, places)), shape=(len(seen), WORDS))
 
 
 def _platt(said: Numbers, good: NDArray[np.bool_]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from zlib import crc32
 
 import msgspec
 
-from router.chat import ChatRequest, Message
+from router.chat import ChatRequest, this_turn
 from router.decision import STUDENT_CALL
 from router.features.memory import Memory
 from router.features.pattern import alike, pattern
@@ -76,7 +76,7 @@ def features(request: ChatRequest, texts: Sequence[str], memory: Memory) -> Feat
     asked = [at for at, message in enumerate(messages) if message.role == "user"]
     question = texts[asked[-1]] if asked else ""
     before = texts[asked[-2]] if len(asked) > 1 else ""
-    turn = _this_turn(messages)
+    turn = this_turn(messages)
     calls = [call for message in turn for call in message.tool_calls or ()]
     own = sum(call.id.startswith(STUDENT_CALL) for call in calls)
     results = [at for at, message in enumerate(messages) if message.role == "tool"][-_LATELY:]
@@ -122,14 +122,6 @@ def _tells_error(result: str) -> bool:
     """Whether a tool's result tells of an error at its beginning: long ones quote code that speaks of errors."""
     head = result[:_HEAD].lower()
     return any(word in head for word in _ERRORS)
-
-
-def _this_turn(messages: Sequence[Message]) -> Sequence[Message]:
-    """What was said since the user's last word; as `this_turn`, without a copy of a long conversation."""
-    for at in range(len(messages) - 1, -1, -1):
-        if messages[at].role == "user" and (at == 0 or messages[at - 1].role != "tool"):
-            return messages[at + 1 :]
-    return messages
 
 
 def _share(count: int, text: str) -> float:

@@ -15,10 +15,10 @@ from router.experiment import (
     arm_of,
     chances,
     checked,
-    lot,
     takes_part,
     weighted,
 )
+from router.lot import lot
 from router.policy import Rules
 
 STUDENT, TEACHER = Variant("teacher", 1.0, policy="teacher"), Variant("student", 1.0, policy="student")

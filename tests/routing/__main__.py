@@ -26,10 +26,10 @@ from distill.examination.drawn import read_drawn, set_drawn
 from distill.examination.sitting import Pace, examine
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
-from distill.routing.replaying import Limits, replay, units
+from distill.routing.labels import Label
+from distill.routing.replaying import Limits, labels, replay
 from distill.routing.table import Row, better, rows, scored
 from distill.routing.training import train
-from distill.routing.units import Unit
 from distill.store.store import TraceStore
 from gateway.demo.story import DAY2
 from gateway.processes.child import child_gateway
@@ -62,18 +62,18 @@ def main(words: Sequence[str]) -> int:
     table = rows(found, scores, _RATIO, trained)
     beaten = better(found, scores)
     (out / "table.json").write_text(
-        json.dumps({"rows": msgspec.to_builtins(table), "better": msgspec.to_builtins(beaten), "units": len(found)})
+        json.dumps({"rows": msgspec.to_builtins(table), "better": msgspec.to_builtins(beaten), "labels": len(found)})
     )
     console.print(_shown(table))
     console.print(
-        f"{len(found)} drafts, {sum(unit.worse for unit in found)} worse "
+        f"{len(found)} drafts, {sum(label.worse for label in found)} worse "
         f"({', '.join(f'{how} {count}' for how, count in Counter(u.how for u in found if u.worse).items())}); "
         f"the gates' AURC is {beaten.difference:.4f} below that of the better rule, standard error {beaten.error:.4f}"
     )
     return 0
 
 
-async def _drafts(out: Path, adapter: Path | None, questions: int, console: Console) -> list[Unit]:
+async def _drafts(out: Path, adapter: Path | None, questions: int, console: Console) -> list[Label]:
     """The day, where it was not had yet, and the student's drafts of it."""
     home = out / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ async def _drafts(out: Path, adapter: Path | None, questions: int, console: Cons
             told = await replay(store, redactor, until, student, day, Limits(100_000, _AT_ONCE), bars.step)
             if told.failed:
                 console.print(f"{told.failed} requests failed: {told.error}")
-            return [unit async for unit in units(store, until, student)]
+            return [label async for label in labels(store, until, student)]
 
 
 async def _day(url: str, home: Path, questions: int, bars: Bars) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import random
 
-from distill.routing.units import Unit
+from distill.routing.labels import Label
 from distill.trace import Draft
 from router.chat import AnswerMessage, ChatRequest, FunctionCall, FunctionSpec, Message, TokenLogprob, Tool, ToolCall
 
@@ -19,13 +19,13 @@ KINDS = {  # how probable a worse draft is
 }
 
 
-def drafts(count: int, seed: int, each: int = 1, telling: float = 1.0) -> list[Unit]:
+def drafts(count: int, seed: int, each: int = 1, telling: float = 1.0) -> list[Label]:
     """`each` of a conversation, about the same question. `telling`: how far probabilities show what is worse."""
     chance = random.Random(seed)
     return [_unit(number, chance, each, telling) for number in range(count)]
 
 
-def _unit(number: int, chance: random.Random, each: int, telling: float) -> Unit:
+def _unit(number: int, chance: random.Random, each: int, telling: float) -> Label:
     kind = chance.choice(list(KINDS))
     name = f"{chance.choice('abcdef')}{number}/{chance.choice(['core', 'app', 'cli'])}.py"
     worse = chance.random() < KINDS[kind]
@@ -38,7 +38,7 @@ def _unit(number: int, chance: random.Random, each: int, telling: float) -> Unit
         (name, -doubt),
         ('"}}', 0.0),
     ]
-    return Unit(
+    return Label(
         trace=f"trace-{seed_of(chance)}-{number}",
         conversation=f"conversation {number // each}",
         request=ChatRequest("nightschool", [Message("user", kind.format(name))], tools=TOOLS),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from distill.routing.certifying import Earned, Scorer, certified
-from distill.routing.units import Unit, part_of
+from distill.routing.certifying import Earned, Score, certified
+from distill.routing.labels import Label, set_of
 from router.certificate import RULE, Certificate, Scope
 from router.certify import holds, missing, needed_for, step
 from router.chat import AnswerMessage, FunctionCall, ToolCall
@@ -16,51 +16,53 @@ from tests.distill.routing.school import drafts
 SCOPE = Scope("base", "adapter", "template", "expert", RULE)
 
 
-def rule(unit: Unit) -> float:
-    return scores(unit.choice)["confidence"]
+def rule(label: Label) -> float:
+    return scores(label.choice)["confidence"]
 
 
-def earned(units: list[Unit], scorer: Scorer = rule, times: int = 1) -> Earned:
+def earned(labels: list[Label], scorer: Score = rule, times: int = 1) -> Earned:
     """What drafts earn where half of the conversations teach."""
-    taught = [(unit, scorer(unit)) for unit in units if part_of(unit.conversation) == "train"]
-    rest = [unit for unit in units if part_of(unit.conversation) == "calibrate"]
+    taught = [(label, scorer(label)) for label in labels if set_of(label.conversation) == "train"]
+    rest = [label for label in labels if set_of(label.conversation) == "calibrate"]
     return certified(taught, rest, scorer, SCOPE, times=times)
 
 
 def test_a_student_that_knows_what_it_knows_earns_a_certificate() -> None:
-    units = drafts(4000, seed=1)
-    found = earned(units)
+    labels = drafts(4000, seed=1)
+    found = earned(labels)
     assert found.certificate is not None
     assert found.missing == {}
     tested = found.certificate.groups["call"]
     assert holds(tested, 0.05, 0.05)
     assert tested.coverage > 0.3
-    served = [unit for unit in drafts(4000, seed=2) if rule(unit) >= tested.threshold]
-    assert sum(unit.worse for unit in served) / len(served) < 0.06
+    served = [label for label in drafts(4000, seed=2) if rule(label) >= tested.threshold]
+    assert sum(label.worse for label in served) / len(served) < 0.06
 
 
 def test_labels_come_from_other_conversations_than_thresholds() -> None:
-    units = drafts(1500, seed=3)
-    bad = [msgspec.structs.replace(unit, worse=part_of(unit.conversation) == "train") for unit in units]
+    labels = drafts(1500, seed=3)
+    bad = [msgspec.structs.replace(label, worse=set_of(label.conversation) == "train") for label in labels]
     found = earned(bad)
     assert found.certificate is not None
     assert found.certificate.groups["call"].errors == 0
 
 
 def test_a_student_that_is_worse_earns_none_and_is_told_that_labels_will_not_help() -> None:
-    units = [msgspec.structs.replace(unit, worse=number % 5 == 0) for number, unit in enumerate(drafts(2000, seed=4))]
-    found = earned(units)
+    labels = [
+        msgspec.structs.replace(label, worse=number % 5 == 0) for number, label in enumerate(drafts(2000, seed=4))
+    ]
+    found = earned(labels)
     assert found.certificate is None
     assert found.missing["call"].more is None
     assert found.missing["call"].days(100) is None
 
 
 def test_too_few_labels_are_counted() -> None:
-    units = [msgspec.structs.replace(unit, worse=False) for unit in drafts(100, seed=5)]
-    found = earned(units)
+    labels = [msgspec.structs.replace(label, worse=False) for label in drafts(100, seed=5)]
+    found = earned(labels)
     lacking = found.missing["call"]
     assert found.certificate is None
-    assert lacking.labels == lacking.accepted == sum(part_of(unit.conversation) == "calibrate" for unit in units)
+    assert lacking.labels == lacking.accepted == sum(set_of(label.conversation) == "calibrate" for label in labels)
     assert lacking.more is not None
     assert 60 < lacking.more + lacking.accepted < 350
     assert lacking.days(10.0) == pytest.approx(lacking.more / 10)
@@ -95,11 +97,11 @@ def test_few_labels_do_not_condemn_a_student() -> None:
 
 def test_what_changes_something_wants_more() -> None:
     write = AnswerMessage(tool_calls=[ToolCall("1", FunctionCall("write_file", '{"path": "a"}'))])
-    units = [
-        msgspec.structs.replace(unit, worse=False, draft=msgspec.structs.replace(unit.draft, message=write))
-        for unit in drafts(900, seed=6)
+    labels = [
+        msgspec.structs.replace(label, worse=False, draft=msgspec.structs.replace(label.draft, message=write))
+        for label in drafts(900, seed=6)
     ]
-    found = earned(units, lambda unit: 0.9)
+    found = earned(labels, lambda label: 0.9)
     assert found.certificate is None
     more = found.missing["destructive"].more
     assert more is not None
@@ -107,9 +109,9 @@ def test_what_changes_something_wants_more() -> None:
 
 
 def test_labels_that_are_used_again_count_for_less() -> None:
-    units = [msgspec.structs.replace(unit, worse=False) for unit in drafts(300, seed=7)]
-    assert earned(units).certificate is not None
-    assert earned(units, times=50).certificate is None
+    labels = [msgspec.structs.replace(label, worse=False) for label in drafts(300, seed=7)]
+    assert earned(labels).certificate is not None
+    assert earned(labels, times=50).certificate is None
 
 
 def test_a_certificate_has_a_name_and_survives_being_written_down() -> None:

@@ -11,9 +11,9 @@ import pytest
 from distill.day import DayError, DayRefused
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
+from distill.routing.labels import Label, set_of
 from distill.routing.learning import of_now
-from distill.routing.replaying import Limits, Replayed, conversation_of, drawn, replay, units
-from distill.routing.units import Unit, part_of
+from distill.routing.replaying import Limits, Replayed, conversation_of, drawn, labels, replay
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace
 from router.chat import (
@@ -106,8 +106,8 @@ async def replayed(store: TraceStore, redactor: Redactor, student: Student, limi
     return await replay(store, redactor, await store.watermark(), "adapter-1", student, limits)
 
 
-async def known(store: TraceStore, student: str = "adapter-1") -> list[Unit]:
-    return [unit async for unit in units(store, await store.watermark(), student)]
+async def known(store: TraceStore, student: str = "adapter-1") -> list[Label]:
+    return [label async for label in labels(store, await store.watermark(), student)]
 
 
 async def test_drafts_are_held_beside_what_the_teacher_said(store: TraceStore, redactor: Redactor) -> None:
@@ -116,14 +116,14 @@ async def test_drafts_are_held_beside_what_the_teacher_said(store: TraceStore, r
     told = await replayed(store, redactor, student)
     found = await known(store)
     assert told.drafts == len(student.asked) == len(found)
-    for unit in found:
-        turn = int(unit.trace.rsplit("-", 1)[1])
-        assert unit.worse == (turn % 2 == 1)
-        assert (unit.how, unit.seconds, unit.draft.seconds, unit.tokens) == ("call", 2.0, 0.5, 1)
-    counts = [sum(unit.conversation.endswith(f"c{number}") for unit in found) for number in range(20)]
-    parts = [part_of(conversation_of(trace(f"c{number}", 0))) for number in range(20)]
-    assert [{"train": 3, "calibrate": 1}[part] for part in parts] == counts
-    assert {*parts} == {"train", "calibrate"}
+    for label in found:
+        turn = int(label.trace.rsplit("-", 1)[1])
+        assert label.worse == (turn % 2 == 1)
+        assert (label.how, label.seconds, label.draft.seconds, label.tokens) == ("call", 2.0, 0.5, 1)
+    counts = [sum(label.conversation.endswith(f"c{number}") for label in found) for number in range(20)]
+    sets = [set_of(conversation_of(trace(f"c{number}", 0))) for number in range(20)]
+    assert [{"train": 3, "calibrate": 1}[part] for part in sets] == counts
+    assert {*sets} == {"train", "calibrate"}
 
 
 async def test_nobody_is_asked_twice_and_another_student_anew(store: TraceStore, redactor: Redactor) -> None:
@@ -163,7 +163,7 @@ async def test_what_the_student_answered_is_put_to_the_teacher(store: TraceStore
     student = Student()
     told = await replayed(store, redactor, student)
     assert (told.drafts, told.answers) == (2, 2)
-    assert [unit.worse for unit in await known(store)] == [False, True]
+    assert [label.worse for label in await known(store)] == [False, True]
     again = await replayed(store, redactor, student)
     assert (again.drafts, again.answers, again.known, len(student.asked)) == (0, 0, 2, 4)
 
@@ -181,9 +181,9 @@ async def test_a_student_that_fails_is_left_alone(store: TraceStore, redactor: R
 async def test_no_secret_of_a_draft_is_kept(store: TraceStore, redactor: Redactor, tmp_path: Path) -> None:
     await store.insert([trace("c", 0)])
     await replayed(store, redactor, Student(note=f"The token is {SECRET}."))
-    (unit,) = await known(store)
-    assert SECRET not in str(unit)
-    assert unit.draft.logprobs is None
+    (label,) = await known(store)
+    assert SECRET not in str(label)
+    assert label.draft.logprobs is None
     await store.close()
     assert SECRET.encode() not in stored(tmp_path)
 
@@ -199,8 +199,8 @@ async def test_what_may_teach_nothing_teaches_no_gate(store: TraceStore, redacto
     student = Student()
     await replayed(store, redactor, student)
     asked = {name for name, _ in student.asked}
-    parts = {f"trace-c{number}-0": part_of(conversation_of(trace(f"c{number}", 0))) for number in range(20)}
-    assert asked == {name for name, part in parts.items() if part == "calibrate"}
+    sets = {f"trace-c{number}-0": set_of(conversation_of(trace(f"c{number}", 0))) for number in range(20)}
+    assert asked == {name for name, part in sets.items() if part == "calibrate"}
     assert 0 < len(asked) < 20
 
 
@@ -208,9 +208,9 @@ def test_drafts_of_another_student_and_beside_another_teacher_do_not_count() -> 
     note = EngineNote(model="base", adapter="new", template="t")
     mine = [
         msgspec.structs.replace(
-            unit, draft=msgspec.structs.replace(unit.draft, note=note), teacher="big" if number % 3 else ""
+            label, draft=msgspec.structs.replace(label.draft, note=note), teacher="big" if number % 3 else ""
         )
-        for number, unit in enumerate(drafts(30, seed=1))
+        for number, label in enumerate(drafts(30, seed=1))
     ]
     older = msgspec.structs.replace(mine[0], draft=msgspec.structs.replace(mine[0].draft, note=None))
     other = msgspec.structs.replace(mine[1], teacher="another")

@@ -1,4 +1,4 @@
-"""Units: drafts of a student with what was found of them, as gates learn from them and certificates are earned with.
+"""Labels: drafts of a student with what was found of them, as gates learn from them and certificates are earned with.
 
 Owns which of a conversation's requests counts, and for what. Knows nothing of how drafts were come by.
 """
@@ -13,12 +13,12 @@ import msgspec
 from distill.routing.comparing import How
 from distill.trace import Draft
 from router.chat import ChatRequest, Choice, ChoiceLogprobs
-from router.experiment import lot
+from router.lot import lot
 
-Part = Literal["train", "calibrate"]
+Set = Literal["train", "calibrate"]
 
 
-class Unit(msgspec.Struct, frozen=True, omit_defaults=True):
+class Label(msgspec.Struct, frozen=True, omit_defaults=True):
     """One request with a student's draft, and whether that was `worse` than the teacher's answer. `seconds` are those
     of the teacher's answer, 0 where they are not known; `teacher` is the model that gave it, ""
     where a student answered and it was asked later, `created` when the request came (Unix seconds)."""
@@ -45,17 +45,17 @@ class Unit(msgspec.Struct, frozen=True, omit_defaults=True):
         return Choice(self.draft.message, self.draft.finish_reason, logprobs=said)
 
 
-def part_of(conversation: str) -> Part:
+def set_of(conversation: str) -> Set:
     """Whether a conversation teaches gates or calibrates them: never both, and always the same."""
     return "train" if lot("part", "router", conversation) < 0.5 else "calibrate"
 
 
-def one_each(units: Iterable[Unit]) -> list[Unit]:
-    """One unit of each conversation, by lot: those of one conversation are alike, and a guarantee counts what is drawn
+def one_each(labels: Iterable[Label]) -> list[Label]:
+    """One label of each conversation, by lot: those of one conversation are alike, and a guarantee counts what is drawn
     independently."""
-    chosen: dict[str, tuple[float, Unit]] = {}
-    for unit in units:
-        drawn = lot("step", "router", unit.trace)
-        if unit.conversation not in chosen or drawn < chosen[unit.conversation][0]:
-            chosen[unit.conversation] = drawn, unit
-    return [unit for _, unit in chosen.values()]
+    chosen: dict[str, tuple[float, Label]] = {}
+    for label in labels:
+        drawn = lot("step", "router", label.trace)
+        if label.conversation not in chosen or drawn < chosen[label.conversation][0]:
+            chosen[label.conversation] = drawn, label
+    return [label for _, label in chosen.values()]
