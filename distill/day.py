@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -26,6 +27,10 @@ _WHOLE = (None, "stop", "tool_calls")  # finish reasons of an answer that was no
 
 class DayError(DistillError):
     """The gateway refused a call of the night, or is not there."""
+
+
+class DayConflict(DayError):
+    """The gateway is there, and what it is asked cannot be done now."""
 
 
 class DayRefused(DayError, Refused):
@@ -130,8 +135,19 @@ class Day:
         await self._call("DELETE", f"/admin/adapters/{name}")
 
     async def propose(self, adapter: str, path: Path, verdict: dict[str, Any]) -> dict[str, Any]:
-        """Propose an adapter; the gateway promotes it and tells the new live pointer."""
+        """Propose an adapter; the gateway tells the live pointer, and the canary, if it begins with one. Raises
+        DayConflict where another canary runs, or this adapter was rolled back lately."""
         return await self._call("POST", "/admin/proposals", {"adapter": adapter, "path": str(path), "verdict": verdict})
+
+    async def experiments(self) -> dict[str, Any]:
+        """All experiments there were, canaries too."""
+        return await self._call("GET", "/admin/experiments")
+
+    async def start_experiment(self, experiment: dict[str, Any]) -> None:
+        await self._call("POST", "/admin/experiments", experiment)
+
+    async def stop_experiment(self, name: str) -> None:
+        await self._call("DELETE", f"/admin/experiments/{quote(name, safe='')}")
 
     async def teach_router(self, learning: dict[str, Any]) -> dict[str, Any]:
         """Put to work what was learnt for the router; what the gateway says of it then."""
@@ -162,7 +178,8 @@ class Day:
         except httpx2.HTTPError as error:
             raise DayError(f"the gateway at {self._url} does not answer: {error or type(error).__name__}") from error
         if answer.is_error:
-            kind = DayRefused if answer.status_code in _REFUSALS else DayError
+            refused = DayRefused if answer.status_code in _REFUSALS else DayError
+            kind = DayConflict if answer.status_code == 409 else refused
             raise kind(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return bytes(answer.content)
 

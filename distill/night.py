@@ -38,7 +38,7 @@ from distill.dataset import (
 )
 from distill.dataset.contamination import Passage
 from distill.dataset.example import line_of
-from distill.day import Day, DayError
+from distill.day import Day, DayConflict, DayError
 from distill.errors import DatasetError, DistillError
 from distill.examination.items import Item, passages
 from distill.examination.marking import Mark
@@ -91,7 +91,8 @@ class NightSettings(msgspec.Struct, frozen=True):
 
 
 class Night(msgspec.Struct, frozen=True):
-    """What a night did. `adapter` is its name; `live` the pointer the gateway wrote, None when it was not promoted."""
+    """What a night did. `adapter` is its name; `live` the pointer the gateway wrote, None when it was not promoted,
+    and `instead` what becomes of one that passed all the same."""
 
     dataset: Dataset
     run: dict[str, Any]
@@ -99,6 +100,7 @@ class Night(msgspec.Struct, frozen=True):
     verdict: Verdict
     teacher: Score
     live: dict[str, Any] | None
+    instead: str
     memory: dict[str, int]
 
 
@@ -132,9 +134,9 @@ async def _night(settings: NightSettings, day: Day, progress: Progress) -> Night
     room = (memory["base"] or None, memory["adapter"] or None)
     verdict = judge(marks["base"], marks["adapter"], memory=room)
     write_card(folder, run_folder, verdict)
-    live = await _propose(day, adapter, folder, verdict)
+    live, instead = await _propose(day, adapter, folder, verdict)
     run = json.loads((run_folder / "result.json").read_text())
-    return Night(dataset, run, adapter, verdict, score(marks["teacher"]), live, memory)
+    return Night(dataset, run, adapter, verdict, score(marks["teacher"]), live, instead, memory)
 
 
 async def _set(settings: NightSettings, progress: Progress) -> list[Item]:
@@ -321,13 +323,20 @@ def _write_answers(folder: Path, arm: str, items: Sequence[Item], results: Seque
     (folder / f"examination-{arm}.jsonl").write_bytes(b"".join(lines))
 
 
-async def _propose(day: Day, adapter: str, folder: Path, verdict: Verdict) -> dict[str, Any] | None:
-    """An adapter that passed is proposed; one that did not is kept with its reasons and taken off the engine."""
+async def _propose(day: Day, adapter: str, folder: Path, verdict: Verdict) -> tuple[dict[str, Any] | None, str]:
+    """An adapter that passed is proposed; one that did not is kept with its reasons and taken off the engine. The live
+    pointer, if it is this adapter's; else what becomes of it, if it passed."""
     if not verdict.passed:
         await day.remove_adapter(adapter)
-        return None
-    answer = await day.propose(adapter, folder, {"passed": True, "p_value": verdict.p_value})
-    return dict(answer["live"])
+        return None, ""
+    try:
+        answer = await day.propose(adapter, folder, {"passed": True, "p_value": verdict.p_value})
+    except DayConflict as error:
+        await day.remove_adapter(adapter)
+        return None, f"not proposed: {error}"
+    if answer["canary"] is not None:
+        return None, "a canary now: it serves a growing share of the conversations until it has earned them all"
+    return dict(answer["live"]), ""
 
 
 def _told(dropped: Counter[str]) -> str:

@@ -33,10 +33,10 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """Times are Unix seconds; `seconds` are durations by phase (total, draft, teacher, first_byte), and `overhead` is
     what of the total was spent waiting for nobody. `wire` is the API that the client spoke, `wire_id` the answer's id
     that it saw. `client` is the name of its key; `teach` and `may_leave_machine` say what that key allows: to learn
-    from this, to show it to a model on another machine. `unread` is what of the client's body the request does not
-    carry; `parent` is the trace of the turn before. `redacted` counts the placeholders that stand for secrets and
-    personal data. Where one of these was in what token ids, raw text or log-probabilities encode, these are gone, and
-    `served_digest` is what is left of the ids."""
+    from this, to show it to a model on another machine. `experiments` are the arms that the conversation was given, by
+    experiment. `unread` is what of the client's body the request does not carry; `parent` is the trace of the turn
+    before. `redacted` counts the placeholders that stand for secrets and personal data. Where one of these was in what
+    token ids, raw text or log-probabilities encode, these are gone, and `served_digest` is what is left of the ids."""
 
     id: str
     created: float
@@ -44,6 +44,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     request: ChatRequest
     state: State
     decision: Decision
+    experiments: dict[str, str] = {}
     turn: int = 0
     answer: AnswerMessage | None = None
     finish_reason: str | None = None

@@ -133,15 +133,17 @@ def teachers_of(settings: Settings) -> dict[str, BackendSettings]:
 
 
 def _prompting(backend: BackendSettings) -> Prompting | None:
+    return prompting_named(backend.prompt) if backend.prompt else None
+
+
+def prompting_named(name: str) -> Prompting:
     """Raises SettingsError for a prompt that is not there, or is damaged."""
-    if not backend.prompt:
-        return None
     from distill.vocabularies import load_vocabularies  # few gateways need these, and all would wait for them
     from gateway.answering.prompting import Prompting
     from gateway.prompts import prompt_named
 
     vocabularies = load_vocabularies(shared("data", "vocabularies"))
-    return Prompting(prompt_named(backend.prompt), vocabularies.values())
+    return Prompting(prompt_named(name), vocabularies.values())
 
 
 def prices_of(backend: BackendSettings) -> Prices:

@@ -15,6 +15,7 @@ import typer
 
 from gateway.commands.adapters import adapters
 from gateway.commands.exam import exam
+from gateway.commands.experiment import experiment
 from gateway.commands.generate import generate
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
@@ -42,6 +43,7 @@ app.add_typer(traces, name="traces")
 app.add_typer(dataset, name="dataset")
 app.add_typer(service, name="service")
 app.add_typer(router, name="router")
+app.add_typer(experiment, name="experiment")
 app.command()(launch)
 app.command()(status)
 app.command()(exam)

@@ -71,7 +71,8 @@ def tell(done: Night, console: Console) -> None:
         table.add_row(name.replace("_", " "), *(_share(score, name) for score in scores))
     table.add_row("median seconds", *(shown(score.median_seconds, "s") for score in scores))
     console.print(table)
-    outcome = "promoted: it serves now" if done.live else f"kept, not promoted: {'; '.join(done.verdict.reasons)}"
+    kept = done.instead or f"kept, not promoted: {'; '.join(done.verdict.reasons)}"
+    outcome = "promoted: it serves now" if done.live else kept
     console.print(f"{done.adapter} {outcome} (gained {done.verdict.gained}, lost {done.verdict.lost} questions)")
 
 

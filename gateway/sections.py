@@ -14,6 +14,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "student": {"model": "embedded"},
         "teacher": {"model": "expert"},
         "router": {"drafts": "always"},
+        "canary": {"on": False},  # its day of trials has a few minutes
     },
     # What models take is what `doctor` tells. macOS lets them have 22.9 of 32 GB: of the first pair one at a time; for
     # the second the limit has to be raised a little, as `doctor` says.
@@ -96,6 +97,19 @@ class RouterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     holdout: float = 0.05  # share of conversations that always go to the teacher
 
 
+Share = Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
+
+
+class CanarySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    on: bool = True  # whether a proposed adapter serves a growing share of the conversations before it serves all
+    conversations: Count = 30  # at each step, of both adapters, before the next one
+    seconds: Amount = 3600.0  # that each step lasts at least
+    enough: Count = 200  # conversations of its own before it is promoted
+    worse: Share = 0.05  # of its answers may be worse than the teacher's; beyond, it is rolled back
+    days: Amount = 14.0  # after which it is given up
+    quiet: Amount = 2.0  # seconds without a request before the teacher is asked about one of its answers
+
+
 class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examination: str = "demo"  # the name of one that ships with Nightschool, or a .toml file or a folder
     memory_bytes: int = 20_000_000_000  # what training borrows from the gateway while it runs
@@ -126,6 +140,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     teacher: BackendSettings = BackendSettings()
     teachers: dict[str, BackendSettings] = {}  # more of them, by name
     router: RouterSettings = RouterSettings()
+    canary: CanarySettings = CanarySettings()
     night: NightSettings = NightSettings()
     traces: TracesSettings = TracesSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

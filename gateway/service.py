@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fnmatch
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -21,15 +20,21 @@ from gateway.access.underway import UnderWay
 from gateway.answering.answer import Cascade
 from gateway.answering.arms import Arm
 from gateway.answering.cache import ResponseCache
+from gateway.answering.names import Names
 from gateway.answering.pace import Pace
-from gateway.answering.promotion import Promotion
+from gateway.answering.promotion import Live, Promotion
 from gateway.answering.repeats import Repeats
 from gateway.answering.routing import Routing
+from gateway.answering.serving import Serving
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Turn
-from gateway.build import Builder, Crew, prices_of, teachers_of
+from gateway.build import Builder, Crew, prices_of, prompting_named, teachers_of
 from gateway.changes import Change, possible
-from gateway.errors import BackendError, Conflict, SettingsError, StartError, TracesBusy, UnknownModel
+from gateway.errors import BackendError, Conflict, SettingsError, StartError, TracesBusy
+from gateway.experiments.book import Book, Entry
+from gateway.experiments.canaries import Canaries
+from gateway.experiments.labelling import Labelling
+from gateway.experiments.running import Experiments
 from gateway.forgetting import drop_prefixes
 from gateway.processes.lease import Leases
 from gateway.processes.supervisor import Supervisor
@@ -39,7 +44,7 @@ from gateway.sections import LOOPBACK, Settings
 from gateway.settings import Home, check_servable, keys_file
 from gateway.watching.metrics import Metrics, States
 from gateway.watching.requestlog import RequestLog
-from router.decision import Arm as ArmName
+from router.canary import Pace as CanaryPace
 from router.policy import Rules
 
 if TYPE_CHECKING:
@@ -48,57 +53,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("service")
 
 _FORGET_SECONDS = 30.0  # how long a client waits for what is forgotten
-
-
-class Names:
-    """The model names on offer, and what each stands for."""
-
-    def __init__(self, student: Arm, teachers: Teachers, promotion: Promotion, aliases: dict[str, str]) -> None:
-        self._student = student
-        self._teachers = teachers
-        self._promotion = promotion
-        self._aliases = aliases
-
-    def resolve(self, name: str, allowed: Callable[[str], bool]) -> tuple[ArmName | None, str]:
-        """The arm a name asks for (None: the router chooses) and the model to ask its backend for ("": its own).
-
-        `allowed` says of each name on offer whether this client may have it. Raises UnknownModel.
-        """
-        offered, found = name, self._find(name)
-        if found is None:
-            pattern = next((pattern for pattern in self._aliases if fnmatch.fnmatchcase(name, pattern)), "")
-            offered = self._aliases.get(pattern, "")
-            found = self._find(offered)
-        if found is None or not allowed(offered):
-            raise UnknownModel(f"There is no model '{name}'; GET /v1/models lists what there is.", param="model")
-        return found
-
-    def _find(self, name: str) -> tuple[ArmName | None, str] | None:
-        if name == "nightschool":
-            return None, ""
-        if name in ("student", "teacher"):
-            return ("student" if name == "student" else "teacher"), ""
-        if name and (name == self._student.base or name in self._promotion.adapters):
-            return "student", name
-        if name and name in self._of_teachers():
-            return "teacher", name
-        return None
-
-    def listed(self, allowed: Callable[[str], bool]) -> list[dict[str, Any]]:
-        """As GET /v1/models tells them."""
-        own = ["nightschool", "student", "teacher", self._student.base, *self._of_teachers()]
-        adapters = [
-            (name, {"parent": self._student.base, "root": str(path)}) for name, path in self._promotion.adapters.items()
-        ]
-        known: dict[str, dict[str, Any]] = {**{name: {} for name in own if name}, **dict(adapters)}
-        return [
-            {"id": name, "object": "model", "created": self._promotion.started, "owned_by": "nightschool", **more}
-            for name, more in known.items()
-            if allowed(name)
-        ]
-
-    def _of_teachers(self) -> list[str]:
-        return [name for arm in self._teachers.arms for name in (arm.base, arm.embeddings)]
 
 
 class Gateway:
@@ -128,6 +82,12 @@ class Gateway:
         self.pace = Pace()
         self.cache = ResponseCache(time.monotonic)
         self.under_way = UnderWay()
+        self._book = Book(home.data / "experiments.db")
+        self.labelling = Labelling(self.under_way, self.recorder, lambda: self.settings.canary.quiet)
+        self.canaries = Canaries(self._book, self.promotion, self.labelling, lambda: _canary_pace(self.settings))
+        self.experiments = Experiments(
+            self._book, self.canaries, self.promotion, home.models / "adapters", prompting_named
+        )
         self.metrics = Metrics(
             States(
                 lambda: self.arms,
@@ -172,9 +132,12 @@ class Gateway:
         if self.telemetry is not None:
             self.telemetry.start()
         await self.supervisor.start()
+        self.labelling.start()
         self._welcome(self.arms)
 
     async def stop(self) -> None:
+        await self.labelling.stop()
+        await self.canaries.stop()
         for task, arms in list(self._retiring.items()):
             task.cancel()
             for arm in arms:
@@ -186,6 +149,7 @@ class Gateway:
         for forgetting in list(self._forgetting):  # what the recorder still heard of is dropped elsewhere too
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(forgetting, 1.0)
+        self._book.close()
         for spend in self._builder.spends.values():
             await spend.stop()
         if self.telemetry is not None:
@@ -223,17 +187,11 @@ class Gateway:
         for label, backend in teachers_of(crew.settings).items():
             crew.teachers.spends[label].prices = prices_of(backend)
         self.names = Names(crew.student, crew.teachers, self.promotion, crew.settings.aliases)
-        rules = partial(_rules, crew, self.routing, self.pace)
-        self.cascade = Cascade(
-            crew.student,
-            crew.teachers,
-            rules,
-            self.recorder,
-            Repeats(self.cache, crew.student, crew.teachers, rules),
-            self.under_way,
-            self._ended,
-            scorer=lambda: self.routing.scorer(crew.student.live),
-        )
+        serving = partial(self.experiments.serving, partial(_serving, crew, self.routing, self.pace))
+        repeats = Repeats(self.cache, crew.student, crew.teachers, serving)
+        everyone = crew.student, crew.teachers, serving, self.recorder, repeats, self.under_way
+        self.cascade = Cascade(*everyone, self._ended)
+        self.labelling.take_up(Cascade(*everyone), crew.teachers)  # nobody hears of these turns: no client's they are
         self.watchers = self._watchers(crew.settings)
 
     async def _open(self, crew: Crew, new: list[Arm]) -> None:
@@ -296,6 +254,26 @@ class Gateway:
             drop_prefixes(self.home.data)
         return list(gone)
 
+    async def propose(self, adapter: str, path: str, verdict: dict[str, Any]) -> Live | Entry:
+        """Put an adapter to work: for a growing share of the conversations, or at once where the settings want that,
+        or nobody would be answered by it anyhow. Raises what Promotion.propose does, and Conflict where it may not."""
+        live = self.promotion.live
+        if live is not None and live.adapter == adapter:
+            return live
+        rules = _rules(self.crew, self.routing, self.pace, adapter)
+        exposed = rules.policy == "cascade" and (rules.certificate is not None or rules.uncertified == "serve")
+        if not (self.settings.canary.on and exposed):
+            return await self.promotion.propose(adapter, path, verdict)
+        self.canaries.check(adapter)
+        await self.promotion.admit(adapter, path, verdict)
+        return self.canaries.begin(adapter, self.promotion.adapters[adapter])
+
+    async def roll_back(self) -> Live | None:
+        """End the canary, if there is one; else go back to what served before. What serves then."""
+        if self.canaries.roll_back():
+            return self.promotion.live
+        return await self.promotion.roll_back()
+
     async def memory(self) -> dict[str, int]:
         """Peak memory in bytes of the local processes behind the arms."""
         told: dict[str, int] = {}
@@ -313,7 +291,7 @@ class Gateway:
                 _log.error("a turn was not watched", exc_info=error, trace=turn.id)
 
     def _watchers(self, settings: Settings) -> list[Callable[[Turn], None]]:
-        found: list[Callable[[Turn], None]] = [self.metrics.ended, self.pace.ended]
+        found: list[Callable[[Turn], None]] = [self.metrics.ended, self.pace.ended, self.canaries.ended]
         if settings.gateway.log != "off":
             found.append(RequestLog(content=settings.gateway.log_content).ended)
         if self.telemetry is not None:
@@ -321,21 +299,39 @@ class Gateway:
         return found
 
 
-def _rules(crew: Crew, routing: Routing, pace: Pace) -> Rules:
+def _serving(crew: Crew, routing: Routing, pace: Pace, adapter: str | None) -> Serving:
+    """With what a request is answered where the student has this adapter; None: the live one."""
+    adapter = crew.student.live if adapter is None else adapter
+    return Serving(_rules(crew, routing, pace, adapter), adapter, routing.scorer(adapter))
+
+
+def _rules(crew: Crew, routing: Routing, pace: Pace, adapter: str) -> Rules:
     router, student = crew.settings.router, crew.student
     known = student.capabilities
     return Rules(
         policy=router.policy,
         uncertified=router.uncertified,
-        taught=bool(student.live) or not student.local,
+        taught=bool(adapter) or not student.local,
         confidence=router.confidence,
         holdout=0.0 if crew.teachers.spent else router.holdout,  # nobody is there to be compared with
         hold=router.hold,
         teacher_down=router.teacher_down,
         grammar=known is not None and known.grammar,
         context=crew.settings.student.context or (known.context if known is not None else 0),
-        certificate=routing.certificate(student.live, crew.teachers.models),
+        certificate=routing.certificate(adapter, crew.teachers.models),
         worth=pace.worth if router.drafts == "faster" else 0.0,
+    )
+
+
+def _canary_pace(settings: Settings) -> CanaryPace:
+    chosen = settings.canary
+    return CanaryPace(
+        conversations=chosen.conversations,
+        seconds=chosen.seconds,
+        enough=chosen.enough,
+        fewest=min(CanaryPace().fewest, chosen.enough),
+        longest=chosen.days * 86_400,
+        worse=chosen.worse,
     )
 
 

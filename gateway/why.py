@@ -31,6 +31,7 @@ _WHY: dict[Reason, str] = {
     "policy": "router.policy says so",
     "sticky": "the teacher has begun, and keeps the conversation until the user's next message",
     "stays_here": "the request may not leave this machine, and the other arm is elsewhere",
+    "experiment": "the conversation is of an arm of an experiment that names who answers",
     "holdout": "the conversation is one of those that always go to the teacher, to be compared with",
     "student_failed": "the student could not draft",
     "teacher_failed": "no teacher could answer, and the student's draft is well-formed",

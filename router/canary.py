@@ -17,6 +17,7 @@ from router.sequence import Shares
 STEPS = (0.01, 0.05, 0.10, 0.25, 0.50)  # of the conversations; then all of them
 CANDIDATE, INCUMBENT = "candidate", "incumbent"
 _DAY = 86_400.0
+_BEGUN = 40  # answers
 _MOST_CONTROLS = 20  # in a block of the comparison: at 1 % a canary would wait for 99
 
 Move = Literal["stay", "advance", "promote", "roll_back", "pause", "give_up"]
@@ -24,8 +25,10 @@ Move = Literal["stay", "advance", "promote", "roll_back", "pause", "give_up"]
 
 class Pace(msgspec.Struct, frozen=True):
     """A step lasts for so many `conversations` of both arms and so many `seconds`. The candidate is promoted from the
-    last step after `enough` conversations of its own, or after `patience` seconds and `fewest` of them; after `longest`
-    it is given up. Each guard rejects at `alpha`; `worse` is the share of its labelled answers that may be."""
+    last step after `enough` conversations of its own, or after `patience` seconds and `fewest` of them, once its labels
+    show that less than twice `worse` of its answers are; after `longest` seconds it is given up. `worse` is the share
+    of its labelled answers that may be; each guard rejects at `alpha`. After `failures` drafts in a row that the
+    student's engine could not make, it is rolled back."""
 
     conversations: int = 30
     seconds: float = 3600.0
@@ -35,12 +38,14 @@ class Pace(msgspec.Struct, frozen=True):
     longest: float = 14 * _DAY
     alpha: float = 0.01
     worse: float = 0.05
+    failures: int = 5
 
 
 class Canary(msgspec.Struct, frozen=True):
     """How far a canary is. `at` is its step, `since` and `started` are Unix seconds; `here` counts the conversations of
-    both arms at this step, `own` all of the candidate's. `labels` are of answers that the candidate served, `guards`
-    compare outcomes by their kind. `paused` says why it does not go on; empty: it does."""
+    both arms at this step, `own` all of the candidate's. `labels` are of answers that the candidate served, with the
+    evidence that too many are worse; `proof` of the same ones is the evidence that few enough are. `guards` compare
+    outcomes by their kind, `failing` counts failures in a row. `paused` says why it does not go on; empty: it does."""
 
     started: float
     since: float
@@ -50,6 +55,8 @@ class Canary(msgspec.Struct, frozen=True):
     own: int = 0
     shares: Shares = Shares()
     labels: Limit = Limit(0.05)
+    proof: Limit = Limit(0.90)
+    failing: int = 0
     guards: Mapping[str, Control] = {}
     paused: str = ""
 
@@ -60,7 +67,13 @@ class Canary(msgspec.Struct, frozen=True):
 
 
 def begin(now: float, pace: Pace = Pace()) -> Canary:  # noqa: B008  # a frozen value
-    return Canary(now, now, pace, labels=Limit(pace.worse))
+    return Canary(now, now, pace, labels=Limit(pace.worse), proof=_proof(pace.worse))
+
+
+def _proof(worse: float) -> Limit:
+    """Null hypothesis: of the answers no more are no worse than if twice `worse` of them were. Its estimate begins as
+    if half as many as may be had been worse among a few: a good candidate is not to wait until that is learnt."""
+    return Limit(1 - 2 * worse, seen=_BEGUN, bad=round(_BEGUN * (1 - worse / 2)))
 
 
 def assigned(canary: Canary, arm: str) -> Canary:
@@ -72,7 +85,12 @@ def assigned(canary: Canary, arm: str) -> Canary:
 
 def labelled(canary: Canary, worse: bool) -> Canary:
     """An answer that the candidate served was compared with the teacher's."""
-    return msgspec.structs.replace(canary, labels=canary.labels.after(worse))
+    return msgspec.structs.replace(canary, labels=canary.labels.after(worse), proof=canary.proof.after(not worse))
+
+
+def drafted(canary: Canary, failed: bool) -> Canary:
+    """The candidate was asked for a draft; `failed`: its engine could not make one."""
+    return msgspec.structs.replace(canary, failing=canary.failing + 1 if failed else 0)
 
 
 def heard(canary: Canary, kind: str, arm: str, bad: bool) -> Canary:
@@ -84,26 +102,39 @@ def heard(canary: Canary, kind: str, arm: str, bad: bool) -> Canary:
 def move(canary: Canary, now: float) -> tuple[Move, str]:
     """What is to be done, and why. A clock that went back holds nothing up and hastens nothing."""
     pace = canary.pace
-    if canary.labels.against(pace.alpha):
-        return "roll_back", f"{canary.labels.bad} of {canary.labels.seen} answers that were compared were worse"
-    for kind, guard in sorted(canary.guards.items()):
-        if guard.against(pace.alpha):
-            return "roll_back", (
-                f"{kind}: {guard.canary_bad} of {guard.canary} answers, {guard.control_bad} of {guard.control} before"
-            )
+    if harm := _harm(canary):
+        return "roll_back", harm
     if canary.paused:
         return "stay", canary.paused
     if canary.shares.against():
         return "pause", f"conversations went elsewhere than they should have: {dict(canary.shares.counts)}"
     age = max(0.0, now - canary.started)
     if canary.at == len(STEPS) - 1:
-        if canary.own >= pace.enough or (age >= pace.patience and canary.own >= pace.fewest):
-            return "promote", f"{canary.own} conversations, and no guard spoke"
+        enough = canary.own >= pace.enough or (age >= pace.patience and canary.own >= pace.fewest)
+        if enough and canary.proof.against(pace.alpha):
+            compared = f"{canary.labels.bad} of {canary.labels.seen} answers that were compared were worse"
+            return "promote", f"{canary.own} conversations, {compared}, and no guard spoke"
     elif canary.here >= pace.conversations and now - canary.since >= pace.seconds:
         return "advance", f"{canary.here} conversations at {STEPS[canary.at]:.0%}"
     if age >= pace.longest:
-        return "give_up", f"only {canary.own} conversations in {age / _DAY:.0f} days"
+        return "give_up", (
+            f"{canary.own} conversations and {canary.labels.seen} answers that were compared in {age / _DAY:.0f} days "
+            "do not show enough"
+        )
     return "stay", f"{canary.here} conversations at {STEPS[canary.at]:.0%}"
+
+
+def _harm(canary: Canary) -> str:
+    """What speaks against the candidate; empty: nothing does, yet."""
+    alpha, labels = canary.pace.alpha, canary.labels
+    if canary.failing >= canary.pace.failures:
+        return f"{canary.failing} drafts in a row failed"
+    if labels.against(alpha):
+        return f"{labels.bad} of {labels.seen} answers that were compared were worse"
+    for kind, guard in sorted(canary.guards.items()):
+        if guard.against(alpha):
+            return f"{kind}: {guard.canary_bad} of {guard.canary} turns, {guard.control_bad} of {guard.control} before"
+    return ""
 
 
 def advanced(canary: Canary, now: float) -> Canary:

@@ -20,6 +20,7 @@ Reason = Literal[
     "policy",  # the settings say so
     "sticky",  # the conversation stays with the teacher until the next user message
     "stays_here",  # the request may not leave this machine, and the other arm is elsewhere
+    "experiment",  # the conversation's arm of an experiment names who answers what either could
     "holdout",  # the conversation belongs to the random share that always goes to the teacher
     "student_failed",  # the student's engine broke or timed out
     "teacher_failed",  # no teacher could answer, and the student's draft passed verification

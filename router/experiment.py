@@ -6,32 +6,47 @@ since weights may change. Knows nothing of evidence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
+from router.decision import Arm
 from router.lot import lot
 from router.policy import Rules
 
 # One experiment of each layer runs at a time; one of either may share a conversation, since each has a lot of its own.
-Layer = Literal["adapter", "policy"]
+Layer = Literal["student", "router"]
+_STUDENT = ("adapter", "prompt")  # what an arm of the layer changes
+_ROUTER = ("answers", "confidence")
+
+
+_LONGEST_NAME = 100
+_MOST_EXPECTED = 1_000_000
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One arm: its share of the conversations, and what is otherwise for them; what is not named stays as it is set.
-    `adapter` is a name that the student's engine knows, "" the base."""
+    `adapter` is a name that the student's engine knows, "" the base; `prompt` one that ships, or a file; `answers` who
+    answers what either could."""
 
     name: str
-    weight: float
-    policy: Literal["cascade", "student", "teacher"] | None = None
+    weight: float = 1.0
     adapter: str | None = None
+    prompt: str | None = None
+    answers: Arm | None = None
     confidence: float | None = None
 
     def over(self, rules: Rules) -> Rules:
         """The rules for a conversation of this arm."""
-        changed = {field: value for field in ("policy", "confidence") if (value := getattr(self, field)) is not None}
+        changed = {field: value for field in _ROUTER if (value := getattr(self, field)) is not None}
         return msgspec.structs.replace(rules, **changed)
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """What is otherwise for its conversations."""
+        return {name: value for name in (*_STUDENT, *_ROUTER) if (value := getattr(self, name)) is not None}
 
 
 class Experiment(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -40,9 +55,12 @@ class Experiment(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
 
     name: str
     arms: tuple[Variant, ...]
-    layer: Layer = "policy"
     share: float = 1.0
     expected: int = 500
+
+    @property
+    def layer(self) -> Layer:
+        return "student" if any({*arm.changes} & {*_STUDENT} for arm in self.arms) else "router"
 
 
 class InvalidExperiment(ValueError):
@@ -52,22 +70,28 @@ class InvalidExperiment(ValueError):
 def checked(experiment: Experiment) -> Experiment:
     """The experiment. Raises InvalidExperiment."""
     names = [arm.name for arm in experiment.arms]
+    if not experiment.name or len(experiment.name) > _LONGEST_NAME:
+        raise InvalidExperiment(f"an experiment needs a name of at most {_LONGEST_NAME} characters")
     if len(names) < 2:
         raise InvalidExperiment("an experiment compares two arms at least")
     if len({*names}) < len(names) or not all(names):
         raise InvalidExperiment("each arm needs a name of its own")
-    if any(arm.weight < 0 for arm in experiment.arms) or not sum(arm.weight for arm in experiment.arms) > 0:
+    weights = [arm.weight for arm in experiment.arms]
+    if not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
         raise InvalidExperiment("weights are not negative, and one of them is above 0")
     if not 0 < experiment.share <= 1:
         raise InvalidExperiment("the share of conversations that take part lies between 0 and 1")
-    first, *others = ({**_changes(arm)} for arm in experiment.arms)
-    if any(other == first for other in others):
+    if not 1 <= experiment.expected <= _MOST_EXPECTED:
+        raise InvalidExperiment(f"the number of conversations to decide at lies between 1 and {_MOST_EXPECTED}")
+    if any(arm.confidence is not None and not 0 <= arm.confidence <= 1 for arm in experiment.arms):
+        raise InvalidExperiment("a confidence lies between 0 and 1")
+    done = [arm.changes for arm in experiment.arms]
+    if any(one in done[:number] for number, one in enumerate(done)):
         raise InvalidExperiment("two arms do the same")
+    changed = {name for one in done for name in one}
+    if changed & {*_STUDENT} and changed & {*_ROUTER}:
+        raise InvalidExperiment("an experiment changes the student (adapter, prompt) or the router, not both at once")
     return experiment
-
-
-def _changes(arm: Variant) -> dict[str, object]:
-    return {name: getattr(arm, name) for name in ("policy", "adapter", "confidence")}
 
 
 def takes_part(experiment: Experiment, conversation: str) -> bool:

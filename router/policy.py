@@ -49,6 +49,7 @@ class Rules(msgspec.Struct, frozen=True):
     teacher_down: Literal["student", "error"] = "student"  # who answers what is the teacher's when none can
     certificate: Certificate | None = None
     worth: float = 0.0
+    answers: Arm | None = None  # who answers what either could, for a conversation of an experiment
 
 
 def before(
@@ -84,9 +85,11 @@ def before(
 
 
 def _of_two(request: ChatRequest, rules: Rules, chance: Callable[[], float | None]) -> Decision | None:
-    """Where either arm could answer: the teacher where the student has proven nothing, where the teacher has begun, or
-    where a draft does not pay; None: the student may try."""
+    """Where either arm could answer: whoever an experiment names; the teacher where the student has proven nothing,
+    where the teacher has begun, or where a draft does not pay; None: the student may try."""
     chosen = partial(Decision, arm="teacher", propensity=1.0 - rules.holdout)
+    if rules.answers is not None:
+        return chosen(reason="experiment") if rules.answers == "teacher" else None
     if rules.certificate is None and rules.uncertified == "shadow":
         return chosen(reason="uncertified")
     if not rules.taught:
@@ -132,6 +135,8 @@ def after(
         return decided(arm="teacher", reason="doubtful", detail="no log-probabilities")
     if found.get("confidence", 1.0) < threshold:
         return decided(arm="teacher", reason="doubtful")
+    if rules.answers == "student":
+        return decided(arm="student", reason="experiment")
     if certificate is None or certificate.threshold(group) is None:
         return decided(arm="student", reason="verified")
     return decided(arm="student", reason="verified", certificate=certificate.name, certified=True)
@@ -147,6 +152,8 @@ def _certificate(rules: Rules, scorer: str, note: EngineNote | None) -> Certific
 
 def _threshold(rules: Rules, certificate: Certificate | None, group: Group) -> float | None:
     """From which confidence on the student may serve; None: not at all."""
+    if rules.answers == "student":
+        return 0.0
     proven = certificate.threshold(group) if certificate is not None else None
     if proven is None and (rules.certificate is None or rules.uncertified == "serve"):
         return rules.confidence
@@ -167,7 +174,7 @@ def may_stand_in(decision: Decision, rules: Rules) -> bool:
     It may where the request was held back from it for reasons that lie in the conversation, not in what it can do or
     in what the client or the owner asked for.
     """
-    return rules.teacher_down == "student" and decision.reason in ("holdout", "sticky")
+    return rules.teacher_down == "student" and decision.reason in ("holdout", "sticky", "experiment")
 
 
 def in_holdout(conversation: str, share: float) -> bool:

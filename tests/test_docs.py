@@ -39,7 +39,7 @@ def _commands(group: Any, before: str = "") -> dict[str, click.Command]:
 
 
 COMMANDS = _commands(typer.main.get_command(cli.app))
-SECTIONS = ("gateway", "student", "teacher", "router", "night", "traces", "telemetry")
+SECTIONS = ("gateway", "student", "teacher", "router", "canary", "night", "traces", "telemetry")
 
 _ROUTE = re.compile(r'^@(get|post|put|patch|delete|asgi)\(\s*"(/[^"]*)"', re.MULTILINE)
 _INNER_ROUTE = re.compile(_ROUTE.pattern.replace("^@", r"^\s+@"), re.MULTILINE)

@@ -25,10 +25,16 @@ class UnderWay:
         self._inside: set[asyncio.Event] = set()  # one for each request, set when it has ended
         self._limits: set[asyncio.Timeout] = set()
         self._closes: float | None = None  # on the event loop's clock
+        self._quiet_since = 0.0  # on the same clock, while nobody is inside
 
     @property
     def closing(self) -> bool:
         return self._closes is not None
+
+    @property
+    def quiet_for(self) -> float:
+        """For how many seconds nobody was inside."""
+        return 0.0 if self._inside else asyncio.get_running_loop().time() - self._quiet_since
 
     def check_open(self) -> None:
         """Raises ShuttingDown when nobody is let in any more; who comes back afterwards finds the next gateway."""
@@ -45,6 +51,7 @@ class UnderWay:
             yield
         finally:
             self._inside.discard(ended)
+            self._quiet_since = asyncio.get_running_loop().time()
             ended.set()
 
     @asynccontextmanager

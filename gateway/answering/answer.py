@@ -18,6 +18,7 @@ from gateway.answering import drafting
 from gateway.answering.arms import Arm
 from gateway.answering.repeats import Repeats
 from gateway.answering.reply import Live, Whole, between_us, collected, keep, read, wants_ids
+from gateway.answering.serving import Serving
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from gateway.backends.patience import is_fault
@@ -26,7 +27,7 @@ from gateway.errors import BackendError, BackendUnreachable, GatewayError, MayNo
 from router.decision import Arm as ArmName
 from router.decision import Decision
 from router.policy import Rules, before, may_stand_in
-from router.scorer import Look, Rule, Scorer
+from router.scorer import Look
 
 
 class TakesTraces(Protocol):
@@ -34,28 +35,26 @@ class TakesTraces(Protocol):
 
 
 class Cascade:
-    """Answers turns with a student and its teachers. `rules` and `scorer` are asked at each request, so that they may
-    change; `ended` hears of every turn, traced or not, once nothing more happens to it."""
+    """Answers turns with a student and its teachers. `serving` is asked at each request, so that it may change; `ended`
+    hears of every turn, traced or not, once nothing more happens to it."""
 
     def __init__(
         self,
         student: Arm,
         teachers: Teachers,
-        rules: Callable[[], Rules],
+        serving: Callable[[Ask], Serving],
         recorder: TakesTraces,
         repeats: Repeats,
         under_way: UnderWay,
         ended: Callable[[Turn], None] = lambda turn: None,
-        scorer: Callable[[], Scorer] = Rule,
     ) -> None:
         self._student = student
         self._teachers = teachers
-        self._rules = rules
+        self._serving = serving
         self._recorder = recorder
         self._repeats = repeats
         self._under_way = under_way
         self._ended = ended
-        self._scorer = scorer
 
     @asynccontextmanager
     async def answer(self, turn: Turn) -> AsyncIterator[Whole | Live]:
@@ -66,7 +65,8 @@ class Cascade:
         """
         try:
             async with self._under_way.until(turn.ask.deadline), AsyncExitStack() as stack:
-                yield self._repeats.answer_to(turn) or await self._reply(turn, stack)
+                serving = turn.serving = self._serving(turn.ask)
+                yield self._repeats.answer_to(turn, serving) or await self._reply(turn, serving, stack)
             turn.state = "completed"
             self._repeats.keep(turn)
         except Exception as error:
@@ -79,20 +79,20 @@ class Cascade:
                 self._recorder.put(turn.trace())
             self._ended(turn)
 
-    async def _reply(self, turn: Turn, stack: AsyncExitStack) -> Whole | Live:
-        rules, barred = self._rules(), self._barred(turn.ask)
-        look = self._scorer().look(turn.ask.request)
-        decided = self._before(turn.ask, rules, look, barred)
+    async def _reply(self, turn: Turn, serving: Serving, stack: AsyncExitStack) -> Whole | Live:
+        barred = self._barred(turn.ask)
+        look = serving.scorer.look(turn.ask.request)
+        decided = self._before(turn.ask, serving.rules, look, barred)
         if decided is not None:
             turn.decision = decided
         else:
-            turn.decision, drafted = await self._draft(turn, rules, look, barred, stack)
+            turn.decision, drafted = await self._draft(turn, serving, look, barred, stack)
             if drafted is not None:
                 return drafted
         try:
             return await self._relay(turn, barred, stack)
         except (BackendError, MemoryLeased, NoRoom) as error:
-            standing_in = await self._stand_in(turn, rules, look, error)
+            standing_in = await self._stand_in(turn, serving, look, error)
             if standing_in is None:
                 raise
             return standing_in
@@ -119,16 +119,16 @@ class Cascade:
         return frozenset(name for name, elsewhere in remote.items() if elsewhere)
 
     async def _draft(
-        self, turn: Turn, rules: Rules, look: Look, barred: frozenset[ArmName], stack: AsyncExitStack
+        self, turn: Turn, serving: Serving, look: Look, barred: frozenset[ArmName], stack: AsyncExitStack
     ) -> tuple[Decision, Whole | Live | None]:
         if not self._student.up:
             with turn.waiting:
                 await self._student.ready()  # only where there is no teacher to answer instead
-        known = self._student.capabilities
+        known, rules = self._student.capabilities, serving.rules
         surely = not rules.confidence or (known is not None and known.stream_logprobs)
         if rules.hold == "fast" and turn.ask.streamed and surely:
-            return await drafting.draft_live(turn, self._student, rules, look, barred, stack)
-        return await drafting.draft(turn, self._student, rules, look, barred)
+            return await drafting.draft_live(turn, self._student, serving, look, barred, stack)
+        return await drafting.draft(turn, self._student, serving, look, barred)
 
     async def _relay(self, turn: Turn, barred: frozenset[ArmName], stack: AsyncExitStack) -> Whole | Live:
         """The answer of the arm that was decided on, as it comes; of several teachers, of the first that has one."""
@@ -186,11 +186,12 @@ class Cascade:
             stack.push_async_callback(passing.aclose)  # so that the turn holds what was said before it is recorded
             return Live(passing)
 
-    async def _stand_in(self, turn: Turn, rules: Rules, look: Look, error: GatewayError) -> Whole | None:
+    async def _stand_in(self, turn: Turn, serving: Serving, look: Look, error: GatewayError) -> Whole | None:
         """The student's verified draft where no teacher can answer and the rules allow it; None: there is none."""
-        if turn.draft is not None or not may_stand_in(turn.decision, rules) or not self._student.is_ready:
+        allowed = turn.draft is None and may_stand_in(turn.decision, serving.rules)
+        if not (allowed and self._student.is_ready):
             return None
-        decided, drafted = await drafting.draft(turn, self._student, rules, look, frozenset())
+        decided, drafted = await drafting.draft(turn, self._student, serving, look, frozenset())
         if drafted is not None:
             turn.decision = msgspec.structs.replace(decided, reason="teacher_failed", detail=str(error)[:200])
             turn.asked = ""

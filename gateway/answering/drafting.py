@@ -18,27 +18,29 @@ from distill.trace import Draft
 from gateway.answering.arms import Arm
 from gateway.answering.calls import Call
 from gateway.answering.reply import Live, Whole, between_us, keep, keep_collected, keep_ids, read
+from gateway.answering.serving import Serving
 from gateway.answering.turn import Turn
 from gateway.backends.stream import Collector, Event
 from gateway.errors import BackendBroken, BackendError, BackendRefused
 from router.chat import ChatResponse, Choice, ToolCall
 from router.decision import STUDENT_CALL, Decision
 from router.decision import Arm as ArmName
-from router.policy import Rules, after, released
+from router.policy import after, released
 from router.scorer import Look
 
 _FAST_TOKENS = 32  # of text, after which a fast turn is released
 
 
 async def draft(
-    turn: Turn, student: Arm, rules: Rules, look: Look, barred: Set[ArmName]
+    turn: Turn, student: Arm, serving: Serving, look: Look, barred: Set[ArmName]
 ) -> tuple[Decision, Whole | None]:
     """The student's whole turn and what is decided on it; nothing to serve when the teacher is to answer.
 
     `barred` arms may not see the request.
     """
-    since, call = turn.elapsed, turn.call(student, is_draft=True)
-    body = msgspec.json.encode(_body(turn, student))
+    since, call, rules = turn.elapsed, turn.call(student, is_draft=True), serving.rules
+    asked = _body(turn, student, serving)
+    call.model, body = asked["model"], msgspec.json.encode(asked)
     try:
         with call:
             with turn.waiting:
@@ -54,11 +56,12 @@ async def draft(
 
 
 async def draft_live(
-    turn: Turn, student: Arm, rules: Rules, look: Look, barred: Set[ArmName], stack: AsyncExitStack
+    turn: Turn, student: Arm, serving: Serving, look: Look, barred: Set[ArmName], stack: AsyncExitStack
 ) -> tuple[Decision, Whole | Live | None]:
     """As `draft`, but a turn of text is let go as soon as its beginning is long and sure enough."""
-    since, call = turn.elapsed, turn.call(student, is_draft=True)
-    body = {**_body(turn, student), "stream": True, "stream_options": {"include_usage": True}}
+    since, call, rules = turn.elapsed, turn.call(student, is_draft=True), serving.rules
+    body = {**_body(turn, student, serving), "stream": True, "stream_options": {"include_usage": True}}
+    call.model = body["model"]
     held: list[Event] = []
     collector = Collector()
     try:
@@ -115,12 +118,16 @@ def _failed(error: BackendError) -> Decision:
     return Decision(arm="teacher", reason="student_failed", detail=str(error)[:200])
 
 
-def _body(turn: Turn, student: Arm) -> dict[str, Any]:
-    body = {**turn.ask.body, "model": student.model, "stream": False, **between_us(turn, student)}
+def _body(turn: Turn, student: Arm, serving: Serving) -> dict[str, Any]:
+    model = serving.adapter or student.base
+    body = {**turn.ask.body, "model": model, "stream": False, **between_us(turn, student)}
     body.pop("stream_options", None)
+    if serving.prompting is not None:
+        body["messages"] = serving.prompting.messages(turn.ask.request, body["messages"])
     if student.capabilities is not None and student.capabilities.logprobs:
         body["logprobs"] = True
-    if student.capabilities is not None and student.capabilities.token_ids:
+    able = student.capabilities is not None and student.capabilities.token_ids
+    if able and serving.prompting is None:  # ids of what the trace holds, or none
         body["return_token_ids"] = True
     return body
 

@@ -92,6 +92,10 @@ class Promotion:
             await self._load(name, folder)
             self.adapters[name] = folder
 
+    def expect(self, name: str, folder: Path) -> None:
+        """A candidate of an earlier day, which the engine gets when it is ready."""
+        self.adapters.setdefault(name, folder)
+
     async def remove(self, name: str) -> None:
         async with self._changing:
             if self.live is not None and self.live.adapter == name:
@@ -104,10 +108,21 @@ class Promotion:
 
         Raises Conflict for a verdict that says the adapter did not pass, BackendError when it cannot be loaded.
         """
+        await self.admit(adapter, path, verdict)
+        return await self.promote(adapter)
+
+    async def admit(self, adapter: str, path: str, verdict: dict[str, Any]) -> None:
+        """As `add`, for one that may serve. Raises Conflict for a verdict that says it did not pass."""
         if verdict.get("passed") is False:
             raise Conflict(f"{adapter} did not pass its examination.")
         await self.add(adapter, path)
+
+    async def promote(self, adapter: str) -> Live:
+        """Put a candidate to work. Raises Conflict for one that is not there, OSError where its folder cannot be read
+        or the pointer not be written."""
         async with self._changing:
+            if adapter not in self.adapters:
+                raise Conflict(f"There is no adapter '{adapter}'.")
             folder = self.adapters[adapter]
             before = self.live
             if before is not None and before.adapter == adapter:

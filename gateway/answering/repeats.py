@@ -16,11 +16,12 @@ import msgspec
 from gateway.answering.arms import Arm
 from gateway.answering.cache import Kept, ResponseCache
 from gateway.answering.reply import Whole, keep
+from gateway.answering.serving import Serving
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from router.chat import ChatRequest, ChatResponse, Choice
 from router.decision import Decision
-from router.policy import Rules, in_holdout
+from router.policy import in_holdout
 
 _NO_MATTER = frozenset(  # fields that change no answer; the model's name counts as what it was resolved to
     {
@@ -42,19 +43,21 @@ _decode = msgspec.json.Decoder(ChatResponse).decode
 
 
 class Repeats:
-    """The repeats of requests to one student and its teachers. `rules` is asked at each request."""
+    """The repeats of requests to one student and its teachers. `serving` is asked when an answer is to be kept."""
 
-    def __init__(self, cache: ResponseCache, student: Arm, teachers: Teachers, rules: Callable[[], Rules]) -> None:
+    def __init__(
+        self, cache: ResponseCache, student: Arm, teachers: Teachers, serving: Callable[[Ask], Serving]
+    ) -> None:
         self._cache = cache
         self._student = student
         self._teachers = teachers
-        self._rules = rules
+        self._serving = serving
 
-    def answer_to(self, turn: Turn) -> Whole | None:
+    def answer_to(self, turn: Turn, serving: Serving) -> Whole | None:
         """The answer that the same request got before; None: there is none, or it may not be given again."""
         if not (self._cache.on and _may_repeat(turn.ask)):
             return None
-        turn.key = self._key(turn.ask)
+        turn.key = self._key(turn.ask, serving)
         kept = self._cache.find(turn.key)
         if kept is None:
             return None
@@ -72,16 +75,18 @@ class Repeats:
         response = turn.response
         if not turn.key or response is None or turn.decision.reason in ("cached", "teacher_failed") or turn.tried:
             return
-        if turn.finish_reason not in ("stop", "tool_calls") or turn.key != self._key(turn.ask):
+        if turn.finish_reason not in ("stop", "tool_calls"):
+            return
+        if turn.key != self._key(turn.ask, self._serving(turn.ask)):
             return
         plain = [Choice(choice.message, choice.finish_reason) for choice in response.choices[:1]]
         answer = ChatResponse("", 0, response.model, plain, usage=response.usage)
         self._cache.put(turn.key, Kept(msgspec.json.encode(answer), turn.decision.arm, turn.id))
 
-    def _key(self, ask: Ask) -> bytes:
+    def _key(self, ask: Ask, serving: Serving) -> bytes:
         """A digest of all that the answer hangs on: who asks and may see it, who would answer by which rules, and what
         is asked."""
-        rules = self._rules()
+        rules = serving.rules
         parts: list[Any] = [
             ask.client,
             ask.rights.may_leave_machine,
@@ -89,6 +94,9 @@ class Repeats:
             ask.model,
             msgspec.structs.replace(rules, worth=0.0),  # what models took lately changes no answer that was given
             in_holdout(ask.conversation, rules.holdout),
+            serving.adapter,
+            serving.scorer.name,
+            serving.prompting.digest if serving.prompting is not None else "",
             [_identity(arm) for arm in (self._student, *self._teachers.arms)],
             {name: value for name, value in ask.body.items() if name not in _NO_MATTER},
         ]

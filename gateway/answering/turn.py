@@ -17,6 +17,7 @@ from distill.trace import Draft, Served, State, Trace
 from gateway.access.keys import Rights
 from gateway.answering.arms import Arm as AskedArm
 from gateway.answering.calls import Call, Wait
+from gateway.answering.serving import Serving
 from router.chat import AnswerMessage, ChatRequest, ChatResponse, EngineNote, Usage
 from router.decision import Arm, Decision
 
@@ -52,6 +53,11 @@ class Ask(msgspec.Struct, frozen=True):
     def streamed(self) -> bool:
         return bool(self.request.stream)
 
+    @property
+    def speaker(self) -> str:
+        """The conversation's name among those of all clients."""
+        return f"{self.client}\0{self.conversation}"
+
 
 class Turn:
     """What happened to one request so far. Until somebody says otherwise it counts as aborted.
@@ -63,6 +69,7 @@ class Turn:
         self.id = f"trace-{secrets.token_hex(12)}"
         self.ask = ask
         self.decision = Decision(arm="teacher", reason="policy")
+        self.serving: Serving | None = None  # with what it is answered, once that is settled
         self.state: State = "aborted"
         self.asked = ""  # the label of the arm whose answer is handed on, once it was asked for one
         self.response: ChatResponse | None = None  # the whole answer, once it is there
@@ -110,14 +117,18 @@ class Turn:
         self.seconds["overhead"] = round(max(0.0, self.seconds["total"] - self.waiting.seconds), 6)
 
     def trace(self) -> Trace:
-        request = self.ask.request
+        request, decision, serving = self.ask.request, self.decision, self.serving
+        if serving is not None and serving.arms:
+            chance = decision.propensity * serving.chance
+            decision = msgspec.structs.replace(decision, propensity=chance)
         return Trace(
             id=self.id,
             created=self.created,
             conversation=self.ask.conversation,
             request=request,
             state=self.state,
-            decision=self.decision,
+            decision=decision,
+            experiments=dict(serving.arms) if serving is not None else {},
             turn=sum(message.role == "assistant" for message in request.messages),
             answer=self.answer,
             finish_reason=self.finish_reason,

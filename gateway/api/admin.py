@@ -12,9 +12,11 @@ from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
 from gateway.answering.routing import Learning
-from gateway.errors import Unauthorized
+from gateway.errors import Conflict, Unauthorized
+from gateway.experiments.book import Entry
 from gateway.processes.lease import Lease
 from gateway.service import Gateway
+from router.experiment import Experiment
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -58,6 +60,8 @@ async def add_adapter(state: State, data: Candidate) -> dict[str, Any]:
 @delete("/adapters/{name:str}", status_code=200)
 async def remove_adapter(state: State, name: str) -> dict[str, Any]:
     gateway: Gateway = state.gateway
+    if experiment := gateway.experiments.uses(name):
+        raise Conflict(f"{name} is in the experiment '{experiment}': stop that first.")
     await gateway.promotion.remove(name)
     return {"name": name}
 
@@ -65,8 +69,26 @@ async def remove_adapter(state: State, name: str) -> dict[str, Any]:
 @post("/proposals")
 async def propose(state: State, data: Proposal) -> dict[str, Any]:
     gateway: Gateway = state.gateway
-    live = await gateway.promotion.propose(data.adapter, data.path, data.verdict)
-    return {"live": live}
+    found = await gateway.propose(data.adapter, data.path, data.verdict)
+    return {"live": gateway.promotion.live, "canary": found if isinstance(found, Entry) else None}
+
+
+@get("/experiments")
+async def experiments(state: State) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return {"experiments": gateway.experiments.told()}
+
+
+@post("/experiments")
+async def start_experiment(state: State, data: Experiment) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return {"experiment": await gateway.experiments.start(data)}
+
+
+@delete("/experiments/{name:str}", status_code=200)
+async def stop_experiment(state: State, name: str) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return {"experiment": await gateway.experiments.stop(name)}
 
 
 @post("/router")
@@ -80,7 +102,7 @@ async def take_learning(state: State, data: Learning) -> dict[str, Any]:
 @post("/rollback")
 async def roll_back(state: State) -> dict[str, Any]:
     gateway: Gateway = state.gateway
-    return {"live": await gateway.promotion.roll_back()}
+    return {"live": await gateway.roll_back()}
 
 
 @post("/lease")
@@ -129,6 +151,7 @@ async def status(state: State) -> dict[str, Any]:
         "memory": await gateway.memory(),
         "live": gateway.promotion.live,
         "router": {**gateway.routing.told(gateway.student.live), "teachers": gateway.teachers.models},
+        "canary": gateway.canaries.running,
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
         "leased_bytes": gateway.leases.held(),
         "cache": gateway.cache.status,
@@ -146,6 +169,9 @@ def routes() -> Router:
         remove_adapter,
         propose,
         take_learning,
+        experiments,
+        start_experiment,
+        stop_experiment,
         roll_back,
         lend,
         renew,

@@ -54,6 +54,8 @@ async def feedback(request: Request[Any, Any, Any], state: State) -> dict[str, A
     )
     if client.rights.record:
         gateway.recorder.put(outcome)
+        if outcome.score is not None:
+            gateway.canaries.rated(trace, outcome.score)
     return {"object": "feedback", "trace": trace.id, "recorded": client.rights.record}
 
 

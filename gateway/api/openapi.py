@@ -21,11 +21,12 @@ from gateway.api.messages.form import MessagesRequest, Prompt
 from gateway.api.responses.compact import CompactRequest
 from gateway.api.responses.request import ResponsesRequest
 from router.chat import ChatRequest, ChatResponse
+from router.experiment import Experiment
 
 Schema = dict[str, Any]
 
 _REQUESTS = (ChatRequest, MessagesRequest, Prompt, ResponsesRequest, CompactRequest, Feedback)
-_ADMIN = (admin.Candidate, admin.Proposal, Learning, admin.Wish, admin.Gone)
+_ADMIN = (admin.Candidate, admin.Proposal, Experiment, Learning, admin.Wish, admin.Gone)
 _OBJECT: Schema = {"type": "object"}
 _EVENT: Schema = {  # one of a stream
     "type": "object",
@@ -188,6 +189,11 @@ def _admin() -> Schema:
         "/admin/adapters": {"post": post("Make an adapter addressable.", _named("Candidate"))},
         "/admin/adapters/{name}": {"delete": _operation("Take it off again.", parameters=name)},
         "/admin/proposals": {"post": post("Put an adapter to work.", _named("Proposal"))},
+        "/admin/experiments": {
+            "get": _operation("All experiments, canaries too."),
+            "post": post("Divide conversations between arms.", _named("Experiment")),
+        },
+        "/admin/experiments/{name}": {"delete": _operation("Divide no more.", parameters=name)},
         "/admin/router": {"post": post("Put to work what was learnt for the router.", _named("Learning"))},
         "/admin/rollback": {"post": post("Back to what served before.")},
         "/admin/lease": {"post": post("Borrow memory.", _named("Wish"))},

@@ -42,6 +42,12 @@ uncertified = "shadow"   # "serve" lets a student answer that has not earned its
 confidence = 0.6         # the least token probability its answers must show
 holdout = 0.05           # share of conversations that always go to the teacher
 
+# [canary]               # how an adapter that is proposed comes to serve all
+# on = true              # a growing share of the conversations first; false: all at once
+# conversations = 30     # of both adapters at each step: 1, 5, 10, 25, 50 %
+# seconds = 3600.0       # that a step lasts at least
+# worse = 0.05           # share of its answers that may be worse than the teacher's
+
 # [telemetry]
 # otlp_endpoint = ""     # a collector of OpenTelemetry, as http://127.0.0.1:4318; empty: nothing is sent anywhere
 """

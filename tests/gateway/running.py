@@ -76,6 +76,7 @@ class Running:
             "teacher.url": teacher,
             "router.uncertified": "serve",
             "router.holdout": 0,
+            "canary.on": False,
             **{key.replace("__", "."): value for key, value in settings.items()},
         }
         variables = {

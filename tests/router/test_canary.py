@@ -7,7 +7,20 @@ import random
 import msgspec
 import pytest
 
-from router.canary import CANDIDATE, INCUMBENT, STEPS, Canary, Pace, advanced, assigned, begin, heard, labelled, move
+from router.canary import (
+    CANDIDATE,
+    INCUMBENT,
+    STEPS,
+    Canary,
+    Pace,
+    advanced,
+    assigned,
+    begin,
+    drafted,
+    heard,
+    labelled,
+    move,
+)
 
 HOUR = 3600.0
 
@@ -15,6 +28,14 @@ HOUR = 3600.0
 def _conversations(canary: Canary, count: int, chance: random.Random) -> Canary:
     for _ in range(count):
         canary = assigned(canary, CANDIDATE if chance.random() < canary.share else INCUMBENT)
+    return canary
+
+
+def _shown(labels: int) -> Canary:
+    """One whose labels are all well."""
+    canary = begin(0.0)
+    for _ in range(labels):
+        canary = labelled(canary, False)
     return canary
 
 
@@ -86,12 +107,35 @@ def test_conversations_that_go_elsewhere_pause_it() -> None:
     assert move(paused, HOUR) == ("stay", "for a reason")
 
 
+def test_without_labels_that_show_it_nobody_is_promoted() -> None:
+    """Of a share of 10 % that is worse 44 good labels in a row say that it is less: 0.9 ** 44 < 0.01."""
+    ready = {"at": len(STEPS) - 1, "own": 300}
+    assert move(msgspec.structs.replace(begin(0.0), **ready), HOUR)[0] == "stay"
+    assert move(msgspec.structs.replace(_shown(40), **ready), HOUR)[0] == "stay"
+    assert move(msgspec.structs.replace(_shown(60), **ready), HOUR)[0] == "promote"
+
+
+def test_a_candidate_with_15_percent_wrong_is_hardly_ever_promoted() -> None:
+    """Whether guards reject it in time or not: the proof fails it."""
+    ends = [_run(0.05, 0.05, 0.15, seed)[0] for seed in range(100)]
+    assert ends.count("promote") <= 4
+    assert ends.count("roll_back") >= 90
+
+
+def test_an_engine_that_fails_five_times_in_a_row_ends_it() -> None:
+    canary = begin(0.0)
+    for failed in (True, True, True, True, False, True, True, True, True):
+        canary = drafted(canary, failed)
+        assert move(canary, 0.0)[0] == "stay"
+    assert move(drafted(canary, True), 0.0) == ("roll_back", "5 drafts in a row failed")
+
+
 def test_nobody_comes_and_it_is_given_up() -> None:
     assert move(begin(0.0), 14 * 24 * HOUR)[0] == "give_up"
 
 
 def test_after_a_week_fewer_conversations_are_enough() -> None:
-    canary = msgspec.structs.replace(begin(0.0), at=len(STEPS) - 1, own=60)
+    canary = msgspec.structs.replace(_shown(100), at=len(STEPS) - 1, own=60)
     assert move(canary, 6 * 24 * HOUR)[0] == "stay"
     assert move(canary, 7 * 24 * HOUR)[0] == "promote"
     assert move(msgspec.structs.replace(canary, own=40), 7 * 24 * HOUR)[0] == "stay"

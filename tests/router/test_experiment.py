@@ -21,7 +21,7 @@ from router.experiment import (
 from router.lot import lot
 from router.policy import Rules
 
-STUDENT, TEACHER = Variant("teacher", 1.0, policy="teacher"), Variant("student", 1.0, policy="student")
+STUDENT, TEACHER = Variant("teacher", 1.0, answers="teacher"), Variant("student", 1.0, answers="student")
 EXPERIMENT = Experiment("who", (STUDENT, TEACHER))
 
 
@@ -51,7 +51,7 @@ def test_while_weights_grow_conversations_leave_the_control_only() -> None:
 
 
 def test_experiments_divide_conversations_independently() -> None:
-    other = Experiment("other", EXPERIMENT.arms, layer="adapter")
+    other = Experiment("other", EXPERIMENT.arms)
     both = Counter((arm_of(EXPERIMENT, f"{number}").name, arm_of(other, f"{number}").name) for number in range(8000))
     assert all(count / 8000 == pytest.approx(0.25, abs=0.025) for count in both.values())
     assert len(both) == 4
@@ -64,9 +64,9 @@ def test_a_share_of_the_conversations_takes_part() -> None:
 
 
 def test_an_arm_changes_what_it_names() -> None:
-    rules = Rules(policy="cascade", confidence=0.6, holdout=0.1)
-    changed = Variant("a", 1.0, policy="student", confidence=0.9).over(rules)
-    assert (changed.policy, changed.confidence, changed.holdout) == ("student", 0.9, 0.1)
+    rules = Rules(confidence=0.6, holdout=0.1)
+    changed = Variant("a", 1.0, answers="student", confidence=0.9).over(rules)
+    assert (changed.answers, changed.confidence, changed.holdout) == ("student", 0.9, 0.1)
     assert Variant("a", 1.0, adapter="night-2").over(rules) == rules
 
 
@@ -74,11 +74,11 @@ def test_an_arm_changes_what_it_names() -> None:
     ("experiment", "reason"),
     [
         (Experiment("x", (STUDENT,)), "two arms"),
-        (Experiment("x", (STUDENT, Variant("teacher", 1.0, policy="student"))), "name of its own"),
+        (Experiment("x", (STUDENT, Variant("teacher", 1.0, answers="student"))), "name of its own"),
         (Experiment("x", (STUDENT, Variant("", 1.0))), "name of its own"),
         (Experiment("x", (STUDENT, Variant("b", -1.0))), "negative"),
-        (Experiment("x", (Variant("a", 0.0), Variant("b", 0.0, policy="student"))), "above 0"),
-        (Experiment("x", (Variant("a", float("nan")), Variant("b", 1.0, policy="student"))), "above 0"),
+        (Experiment("x", (Variant("a", 0.0), Variant("b", 0.0, answers="student"))), "above 0"),
+        (Experiment("x", (Variant("a", float("nan")), Variant("b", 1.0, answers="student"))), "above 0"),
         (Experiment("x", EXPERIMENT.arms, share=0.0), "share"),
         (Experiment("x", (Variant("a", 1.0), Variant("b", 1.0))), "the same"),
     ],

@@ -85,7 +85,7 @@ def test_forced_forms_are_the_students_where_it_has_a_grammar(more: dict[str, An
 def test_a_student_stands_in_only_where_the_conversation_alone_spoke_against_it() -> None:
     reasons = get_args(Reason)
     allowed = [name for name in reasons if may_stand_in(Decision("teacher", name), Rules())]
-    assert sorted(allowed) == ["holdout", "sticky"]
+    assert sorted(allowed) == ["experiment", "holdout", "sticky"]
     assert not may_stand_in(Decision("teacher", "holdout"), Rules(teacher_down="error"))
 
 

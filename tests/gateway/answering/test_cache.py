@@ -12,6 +12,7 @@ from gateway.answering.arms import Arm
 from gateway.answering.cache import Kept, ResponseCache
 from gateway.answering.repeats import Repeats
 from gateway.answering.reply import keep
+from gateway.answering.serving import Serving
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from gateway.backends.client import Address, Backend, Timeouts
@@ -53,11 +54,14 @@ class School:
         self.teachers = [an_arm("teacher", "http://127.0.0.1:2/v1", "large")]
 
     def repeats(self) -> Repeats:
-        return Repeats(self.cache, self.student, Teachers(self.teachers, {}), lambda: self.rules)
+        return Repeats(self.cache, self.student, Teachers(self.teachers, {}), self.serving)
+
+    def serving(self, _: Ask) -> Serving:
+        return Serving(self.rules, self.student.live)
 
     def answers(self, turn: Turn, finish: str = "stop", state: Decision | None = None) -> Turn:
         """A model answers the turn, which is then kept if it may be."""
-        assert self.repeats().answer_to(turn) is None
+        assert self.repeats().answer_to(turn, self.serving(turn.ask)) is None
         message = AnswerMessage(content="Hello")
         keep(turn, ChatResponse("id-1", 1, "large", [Choice(message, finish)], usage=Usage(3, 1, 4)))
         turn.decision = state or Decision(arm="teacher", reason="requested")
@@ -65,7 +69,7 @@ class School:
         return turn
 
     def has(self, turn: Turn) -> bool:
-        return self.repeats().answer_to(turn) is not None
+        return self.repeats().answer_to(turn, self.serving(turn.ask)) is not None
 
 
 def a_turn(body: dict[str, Any] | None = None, **more: Any) -> Turn:
@@ -126,7 +130,7 @@ def test_the_same_request_gets_the_same_answer_and_its_own_id() -> None:
     school = School()
     first = school.answers(a_turn())
     again = a_turn()
-    answer = school.repeats().answer_to(again)
+    answer = school.repeats().answer_to(again, school.serving(again.ask))
     assert answer is not None
     assert answer.response.choices == [Choice(AnswerMessage(content="Hello"), "stop")]
     assert answer.response.usage == Usage(3, 1, 4)
@@ -258,7 +262,7 @@ def test_the_models_count() -> None:
 def test_an_answer_during_which_the_adapter_changed_is_not_kept() -> None:
     school = School()
     turn = a_turn()
-    assert school.repeats().answer_to(turn) is None
+    assert school.repeats().answer_to(turn, school.serving(turn.ask)) is None
     school.student.put_to_work("small-1")
     keep(turn, ChatResponse("id", 1, "m", [Choice(AnswerMessage(content="of either"), "stop")]))
     school.repeats().keep(turn)

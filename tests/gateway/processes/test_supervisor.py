@@ -19,6 +19,7 @@ from gateway.answering.answer import Cascade, Whole
 from gateway.answering.arms import Arm
 from gateway.answering.cache import ResponseCache
 from gateway.answering.repeats import Repeats
+from gateway.answering.serving import Serving
 from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from gateway.backends.client import Address, Backend, Timeouts
@@ -122,8 +123,8 @@ class Kept:
         self.traces.append(trace)
 
 
-def rules() -> Rules:
-    return Rules(uncertified="serve", holdout=0)
+def serving(_: Ask) -> Serving:
+    return Serving(Rules(uncertified="serve", holdout=0))
 
 
 async def test_kill_9_of_the_student_during_a_request_is_answered_by_the_teacher(
@@ -138,8 +139,8 @@ async def test_kill_9_of_the_student_during_a_request_is_answered_by_the_teacher
         await teacher.backend.open()
         await student.ready()
         kept, teachers = Kept(), Teachers([teacher], {})
-        repeats = Repeats(ResponseCache(time.monotonic), student, teachers, rules)
-        cascade = Cascade(student, teachers, rules, kept, repeats, UnderWay())
+        repeats = Repeats(ResponseCache(time.monotonic), student, teachers, serving)
+        cascade = Cascade(student, teachers, serving, kept, repeats, UnderWay())
         ask = Ask(ChatRequest("nightschool", [Message("user", "Hi")]), {"messages": []}, 10, "c")
 
         async def kill_soon() -> None:

@@ -1,0 +1,233 @@
+"""The canary: a new adapter that serves a growing share of the conversations until it is promoted or rolled back.
+
+Owns what of a turn counts for or against it, and that what router.canary decides is done and written down. Knows
+nothing of how conversations are divided or of what a label is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from distill.results import failed
+from distill.trace import Trace
+from gateway.answering.promotion import Promotion
+from gateway.answering.turn import Turn
+from gateway.errors import Conflict
+from gateway.experiments.book import Book, Entry, State
+from gateway.experiments.labelling import Labelling
+from router.canary import (
+    CANDIDATE,
+    INCUMBENT,
+    Canary,
+    Pace,
+    advanced,
+    assigned,
+    begin,
+    drafted,
+    heard,
+    labelled,
+    move,
+)
+from router.experiment import Experiment, Variant
+from router.lot import lot
+
+_log = structlog.get_logger("canary")
+_SPEAKS = 0.5  # chance of a turn to be the one that speaks for its conversation, where none did
+_QUARANTINE_SECONDS = 86_400.0  # after a roll-back, before the same adapter may be tried again
+_PREFIX = "canary-"
+
+
+class Canaries:
+    """At most one canary runs at a time; it goes on after a restart. `pace` is asked when one begins."""
+
+    def __init__(
+        self,
+        book: Book,
+        promotion: Promotion,
+        labelling: Labelling,
+        pace: Callable[[], Pace],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._book = book
+        self._promotion = promotion
+        self._labelling = labelling
+        self._pace = pace
+        self._clock = clock
+        self._ending: asyncio.Task[None] | None = None
+        for entry in self._runs():
+            if promotion.live is not None and promotion.live.adapter == _adapter(entry):  # killed in between
+                self._end(entry, "promoted", "")
+
+    @property
+    def running(self) -> Entry | None:
+        return next(iter(self._runs()), None)
+
+    def check(self, adapter: str) -> None:
+        """Raises Conflict where an adapter may not become a canary now."""
+        before, running = self._book.entries.get(_PREFIX + adapter), self.running
+        if any(entry.canary is None and entry.experiment.layer == "student" for entry in self._book.running):
+            raise Conflict("An experiment between students runs: `nightschool experiment stop NAME` ends it.")
+        if running is not None and _adapter(running) != adapter:
+            raise Conflict(f"{_adapter(running)} is a canary already: `nightschool experiment status` shows it.")
+        if before is not None and before.state == "rolled_back":
+            left = (before.ended or 0.0) + _QUARANTINE_SECONDS - self._clock()
+            if 0 < left <= _QUARANTINE_SECONDS:
+                raise Conflict(f"{adapter} was rolled back ({before.why}): try again in {left / 3600:.0f} hours.")
+
+    def begin(self, adapter: str, path: Path) -> Entry:
+        """Let an adapter that the engine has loaded serve the first conversations; the one that runs, if it is its."""
+        name, now = _PREFIX + adapter, self._clock()
+        if self.running is not None:
+            return self.running
+        if name in self._book.entries:
+            self._book.drop(name)
+        canary = begin(now, self._pace())
+        entry = Entry(_experiment(adapter, canary), now, canary=canary, path=str(path))
+        self._book.write(entry)
+        _log.info("canary begins", adapter=adapter)
+        return entry
+
+    def assigned(self, arm: str) -> None:
+        """A conversation got an arm of the canary's."""
+        if (entry := self.running) is not None and entry.canary is not None:
+            self._take(entry, assigned(entry.canary, arm))
+
+    def lost(self) -> None:
+        """The candidate's engine does not know it any more."""
+        if (entry := self.running) is not None:
+            self._roll_back(entry, "its adapter is gone")
+
+    def roll_back(self) -> bool:
+        """End the canary, since somebody wants it; whether there was one."""
+        if (entry := self.running) is None:
+            return False
+        self._roll_back(entry, "somebody rolled it back")
+        return True
+
+    def ended(self, turn: Turn) -> None:
+        """A turn is over: of each conversation one, by lot, speaks for it."""
+        entry, arm = self._of(turn)
+        if entry is None or entry.canary is None or turn.decision.reason == "cached":
+            return
+        canary = entry.canary
+        if arm == CANDIDATE and any(call.is_draft for call in turn.calls):
+            canary = drafted(canary, turn.decision.reason == "student_failed")
+        name = entry.experiment.name
+        if lot("speaks", name, turn.id) < _SPEAKS and self._book.first(name, turn.ask.speaker, "turn"):
+            for kind, bad in _signs(turn).items():
+                canary = heard(canary, kind, arm, bad)
+            if arm == CANDIDATE and _may_be_compared(turn):
+                self._labelling.put(turn, lambda worse: self._labelled(name, worse))
+        if canary != entry.canary:
+            self._take(entry, canary)
+
+    def rated(self, trace: Trace, score: float) -> None:
+        """Somebody said how good an answer was; of each conversation the first time counts."""
+        entry = self.running
+        if entry is None or entry.canary is None:
+            return
+        name, speaker = entry.experiment.name, f"{trace.client}\0{trace.conversation}"
+        arm = trace.experiments.get(name)
+        if arm is not None and self._book.first(name, speaker, "feedback"):
+            self._take(entry, heard(entry.canary, "feedback", arm, score < 0))
+
+    async def stop(self) -> None:
+        if self._ending is not None:
+            await asyncio.gather(self._ending, return_exceptions=True)
+
+    def _runs(self) -> list[Entry]:
+        return [entry for entry in self._book.running if entry.canary is not None]
+
+    def _of(self, turn: Turn) -> tuple[Entry | None, str]:
+        """The canary that a turn belongs to, and its arm."""
+        entry, serving = self.running, turn.serving
+        if entry is None or serving is None or entry.experiment.name not in serving.arms:
+            return None, ""
+        return entry, serving.arms[entry.experiment.name]
+
+    def _labelled(self, name: str, worse: bool) -> None:
+        entry = self.running
+        if entry is not None and entry.canary is not None and entry.experiment.name == name:
+            self._take(entry, labelled(entry.canary, worse))
+
+    def _take(self, entry: Entry, canary: Canary) -> None:
+        """Write down what is known now, and do what follows."""
+        entry, now = msgspec.structs.replace(entry, canary=canary), self._clock()
+        what, why = move(canary, now)
+        if what == "advance":
+            canary = advanced(canary, now)
+        elif what == "pause":
+            canary = msgspec.structs.replace(canary, paused=why)
+        if canary is not entry.canary:
+            _log.info("canary", adapter=_adapter(entry), move=what, why=why)
+            experiment = _experiment(_adapter(entry), canary)
+            entry = msgspec.structs.replace(entry, canary=canary, experiment=experiment)
+        self._book.write(entry)
+        if what == "promote":
+            self._promote(entry, why)
+        elif what == "roll_back":
+            self._roll_back(entry, why)
+        elif what == "give_up":
+            self._roll_back(entry, why, "given_up")
+
+    def _promote(self, entry: Entry, why: str) -> None:
+        async def promote() -> None:
+            if not self._book.entries[entry.experiment.name].running:
+                return  # somebody rolled it back
+            try:
+                await self._promotion.promote(_adapter(entry))
+            except (Conflict, OSError) as error:
+                self._roll_back(entry, f"it could not be promoted: {error}")
+            else:
+                self._end(entry, "promoted", why)
+
+        if self._ending is None or self._ending.done():
+            self._ending = asyncio.create_task(promote(), name="canary-promote")
+
+    def _roll_back(self, entry: Entry, why: str, state: State = "rolled_back") -> None:
+        async def remove() -> None:
+            await self._promotion.remove(_adapter(entry))
+
+        self._end(entry, state, why)  # from here on no request is the candidate's
+        self._ending = asyncio.create_task(remove(), name="canary-remove")
+
+    def _end(self, entry: Entry, state: State, why: str) -> None:
+        self._book.write(msgspec.structs.replace(entry, state=state, ended=self._clock(), why=why))
+        _log.info("canary is over", adapter=_adapter(entry), state=state, why=why)
+
+
+def _experiment(adapter: str, canary: Canary) -> Experiment:
+    """A canary as what it is: an experiment whose shares grow."""
+    arms = Variant(INCUMBENT, 1 - canary.share), Variant(CANDIDATE, canary.share, adapter=adapter)
+    return Experiment(_PREFIX + adapter, arms)
+
+
+def _adapter(entry: Entry) -> str:
+    return entry.experiment.arms[1].adapter or ""
+
+
+def _signs(turn: Turn) -> dict[str, bool]:
+    """What a turn shows of its arm, and whether that is bad; what it does not show is not there."""
+    signs = {"failed": turn.state == "failed", "aborted": turn.state == "aborted"}
+    if any(call.is_draft for call in turn.calls):
+        signs["unverified"] = turn.decision.reason == "unverified"
+    results = []
+    for message in reversed(turn.ask.request.messages):
+        if message.role != "tool":
+            break
+        results.append(message.text)
+    if results:
+        signs["tool_error"] = any(failed(text) for text in results)
+    return signs
+
+
+def _may_be_compared(turn: Turn) -> bool:
+    """Whether a client got a whole answer of the student's that is kept."""
+    whole = turn.state == "completed" and turn.answer is not None
+    return whole and turn.decision.arm == "student" and turn.ask.traced and turn.ask.rights.teach
