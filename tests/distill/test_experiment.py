@@ -56,21 +56,11 @@ def test_failures_and_bad_words_count_and_good_ones_do_not() -> None:
 async def test_conversations_count_for_their_arms(tmp_path: Path) -> None:
     call = ToolCall("call_1", FunctionCall("look", "{}"))
     asked = Message("user", "Where is it?")
+    result = Message("tool", "Error: no such file", tool_call_id="call_1")
+    after = ChatRequest("n", [asked, Message("assistant", None, [call]), result])
     failing = [
         trace("d", 0, "b", request=ChatRequest("n", [asked]), answer=AnswerMessage(None, [call])),
-        trace(
-            "d",
-            1,
-            "b",
-            request=ChatRequest(
-                "n",
-                [
-                    asked,
-                    Message("assistant", None, [call]),
-                    Message("tool", "Error: no such file", tool_call_id="call_1"),
-                ],
-            ),
-        ),
+        trace("d", 1, "b", request=after),
     ]
     async with await TraceStore.open(tmp_path / "traces.db") as store:
         await store.insert([trace("c", 0), trace("c", 1), *failing, trace("e", 5), trace("f", 0, "")])
