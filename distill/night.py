@@ -11,7 +11,7 @@ import asyncio
 import json
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -111,17 +111,25 @@ class Progress(Protocol):
     def step(self, done: int | None = None, note: str = "") -> None: ...
 
 
-async def night(settings: NightSettings, day: Day, progress: Progress) -> Night:
-    """One night.
+async def _nothing(adapter: str) -> None:
+    return
+
+
+async def night(
+    settings: NightSettings, day: Day, progress: Progress, passed: Callable[[str], Awaitable[None]] = _nothing
+) -> Night:
+    """One night. `passed` is awaited with the name of an adapter that passed, before it is proposed.
 
     Raises DatasetError when there is nothing to learn or another night is at work, NightError, TrainerError or DayError
     when a stage cannot go on.
     """
     with alone(settings.data / "datasets"):
-        return await _night(settings, day, progress)
+        return await _night(settings, day, progress, passed)
 
 
-async def _night(settings: NightSettings, day: Day, progress: Progress) -> Night:
+async def _night(
+    settings: NightSettings, day: Day, progress: Progress, passed: Callable[[str], Awaitable[None]]
+) -> Night:
     recipe = recipe_of(settings.recipe)
     if recipe.kind == "dora":
         raise NightError("a night's adapter is served beside others, which DoRA cannot be: night.recipe kind = 'lora'")
@@ -134,6 +142,8 @@ async def _night(settings: NightSettings, day: Day, progress: Progress) -> Night
     room = (memory["base"] or None, memory["adapter"] or None)
     verdict = judge(marks["base"], marks["adapter"], memory=room)
     write_card(folder, run_folder, verdict)
+    if verdict.passed:
+        await passed(adapter)
     live, instead = await _propose(day, adapter, folder, verdict)
     run = json.loads((run_folder / "result.json").read_text())
     return Night(dataset, run, adapter, verdict, score(marks["teacher"]), live, instead, memory)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.day import Day
+from distill.night import Progress
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
 from distill.routing.learning import Findings, Holding, learn
@@ -39,21 +40,28 @@ async def run_learning(
     address = f"http://{settings.gateway.host}:{settings.gateway.port}"
     log = home.data / "logs" / "router-gateway.log"
     async with running_or_own(address, arguments, log, home.data) as url, Day.of_home(url, home.data) as day:
-        told = await day.status()
-        tested = adapter or str((told.get("live") or {}).get("adapter") or "")
-        teachers = told["router"]["teachers"]
         with Bars(console) as bars:
-            bars.stage("asking the student again", None)
             async with AsyncExitStack() as stack:
-                store = await stack.enter_async_context(await TraceStore.open(home.data / "traces.db", _BUSY_SECONDS))
                 if adapter and await add_adapter(day, adapter, home):
                     stack.push_async_callback(day.remove_adapter, adapter)
-                redactor = Redactor(key_at(home.data / "redact.key"))
-                now = _holding(home, tested, teachers)
-                found = await learn(store, redactor, tested or "student", day, teachers, limits, bars.step, now)
-        learning = Learning(tested, found.gates, found.certificate, found.missing, found.broken)
-        await day.teach_router(msgspec.to_builtins(learning))
+                found = await learn_of(day, home, adapter, limits, bars)
     tell(found, console)
+    return found
+
+
+async def learn_of(day: Day, home: Home, adapter: str, limits: Limits, progress: Progress) -> Findings:
+    """Have an adapter that the engine has loaded, "" for what serves now, asked again, and put to work what that earns
+    it. Raises DayError or sqlite3.Error."""
+    progress.stage(f"asking {adapter or 'the student'} again", None)
+    told = await day.status()
+    tested = adapter or str((told.get("live") or {}).get("adapter") or "")
+    teachers = told["router"]["teachers"]
+    async with await TraceStore.open(home.data / "traces.db", _BUSY_SECONDS) as store:
+        redactor = Redactor(key_at(home.data / "redact.key"))
+        now = _holding(home, tested, teachers)
+        found = await learn(store, redactor, tested or "student", day, teachers, limits, progress.step, now)
+    learning = Learning(tested, found.gates, found.certificate, found.missing, found.broken)
+    await day.teach_router(msgspec.to_builtins(learning))
     return found
 
 
@@ -78,6 +86,11 @@ def tell(found: Findings, console: Console) -> None:
     if found.better is not None:
         told = f"{found.better.difference:.4f} above theirs, standard error {found.better.error:.4f}"
         console.print(f"Gates {'go to work' if found.gates else 'stay away'}: the better rule's risk is {told}.")
+    if wrong := found.labels.get("teacher_wrong"):
+        console.print(
+            f"In {wrong} of these the teacher's own answer went wrong, and the student's was another: it counts as no "
+            "worse, so that the student serves where the teacher is the worse one."
+        )
     if found.broken:
         console.print(f"The certificate that there was is broken: {found.broken}. Only what came since counts.")
     for line in sentences(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.dataset import Mixture
-from distill.day import Day
+from distill.day import Day, DayError
 from distill.errors import QuestionError
 from distill.examination.frozen import DEFINITION
 from distill.examination.items import passages
@@ -18,9 +19,11 @@ from distill.examination.scores import Score
 from distill.examination.setting import Examination, frozen_in, read_examination
 from distill.filters import Rules
 from distill.labelling import Limits
-from distill.night import Night, NightSettings, night
+from distill.night import Night, NightSettings, Progress, night
+from distill.routing.replaying import Limits as RouterLimits
 from distill.snapshots import Snapshots
 from gateway.errors import SettingsError
+from gateway.learning import learn_of, sentences
 from gateway.processes.child import running_or_own
 from gateway.progress import Bars
 from gateway.reports.pieces import shown
@@ -56,9 +59,30 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], examin
     log = home.data / "logs" / "night-gateway.log"
     async with running_or_own(address, arguments, log, home.data) as url, Day.of_home(url, home.data) as day:
         with Bars(console) as bars:
-            done = await night(chosen, day, bars)
+            proven: list[str] = []
+            learnt = partial(_learnt, settings, home, day, bars, proven)
+            if (await day.status()).get("live"):  # a base that was taught nothing answers nothing
+                await learnt("")
+            done = await night(chosen, day, bars, learnt)
     tell(done, console)
+    for line in proven:
+        console.print(line)
     return done
+
+
+async def _learnt(
+    settings: Settings, home: Home, day: Day, progress: Progress, proven: list[str], adapter: str
+) -> None:
+    """What an adapter has proven, "" for what serves now, by the labels of the day: put to work, and added to `proven`
+    in sentences."""
+    if not settings.night.replays:
+        return
+    try:
+        found = await learn_of(day, home, adapter, RouterLimits(settings.night.replays), progress)
+    except DayError as error:
+        proven.append(f"Nothing was learnt for the router: {error}")
+        return
+    proven += [f"{adapter or 'Serving'}: {line}" for line in sentences(found)]
 
 
 def tell(done: Night, console: Console) -> None:

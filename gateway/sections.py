@@ -117,6 +117,7 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confirm: bool = True  # whether conversations of agents with tools of their own need praise, or samples that agree
     samples: Count = 3  # for that, how often the teacher is asked again for each of their answers; 0: never
     asks: Count = 2000  # how often altogether in a night
+    replays: Count = 1000  # requests that a student is asked again, for its certificate; 0: none
     judge: str = ""  # the model that is asked at night whether what passed the filters is good; empty: none is
     mixture: dict[str, Any] = {}  # fields of the dataset's mixture that differ from its defaults
     roots: list[str] = msgspec.field(default_factory=lambda: ["~"])  # where agents' repositories may be looked into

@@ -23,6 +23,7 @@ How = Literal[
     "kind",  # a call where the teacher uses words, or the other way round
     "call",  # the calls were compared
     "words",  # the words were compared
+    "teacher_wrong",  # the teacher's own answer went wrong, so that another one is not worse
 ]
 
 _EXACT = 2**53  # below it a float holds every whole number
@@ -51,6 +52,11 @@ def compared(request: ChatRequest, draft: Choice, teachers: Sequence[AnswerMessa
         return Compared(all(_meant(one.tool_calls or (), tools) != made for one in alike), "call")
     asked = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
     return Compared(not any(agree(teacher, draft.message, asked) for teacher in alike), "words")
+
+
+def beside_wrong(found: Compared) -> Compared:
+    """What was found of a draft, where the teacher's answer turned out wrong: another answer is no worse than that."""
+    return Compared(False, "teacher_wrong") if found.worse and found.how != "form" else found
 
 
 def _meant(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> Counter[tuple[str, str]]:

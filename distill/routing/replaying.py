@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from distill.errors import DistillError, Refused
 from distill.outcome import Outcome
+from distill.outcomes import implicit_outcomes
 from distill.redact.redactor import Redactor
-from distill.routing.comparing import compared
+from distill.routing.comparing import beside_wrong, compared
 from distill.routing.labels import Label, set_of
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace
@@ -177,17 +178,35 @@ async def labels(store: TraceStore, until: int, student: str, taught: int = 3) -
         outcomes: dict[str, list[Outcome]] = {}
         for outcome in await store.outcomes([trace.id for trace in chosen]):
             outcomes.setdefault(outcome.trace, []).append(outcome)
+        wrong = _wrong(traces, outcomes)
         for trace in chosen:
             known = outcomes.get(trace.id, [])
             draft = next((one.draft for one in known if _is_of(one, student)), None)
             teachers = teachers_of(trace, known)
             if draft is not None and teachers:
-                yield _label(trace, draft, teachers)
+                yield _label(trace, draft, teachers, trace.id in wrong)
 
 
-def _label(trace: Trace, draft: Draft, teachers: Sequence[AnswerMessage]) -> Label:
+def _wrong(traces: Sequence[Trace], known: Mapping[str, Sequence[Outcome]]) -> set[str]:
+    """The traces of a conversation whose answer by the teacher turned out wrong: its call ended in an error or was
+    repaired, or somebody said that it was bad."""
+    shown = implicit_outcomes(traces, time.time())
+    told = [outcome for outcomes in known.values() for outcome in outcomes]
+    bad = {outcome.trace for outcome in [*shown, *told] if _is_bad(outcome)}
+    return {trace.id for trace in traces if trace.id in bad and trace.decision.arm == "teacher"}
+
+
+def _is_bad(outcome: Outcome) -> bool:
+    if outcome.kind == "feedback":
+        return outcome.score is not None and outcome.score < 0
+    return outcome.kind in ("tool_error", "repaired")
+
+
+def _label(trace: Trace, draft: Draft, teachers: Sequence[AnswerMessage], wrong: bool) -> Label:
     logprobs = ChoiceLogprobs(draft.logprobs) if draft.logprobs else None
     found = compared(trace.request, Choice(draft.message, draft.finish_reason, logprobs=logprobs), teachers)
+    if wrong:
+        found = beside_wrong(found)
     seconds = trace.seconds.get("teacher", 0.0)
     return Label(
         trace=trace.id,

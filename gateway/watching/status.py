@@ -91,6 +91,8 @@ class Status(msgspec.Struct, frozen=True):
     recorder: dict[str, Any] | None
     leased_bytes: int
     live: dict[str, Any] | None
+    router: dict[str, Any] | None
+    canary: dict[str, Any] | None
     today: Traffic | None
     night: NightStatus | None
 
@@ -128,6 +130,8 @@ async def look(url: str, home: Home) -> Status:
         recorder=told.get("traces"),
         leased_bytes=int(told.get("leased_bytes", 0)),
         live=told.get("live") if told else _json(home.models / "live.json"),
+        router=told.get("router"),
+        canary=told.get("canary"),
         today=today,
         night=last_night(home.models),
     )
@@ -243,6 +247,7 @@ def as_table(found: Status) -> RenderableType:
         parts += [_arms_table(found.arms), *map(Text, _counts(found))]
     live = found.live
     parts.append(Text(f"Live adapter: {live['adapter']} since {live['since']}" if live else "Live adapter: none"))
+    parts += [Text(line) for line in (_proven_line(found.router), _canary_line(found.canary)) if line]
     parts.append(Text(_night_line(found.night)))
     if found.today is not None:
         parts.append(Text(_today_line(found.today)))
@@ -270,6 +275,31 @@ def _counts(found: Status) -> list[str]:
         counts = [f"{recorder.get(name, 0)} {told}" for name, told in _RECORDER.items()]
         lines.append(f"Recorder: {', '.join(counts)} {recorder.get('error') or ''}".rstrip())
     return lines
+
+
+def _proven_line(router: dict[str, Any] | None) -> str:
+    """What the live student has proven, and what is missing."""
+    if router is None:
+        return ""
+    groups = (router["certificate"] or {}).get("groups", {})
+    proven = [f"{group} from {one['threshold']:.2f} on" for group, one in groups.items()]
+    lacking = [f"{group}, {_lacking(one['more'])}" for group, one in router["missing"].items()]
+    told = f"Certified: {', '.join(proven) or 'nothing'}"
+    broken = f"; the one before is broken ({router['broken']})" if router["broken"] else ""
+    return told + (f"; not {'; not '.join(lacking)}" if lacking else "") + broken
+
+
+def _lacking(more: int | None) -> str:
+    return "for which the student has to become better" if more is None else f"about {more} labels are missing"
+
+
+def _canary_line(canary: dict[str, Any] | None) -> str:
+    if canary is None:
+        return ""
+    candidate = canary["experiment"]["arms"][1]
+    labels, paused = canary["canary"]["labels"], canary["canary"]["paused"]
+    state = f"paused, {paused}" if paused else f"{candidate['weight']:.0%} of the conversations"
+    return f"Canary: {candidate['adapter']}, {state}; {labels['bad']} of {labels['seen']} compared answers were worse"
 
 
 def _night_line(night: NightStatus | None) -> str:

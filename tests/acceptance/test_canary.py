@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from gateway.backends.scripted import Act
-from tests.gateway.running import READ_FILE, Running, Script
+from tests.gateway.running import READ_FILE, Running, Script, nightschool
 
 CANARY = {"canary__on": True, "canary__seconds": 0, "canary__quiet": 0}
 WRONG = {"good": 0.01, "bad": 0.15}
@@ -137,6 +137,8 @@ def test_who_got_which_arm_outlives_a_kill_and_no_conversation_changes_it(
         gateway.admin("/admin/proposals", adapter(tmp_path, "good"))
         before = {number: gateway.trace(ask(gateway, number))["experiments"] for number in range(120)}
         told = state(gateway, "good")
+        shown = nightschool("status", home=tmp_path, NIGHTSCHOOL_GATEWAY_PORT=str(gateway.port), COLUMNS="200").stdout
+        assert "Canary: good, 50% of the conversations; 0 of" in shown
         gateway.process.send_signal(signal.SIGKILL)
         gateway.process.wait()
     with Running(tmp_path, small.url, big.url, **settings) as gateway:

@@ -100,6 +100,7 @@ def test_a_student_serves_what_it_has_proven_and_nothing_else(school: Running) -
     _, status = school.admin("/admin/status", method="GET")
     assert status["router"]["certificate"] is None
     assert status["router"]["missing"]["call"]["more"] > 0
+    assert "Certified: nothing; not call, about" in command(school, "status")
 
     for number in range(41, 700):
         ask(school, number)
@@ -136,6 +137,7 @@ def test_a_certificate_does_not_outlive_what_it_is_about(school: Running) -> Non
     assert ask(school, 1001)["x-nightschool-reason"] == "uncertified"
     assert "call: certified" in learnt(school)
     assert ask(school, 1004)["x-nightschool-served-by"] == "student"
+    assert "Certified: call from" in command(school, "status")
     assert school.admin("/admin/rollback")[0] == 201
     assert ask(school, 1002)["x-nightschool-served-by"] == "student"
 

@@ -1,8 +1,9 @@
-"""`python -m tests.routing OUT=folder ADAPTER=folder QUESTIONS=n`: what routers come to on a real student's drafts.
+"""`python -m tests.routing OUT=folder ADAPTER=folder QUESTIONS=n TEACHER=url`: what routers come to on a real student's
+drafts.
 
-The expert answers a day's questions, as the gateway's teacher; then the student is asked all of it again, as by night,
-and each draft is held beside what the teacher said. The rules and the gates are judged by the same drafts. What is in
-the folder is not made again. A table, and table.json beside it.
+The expert, or the model behind `url`, answers a day's questions, as the gateway's teacher; then the student is asked
+all of it again, as by night, and each draft is held beside what the teacher said. Rules and gates are judged by these
+drafts. What is in the folder is not made again. A table, and table.json beside it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _AT_ONCE = 16
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "routing", "ADAPTER": "", "QUESTIONS": "600"}
+    wanted = {"OUT": "routing", "ADAPTER": "", "QUESTIONS": "600", "TEACHER": ""}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
@@ -52,11 +53,8 @@ def main(words: Sequence[str]) -> int:
         wanted[name] = value
     console = Console()
     out = Path(wanted["OUT"]).resolve()
-    found = asyncio.run(
-        _drafts(
-            out, Path(wanted["ADAPTER"]).resolve() if wanted["ADAPTER"] else None, int(wanted["QUESTIONS"]), console
-        )
-    )
+    adapter = Path(wanted["ADAPTER"]).resolve() if wanted["ADAPTER"] else None
+    found = asyncio.run(_drafts(out, adapter, int(wanted["QUESTIONS"]), wanted["TEACHER"], console))
     trained = train(found)
     scores = scored(found, trained, _RATIO)
     table = rows(found, scores, _RATIO, trained)
@@ -73,7 +71,7 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-async def _drafts(out: Path, adapter: Path | None, questions: int, console: Console) -> list[Label]:
+async def _drafts(out: Path, adapter: Path | None, questions: int, teacher: str, console: Console) -> list[Label]:
     """The day, where it was not had yet, and the student's drafts of it."""
     home = out / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -83,7 +81,7 @@ async def _drafts(out: Path, adapter: Path | None, questions: int, console: Cons
         folder = home / "models" / "adapters" / student
         if not folder.exists():
             shutil.copytree(adapter, folder)
-    environment = {"NIGHTSCHOOL_HOME": str(home)}
+    environment = {"NIGHTSCHOOL_HOME": str(home), **({"NIGHTSCHOOL_TEACHER_URL": teacher} if teacher else {})}
     data = home / "data"
     with Bars(console) as bars:
         async with AsyncExitStack() as stack:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from distill.day import DayError, DayRefused
+from distill.outcome import Outcome
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
 from distill.routing.labels import Label, set_of
@@ -166,6 +167,43 @@ async def test_what_the_student_answered_is_put_to_the_teacher(store: TraceStore
     assert [label.worse for label in await known(store)] == [False, True]
     again = await replayed(store, redactor, student)
     assert (again.drafts, again.answers, again.known, len(student.asked)) == (0, 0, 2, 4)
+
+
+async def test_another_answer_is_no_worse_where_the_teacher_s_went_wrong(store: TraceStore, redactor: Redactor) -> None:
+    """Told by somebody's feedback here; by the tool's result, where the conversation goes on from it."""
+    await store.insert([trace("c", 1), trace("d", 1), trace("e", 0)])
+    await store.add_outcomes([Outcome("trace-c-1", "feedback", 2.0, score=-1.0)])
+    await store.add_outcomes([Outcome("trace-e-0", "feedback", 2.0, score=-1.0)])
+    await replayed(store, redactor, Student())
+    found = {label.trace: (label.worse, label.how) for label in await known(store)}
+    assert found == {
+        "trace-c-1": (False, "teacher_wrong"),
+        "trace-d-1": (True, "call"),
+        "trace-e-0": (False, "call"),  # it says the same
+    }
+
+
+async def test_a_teacher_s_call_that_ended_in_an_error_is_found_in_the_next_request(
+    store: TraceStore, redactor: Redactor
+) -> None:
+    asked = [Message("user", "Where is c?")]
+    made = call("1").tool_calls
+    after = [*asked, Message("assistant", None, made), Message("tool", "Error: no such file", tool_call_id="call_1")]
+    first = trace("c", 1, request=ChatRequest("nightschool", asked, tools=TOOLS))
+    second = trace("c", 2, created=1010.0, request=ChatRequest("nightschool", after, tools=TOOLS))
+    await store.insert([first, second])
+    await replayed(store, redactor, Student(), Limits(taught=9))
+    found = {label.trace: label.how async for label in labels(store, await store.watermark(), "adapter-1", 9)}
+    assert found.get("trace-c-1", "teacher_wrong") == "teacher_wrong"
+    assert found.get("trace-c-2", "call") == "call"
+
+
+async def test_a_draft_of_a_wrong_form_is_worse_whatever_the_teacher_did(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace("c", 0)])
+    await store.add_outcomes([Outcome("trace-c-0", "feedback", 2.0, score=-1.0)])
+    broken = Draft(AnswerMessage(tool_calls=[ToolCall("call_1", FunctionCall("look", "{"))]), "tool_calls")
+    await store.add_outcomes([Outcome("trace-c-0", "draft", 2.0, client="adapter-1", draft=broken)])
+    assert [(label.worse, label.how) for label in await known(store)] == [(True, "form")]
 
 
 async def test_a_student_that_fails_is_left_alone(store: TraceStore, redactor: Redactor) -> None:
