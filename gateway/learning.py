@@ -86,6 +86,11 @@ def tell(found: Findings, console: Console) -> None:
     if found.better is not None:
         told = f"{found.better.difference:.4f} above theirs, standard error {found.better.error:.4f}"
         console.print(f"Gates {'go to work' if found.gates else 'stay away'}: the better rule's risk is {told}.")
+    if found.asked_again:
+        console.print(
+            f"The teacher was asked more than once for {found.asked_again} of them, and disagreed with itself in "
+            f"{found.split / found.asked_again:.0%}: no student agrees with it more often than it does."
+        )
     if wrong := found.labels.get("teacher_wrong"):
         console.print(
             f"In {wrong} of these the teacher's own answer went wrong, and the student's was another: it counts as no "

@@ -14,6 +14,7 @@ from distill.trace import Trace
 from router.chat import Choice, ChoiceLogprobs
 from router.decision import Decision, Reason
 from router.groups import group_of
+from router.score import BROKEN_OFF
 from router.scorer import Gates, Learnt, LearntLook, Look, Rule
 from router.verify import fault
 
@@ -29,7 +30,7 @@ _WHY: dict[Reason, str] = {
     "capability": "only this arm can serve such a request",
     "requested": "the client named it",
     "policy": "router.policy says so",
-    "sticky": "the teacher has begun, and keeps the conversation until the user's next message",
+    "sticky": "the teacher has begun, and keeps the conversation until the user's next message or five idle minutes",
     "stays_here": "the request may not leave this machine, and the other arm is elsewhere",
     "experiment": "the conversation is of an arm of an experiment that names who answers",
     "holdout": "the conversation is one of those that always go to the teacher, to be compared with",
@@ -96,6 +97,8 @@ def _numbers(decision: Decision) -> list[str]:
 
 def _kind(choice: Choice) -> str:
     calls = choice.message.tool_calls or []
+    if choice.finish_reason == BROKEN_OFF:
+        return "a call that broke off, since no token of any call may be so improbable,"
     if not calls:
         return "an answer in words"
     names = ", ".join(call.function.name for call in calls)
@@ -112,7 +115,7 @@ def _same(trace: Trace, choice: Choice, again: dict[str, float]) -> bool:
     """Whether form, scores and threshold lead to the same arm. Where there was no threshold, form alone decides."""
     decision = trace.decision
     scores = all(abs(again.get(name, 0.0) - value) <= _CLOSE for name, value in decision.scores.items())
-    formed = not fault(trace.request, choice)
+    formed = choice.finish_reason == BROKEN_OFF or not fault(trace.request, choice)
     reached = decision.threshold is None or again.get("confidence", 1.0) >= decision.threshold
     if decision.reason == "unverified":
         return not formed

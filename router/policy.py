@@ -12,11 +12,12 @@ from typing import Literal
 
 import msgspec
 
-from router.certificate import Certificate
+from router.certificate import RULE, Certificate
 from router.chat import ChatRequest, Choice, EngineNote, this_turn
 from router.decision import STUDENT_CALL, Arm, Decision
 from router.groups import Group, group_of
 from router.lot import lot
+from router.score import BROKEN_OFF
 from router.scorer import Look, Rule
 from router.verify import fault
 
@@ -28,6 +29,7 @@ _BEYOND = (  # fields of a request that are the teacher's: its vendor's services
     "prediction",
     "logit_bias",
 )
+_COLD = 300.0  # seconds without a request, after which nobody has the conversation at hand any more
 _CHARACTERS_PER_TOKEN = 2.5  # low for English and code, so that a prompt is rather taken for too long than cut
 
 
@@ -60,10 +62,12 @@ def before(
     requested: Arm | None = None,
     size: int = 0,
     barred: Set[Arm] = frozenset(),
+    idle: float = 0.0,
     chance: Callable[[], float | None] = lambda: None,
 ) -> Decision | None:
-    """Who answers without a draft; None: the student may try. `size` is the length of the request in characters;
-    `chance` is asked last, how probable it is that a draft would be good.
+    """Who answers without a draft; None: the student may try. `size` is the length of the request in characters, `idle`
+    the seconds since the conversation's last answer; `chance` is asked last, how probable it is that a draft would be
+    good.
 
     `barred` arms may not see the request, since it may not leave the machine. Where one of them is decided on all the
     same, nobody else could answer, and the request is to be refused.
@@ -81,10 +85,10 @@ def before(
         return None  # the student is the only one left: certificates, hold-out and stickiness choose between two
     if in_holdout(conversation, rules.holdout):
         return Decision(arm="teacher", reason="holdout", propensity=rules.holdout)
-    return _of_two(request, rules, chance)
+    return _of_two(request, rules, chance, cold=idle > _COLD)
 
 
-def _of_two(request: ChatRequest, rules: Rules, chance: Callable[[], float | None]) -> Decision | None:
+def _of_two(request: ChatRequest, rules: Rules, chance: Callable[[], float | None], *, cold: bool) -> Decision | None:
     """Where either arm could answer: whoever an experiment names; the teacher where the student has proven nothing,
     where the teacher has begun, or where a draft does not pay; None: the student may try."""
     chosen = partial(Decision, arm="teacher", propensity=1.0 - rules.holdout)
@@ -94,7 +98,7 @@ def _of_two(request: ChatRequest, rules: Rules, chance: Callable[[], float | Non
         return chosen(reason="uncertified")
     if not rules.taught:
         return chosen(reason="uncertified", detail="no adapter yet")
-    if _teacher_has_it(request):
+    if _teacher_has_it(request) and not cold:
         return chosen(reason="sticky")
     if rules.worth > 0 and (found := chance()) is not None and found < rules.worth:
         return chosen(reason="unpromising", scores={"chance": found}, threshold=rules.worth)
@@ -125,6 +129,8 @@ def after(
         propensity=1.0 if barred else 1.0 - rules.holdout,
         policy=look.name,
     )
+    if choice.finish_reason == BROKEN_OFF:
+        return decided(arm="teacher", reason="doubtful", detail="broken off", threshold=floor(rules, look.name))
     if problem:
         return decided(arm="teacher", reason="unverified", detail=problem)
     if "teacher" in barred:
@@ -140,6 +146,18 @@ def after(
     if certificate is None or certificate.threshold(group) is None:
         return decided(arm="student", reason="verified")
     return decided(arm="student", reason="verified", certificate=certificate.name, certified=True)
+
+
+def floor(rules: Rules, scorer: str) -> float:
+    """The least probability that a token of any call may have: a draft that shows a smaller one is rejected, whatever
+    follows, so that it can be broken off. 0: there is none, since gates look at whole drafts."""
+    if scorer != RULE:
+        return 0.0
+    groups: tuple[Group, ...] = ("call", "destructive")
+    found = [_threshold(rules, rules.certificate, group) for group in groups]
+    if rules.certificate is not None:
+        found += [_threshold(rules, None, group) for group in groups]  # a draft may be of another student's
+    return min((one for one in found if one is not None), default=0.0)
 
 
 def _certificate(rules: Rules, scorer: str, note: EngineNote | None) -> Certificate | None:

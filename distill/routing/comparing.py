@@ -54,6 +54,14 @@ def compared(request: ChatRequest, draft: Choice, teachers: Sequence[AnswerMessa
     return Compared(not any(agree(teacher, draft.message, asked) for teacher in alike), "words")
 
 
+def split(request: ChatRequest, teachers: Sequence[AnswerMessage]) -> bool:
+    """Whether a teacher that was asked several times disagrees with itself: no student can do better than that."""
+    if len(teachers) < 2:
+        return False
+    first, *others = (Choice(one, "tool_calls" if one.tool_calls else "stop") for one in teachers)
+    return any(compared(request, other, [first.message]).worse for other in others)
+
+
 def beside_wrong(found: Compared) -> Compared:
     """What was found of a draft, where the teacher's answer turned out wrong: another answer is no worse than that."""
     return Compared(False, "teacher_wrong") if found.worse and found.how != "form" else found

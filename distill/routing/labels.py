@@ -21,7 +21,8 @@ Set = Literal["train", "calibrate"]
 class Label(msgspec.Struct, frozen=True, omit_defaults=True):
     """One request with a student's draft, and whether that was `worse` than the teacher's answer. `seconds` are those
     of the teacher's answer, 0 where they are not known; `teacher` is the model that gave it, ""
-    where a student answered and it was asked later, `created` when the request came (Unix seconds)."""
+    where a student answered and it was asked later, `created` when the request came (Unix seconds). `teachers` counts
+    the teacher's answers, `split` says whether these disagree."""
 
     trace: str
     conversation: str
@@ -32,6 +33,8 @@ class Label(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
     teacher: str = ""
     created: float = 0.0
+    teachers: int = 1
+    split: bool = False
 
     @property
     def tokens(self) -> int:

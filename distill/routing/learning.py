@@ -45,7 +45,8 @@ class Findings(msgspec.Struct, frozen=True):
     """What was found out about a student. `gates` are None where the rule stays: `better` says by how much they beat
     it, None where none could be trained. `labels` are all there are, by how they were found, and `worse` those of a
     worse draft; `a_day` of them that count for a certificate came in a day. `watched` is the evidence against the
-    certificate that there was."""
+    certificate that there was. Of `asked_again` requests the teacher gave several answers; in `split` these
+    disagree."""
 
     replayed: Replayed
     labels: Mapping[How, int]
@@ -56,6 +57,8 @@ class Findings(msgspec.Struct, frozen=True):
     certificate: Certificate | None
     missing: Mapping[Group, Missing]
     watched: Mapping[Group, Limit]
+    asked_again: int = 0
+    split: int = 0
 
     @property
     def broken(self) -> str:
@@ -109,6 +112,8 @@ async def learn(
         earned.certificate,
         earned.missing,
         evidence,
+        sum(label.teachers > 1 for label in found),
+        sum(label.split for label in found),
     )
 
 

@@ -17,7 +17,7 @@ from distill.errors import DistillError, Refused
 from distill.outcome import Outcome
 from distill.outcomes import implicit_outcomes
 from distill.redact.redactor import Redactor
-from distill.routing.comparing import beside_wrong, compared
+from distill.routing.comparing import beside_wrong, compared, split
 from distill.routing.labels import Label, set_of
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace
@@ -218,6 +218,8 @@ def _label(trace: Trace, draft: Draft, teachers: Sequence[AnswerMessage], wrong:
         seconds=seconds,
         teacher=trace.model if trace.decision.arm == "teacher" else "",
         created=trace.created,
+        teachers=len(teachers),
+        split=split(trace.request, teachers),
     )
 
 

@@ -16,6 +16,7 @@ from distill.trace import Trace
 from gateway.access.underway import UnderWay
 from gateway.answering import drafting
 from gateway.answering.arms import Arm
+from gateway.answering.recent import Recent
 from gateway.answering.repeats import Repeats
 from gateway.answering.reply import Live, Whole, between_us, collected, keep, read, wants_ids
 from gateway.answering.serving import Serving
@@ -55,6 +56,7 @@ class Cascade:
         self._repeats = repeats
         self._under_way = under_way
         self._ended = ended
+        self._recent = Recent()
 
     @asynccontextmanager
     async def answer(self, turn: Turn) -> AsyncIterator[Whole | Live]:
@@ -74,6 +76,7 @@ class Cascade:
             raise
         finally:
             turn.end()
+            self._recent.answered(turn.ask.speaker)
             self._teachers.count(turn)
             if turn.ask.traced:
                 self._recorder.put(turn.trace())
@@ -105,6 +108,7 @@ class Cascade:
             requested=ask.requested,
             size=ask.size,
             barred=barred,
+            idle=self._recent.idle(ask.speaker),
             chance=look.chance,
         )
         if decision is None and not barred and not self._student.is_ready:

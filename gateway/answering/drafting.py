@@ -25,7 +25,7 @@ from gateway.errors import BackendBroken, BackendError, BackendRefused
 from router.chat import ChatResponse, Choice, ToolCall
 from router.decision import STUDENT_CALL, Decision
 from router.decision import Arm as ArmName
-from router.policy import after, released
+from router.policy import after, floor, released
 from router.scorer import Look
 
 _FAST_TOKENS = 32  # of text, after which a fast turn is released
@@ -39,7 +39,7 @@ async def draft(
     `barred` arms may not see the request.
     """
     since, call, rules = turn.elapsed, turn.call(student, is_draft=True), serving.rules
-    asked = _body(turn, student, serving)
+    asked = _body(turn, student, serving, barred)
     call.model, body = asked["model"], msgspec.json.encode(asked)
     try:
         with call:
@@ -60,7 +60,7 @@ async def draft_live(
 ) -> tuple[Decision, Whole | Live | None]:
     """As `draft`, but a turn of text is let go as soon as its beginning is long and sure enough."""
     since, call, rules = turn.elapsed, turn.call(student, is_draft=True), serving.rules
-    body = {**_body(turn, student, serving), "stream": True, "stream_options": {"include_usage": True}}
+    body = {**_body(turn, student, serving, barred), "stream": True, "stream_options": {"include_usage": True}}
     call.model = body["model"]
     held: list[Event] = []
     collector = Collector()
@@ -118,10 +118,12 @@ def _failed(error: BackendError) -> Decision:
     return Decision(arm="teacher", reason="student_failed", detail=str(error)[:200])
 
 
-def _body(turn: Turn, student: Arm, serving: Serving) -> dict[str, Any]:
+def _body(turn: Turn, student: Arm, serving: Serving, barred: Set[ArmName]) -> dict[str, Any]:
     model = serving.adapter or student.base
     body = {**turn.ask.body, "model": model, "stream": False, **between_us(turn, student)}
     body.pop("stream_options", None)
+    if student.local and not barred:
+        body["nightschool"]["floor"] = floor(serving.rules, serving.scorer.name)
     if serving.prompting is not None:
         body["messages"] = serving.prompting.messages(turn.ask.request, body["messages"])
     if student.capabilities is not None and student.capabilities.logprobs:

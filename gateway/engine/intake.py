@@ -18,6 +18,7 @@ import msgspec
 
 from distill.errors import ModelError
 from distill.render import Renderer
+from gateway.engine.doubt import Doubt
 from gateway.engine.errors import ContextExceeded, NotSupported
 from gateway.engine.inference.job import Constraint, Job, Sampling
 from gateway.engine.reading import Reader
@@ -39,10 +40,12 @@ _PROMPT_TAIL = 16  # tokens in which a template opens the model's thoughts
 
 
 class _Told(msgspec.Struct):
-    """What the gateway says besides."""
+    """What the gateway says besides. `floor`: a call breaks off at a token less probable than that, with the finish
+    reason `doubtful`; 0: none does."""
 
     conversation: str = ""
     private: bool = False
+    floor: float = 0.0
 
 
 class _Extra(msgspec.Struct):
@@ -99,7 +102,7 @@ async def prepare(served: ServedModel, request: ChatRequest, *, conversation: st
         )
         for index, constraint in enumerate(rendered.constraints)
     ]
-    candidates = _candidates(served, request, jobs)
+    candidates = _candidates(served, request, jobs, told.floor)
     return Turn(served, request, candidates, wants_ids=bool(extra.return_token_ids), ignored=ignored(request))
 
 
@@ -115,7 +118,7 @@ def ignored(request: ChatRequest) -> list[str]:
     return [name for name in unknown if _HEADER_SAFE.fullmatch(name)][:_MOST_NAMED]
 
 
-def _candidates(served: ServedModel, request: ChatRequest, jobs: list[Job]) -> list[Candidate]:
+def _candidates(served: ServedModel, request: ChatRequest, jobs: list[Job], floor: float) -> list[Candidate]:
     """A place for each choice to grow in, with the reader that suits the model and the request."""
     family = family_of(served.folder)
     renderer = served.renderer
@@ -123,12 +126,15 @@ def _candidates(served: ServedModel, request: ChatRequest, jobs: list[Job]) -> l
     tools = _tools(request)
     plain = (request.response_format or {}).get("type", "text") == "text"
     thinking = _thinks(family, renderer.decode(jobs[0].prompt[-_PROMPT_TAIL:]))
+    form = family.form(tools, loose=plain) if tools else None
+    names = [tool.function.name for tool in tools or ()]
     return [
         Candidate(
             job,
             TextStream(renderer.decode, renderer.eos_ids, stops),
-            Reader(family.form(tools, loose=plain) if tools else None, family.thoughts, thinking=thinking),
+            Reader(form, family.thoughts, thinking=thinking),
             one_call=request.parallel_tool_calls is False,
+            doubt=Doubt(floor, form.openings, names) if form is not None and floor > 0 else None,
         )
         for job in jobs
     ]
@@ -218,6 +224,7 @@ def _check(request: ChatRequest, extra: _Extra) -> None:
     _check_range("repetition_penalty", extra.repetition_penalty, 0.01, 10)
     _check_range("top_k", extra.top_k, -1, 2**31)
     _check_range("min_p", extra.min_p, 0, 1)
+    _check_range("nightschool.floor", extra.nightschool.floor if extra.nightschool else None, 0, 1)
     for bias in (extra.logit_bias or {}).values():
         _check_range("logit_bias", bias, -100, 100)
     if request.top_logprobs and not request.logprobs:

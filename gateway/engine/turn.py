@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from gateway.engine.doubt import Doubt
 from gateway.engine.inference.job import Job, Started, Token
 from gateway.engine.reading import Parsed, Piece, Reader
 from gateway.engine.served import ServedModel
@@ -23,9 +24,12 @@ _Arrivals = asyncio.Queue[tuple[int, Token] | asyncio.Task[None]]
 
 
 class Candidate:
-    """One choice. `one_call`: its generation ends with the first call, and nothing behind that counts."""
+    """One choice. `one_call`: its generation ends with the first call, and nothing behind that counts; `doubt`: it
+    breaks off where that rises."""
 
-    def __init__(self, job: Job, text: TextStream, reader: Reader, *, one_call: bool = False) -> None:
+    def __init__(
+        self, job: Job, text: TextStream, reader: Reader, *, one_call: bool = False, doubt: Doubt | None = None
+    ) -> None:
         self.job = job
         self.tokens: list[Token] = []
         self.parsed = Parsed()
@@ -34,6 +38,7 @@ class Candidate:
         self._text = text
         self._reader = reader
         self._one_call = one_call
+        self._doubt = doubt
 
     @property
     def raw(self) -> str:
@@ -50,10 +55,12 @@ class Candidate:
         self.tokens.append(token)
         self._text.feed(token.id)
         self.ended = "stop" if self._text.stopped else token.finish
+        if self.ended is None and self._doubt is not None and self._doubt.rises(self._text.text, token.logprob):
+            self.ended = "doubtful"
         if self.ended is None:
             pieces = self._reader.feed(self._text.text[: self._text.settled()])
         else:
-            ending = Ending.CUT if self.ended == "length" else Ending.WHOLE
+            ending = Ending.WHOLE if self.ended == "stop" else Ending.CUT
             pieces = self._reader.feed(self._text.finish(), ending)
         if self._one_call:
             pieces = self._to_first_call(pieces)

@@ -21,6 +21,7 @@ from distill.render import Renderer
 from distill.served_tokens import rendered_anew, token_faults
 from distill.trace import Trace
 from distill.trajectory import trajectories
+from gateway.why import why
 from tests.gateway.running import READ_FILE, ROOT, Running
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -93,6 +94,24 @@ def test_what_the_student_said_is_learnt_token_for_token(taught: Running) -> Non
     example = Example(found.last.conversation, "", [trace.id for trace in traces], list(found.messages), found.tools)
     assert token_faults(example, traces, renderer) == []
     assert rendered_anew(traces, renderer) == {}
+
+
+def test_a_call_that_cannot_be_accepted_any_more_is_broken_off(taught: Running) -> None:
+    """The grammar makes the student call, and its own idea was another: no token of a call may be so improbable."""
+    arms = [{"name": "control", "weight": 0}, {"name": "sure", "confidence": 0.9}]
+    assert taught.admin("/admin/experiments", {"name": "sure", "arms": arms})[0] == 201
+    body = {"tools": [READ_FILE], "tool_choice": "required", "temperature": 0, "max_tokens": 60}
+    _, headers, _ = taught.chat("What is the capital of France?", body=body)
+    assert taught.admin("/admin/experiments/sure", method="DELETE")[0] == 200
+    trace = taught.trace(headers)
+    assert trace["experiments"] == {"sure": "sure"}
+    decision = trace["decision"]
+    assert (decision["arm"], decision["reason"], decision["detail"]) == ("teacher", "doubtful", "broken off")
+    assert decision["scores"]["confidence"] < decision["threshold"] == 0.9
+    assert trace["draft"]["finish_reason"] == "doubtful"
+    told = why(msgspec.convert(trace, Trace), lambda name: pytest.fail(name))
+    assert told.same
+    assert "a call that broke off" in " ".join(told.said)
 
 
 @pytest.mark.parametrize("stream", [False, True])

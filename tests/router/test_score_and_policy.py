@@ -6,6 +6,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from router.certificate import RULE, Certificate, Proven, Scope
 from router.chat import (
     AnswerMessage,
     ChatRequest,
@@ -17,8 +18,8 @@ from router.chat import (
     ToolCall,
 )
 from router.decision import Decision, Reason
-from router.policy import Rules, after, before, in_holdout, may_stand_in
-from router.score import scores
+from router.policy import Rules, after, before, floor, in_holdout, may_stand_in
+from router.score import BROKEN_OFF, scores
 
 ASK = ChatRequest("nightschool", [Message("user", "Hi")])
 
@@ -59,6 +60,29 @@ def test_an_uncertified_student_serves_nothing_unless_the_settings_say_so() -> N
     assert before(ASK, Rules(uncertified="serve", holdout=0), conversation="c") is None
 
 
+def _certificate(**thresholds: float) -> Certificate:
+    groups = {group: Proven(threshold, 100, 0, 200, 0.01) for group, threshold in thresholds.items()}
+    return Certificate(Scope("base", "", "", "big", RULE), groups, {"call": 0.05}, 0.05)  # type: ignore[arg-type]
+
+
+def test_below_the_floor_no_call_is_accepted_whatever_follows() -> None:
+    assert floor(Rules(uncertified="serve", confidence=0.7), RULE) == 0.7
+    assert floor(Rules(certificate=_certificate(call=0.9)), RULE) == 0.9
+    assert floor(Rules(certificate=_certificate(call=0.9, destructive=0.99)), RULE) == 0.9
+    assert floor(Rules(certificate=_certificate(call=0.9), uncertified="serve", confidence=0.7), RULE) == 0.7
+    assert floor(Rules(certificate=_certificate(text=0.9)), RULE) == 0.0  # no call is, which its name says
+    assert floor(Rules(certificate=_certificate(call=0.9)), "gates-1") == 0.0  # they look at the whole draft
+    assert floor(Rules(answers="student", certificate=_certificate(call=0.9)), RULE) == 0.0
+
+
+def test_a_call_that_was_broken_off_is_doubtful_and_has_a_score() -> None:
+    broken = Choice(AnswerMessage("<tool_call>"), BROKEN_OFF, logprobs=logprobs(("<tool_call>", 0.9), ("read", 0.2)))
+    decision = after(ASK, broken, Rules(uncertified="serve", confidence=0.7))
+    assert (decision.arm, decision.reason, decision.detail) == ("teacher", "doubtful", "broken off")
+    assert decision.scores["confidence"] == pytest.approx(0.2)
+    assert decision.threshold == 0.7
+
+
 def test_a_threshold_of_zero_lets_a_student_without_log_probabilities_serve() -> None:
     choice = Choice(AnswerMessage("a"), "stop")
     assert after(ASK, choice, Rules(confidence=0.5)).reason == "doubtful"
@@ -94,3 +118,12 @@ def test_the_holdout_is_a_fixed_share_of_conversations() -> None:
     assert 140 < len(held) < 260
     assert held == [name for name in map(str, range(4000)) if in_holdout(name, 0.05)]
     assert not in_holdout("any", 0)
+
+
+@pytest.mark.parametrize(("idle", "reason"), [(0.0, "sticky"), (299.0, "sticky"), (301.0, None)])
+def test_the_teacher_keeps_what_it_has_begun_until_nobody_has_it_at_hand(idle: float, reason: Reason | None) -> None:
+    call = ToolCall("call_of_the_teacher", FunctionCall("look", "{}"))
+    messages = [Message("user", "Hi"), Message("assistant", None, [call]), Message("tool", "x", tool_call_id=call.id)]
+    rules = Rules(uncertified="serve", holdout=0)
+    found = before(ChatRequest("nightschool", messages), rules, conversation="c", idle=idle)
+    assert (found.reason if found else None) == reason

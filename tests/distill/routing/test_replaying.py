@@ -198,6 +198,17 @@ async def test_a_teacher_s_call_that_ended_in_an_error_is_found_in_the_next_requ
     assert found.get("trace-c-2", "call") == "call"
 
 
+async def test_a_teacher_that_disagrees_with_itself_is_told_and_either_answer_will_do(
+    store: TraceStore, redactor: Redactor
+) -> None:
+    await store.insert([trace("c", 1), trace("d", 1), trace("e", 1)])
+    await store.add_outcomes([Outcome("trace-c-1", "sample", 2.0, sample=call("elsewhere"))])
+    await store.add_outcomes([Outcome("trace-d-1", "sample", 2.0, sample=call("1"))])
+    await replayed(store, redactor, Student())
+    found = {label.trace: (label.worse, label.teachers, label.split) for label in await known(store)}
+    assert found == {"trace-c-1": (False, 2, True), "trace-d-1": (True, 2, False), "trace-e-1": (True, 1, False)}
+
+
 async def test_a_draft_of_a_wrong_form_is_worse_whatever_the_teacher_did(store: TraceStore, redactor: Redactor) -> None:
     await store.insert([trace("c", 0)])
     await store.add_outcomes([Outcome("trace-c-0", "feedback", 2.0, score=-1.0)])

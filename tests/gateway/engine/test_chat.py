@@ -309,3 +309,27 @@ def test_thoughts_come_back_under_either_name() -> None:
         body = {**ASK, "messages": [{"role": "assistant", "content": None, name: "Hm."}]}
         [message] = parse_request(body).messages
         assert message == Message("assistant", **{name: "Hm."})
+
+
+@pytest.mark.parametrize(("floor", "broken"), [(1.0, True), (1e-9, False), (0, False)])
+async def test_a_call_breaks_off_where_a_token_is_too_improbable(saying: Saying, floor: float, broken: bool) -> None:
+    """The model that says what it is told is nearly sure of each token, and never quite."""
+    served = await saying(f"Look. {CALL}\n")
+    body = {**WITH_TOOLS, "logprobs": True, "nightschool": {"floor": floor}}
+    made = await turn(served, body)
+    choice = (await answer(made)).choices[0]
+    written = len(made.candidates[0].tokens)
+    if broken:
+        assert (choice.finish_reason, choice.message.tool_calls) == ("doubtful", None)
+        assert written < len(f"Look. {CALL}".encode())
+        assert written >= len('Look. <tool_call>{"name": ""')  # words are never broken off
+        assert [chunk["choices"][0]["finish_reason"] for chunk in await streamed(await turn(served, body))][
+            -1
+        ] == "doubtful"
+    else:
+        assert choice.finish_reason == "tool_calls"
+
+
+async def test_a_floor_that_is_no_probability_is_refused(saying: Saying) -> None:
+    with pytest.raises(InvalidRequest, match=r"nightschool\.floor"):
+        await turn(await saying("x"), {**ASK, "nightschool": {"floor": 2}})

@@ -1,0 +1,54 @@
+"""Doubt: a call breaks off at the first token that makes it certain that nobody will accept it.
+
+Owns which tokens of a growing answer count: those of calls, from the first function's name to the last closing brace,
+as `router.score` has it of a whole draft. Knows nothing of who sets the bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+class Doubt:
+    """`floor` is the probability that every token of a call has to reach; `openings` begin a call, `names` are those of
+    the tools there are."""
+
+    def __init__(self, floor: float, openings: Sequence[str], names: Sequence[str]) -> None:
+        self._floor = math.log(floor)
+        self._openings = openings
+        self._names = names
+        self._tokens: list[tuple[int, float]] = []  # where each ended, while no call's name is known
+        self._name = -1  # where the first call's name begins
+        self._waiting = 0.0  # the least log-probability since the last brace: it counts once another brace comes
+        self._closed = False
+        self._length = 0
+
+    def rises(self, text: str, logprob: float) -> bool:
+        """With one more token, after which the answer is `text`: whether that is too improbable for any call."""
+        before, self._length = self._length, len(text)
+        if self._name < 0:
+            self._tokens.append((len(text), logprob))
+            self._name = self._found(text)
+            if self._name < 0:
+                return False
+            counted = min(one for end, one in self._tokens if end > self._name)
+            self._closed = "}" in text[self._name :]
+            return counted < self._floor
+        brace = text.rfind("}", before)
+        if not self._closed:
+            self._closed = brace >= 0
+            return logprob < self._floor
+        self._waiting = min(self._waiting, logprob)
+        if brace < 0:
+            return False
+        counted, self._waiting = self._waiting, 0.0
+        return counted < self._floor
+
+    def _found(self, text: str) -> int:
+        """Where the first call's name begins; -1 while none is there."""
+        starts = [at + len(opening) for opening in self._openings if (at := text.find(opening)) >= 0]
+        if not starts:
+            return -1
+        found = [at for name in self._names if (at := text.find(name, min(starts))) >= 0]
+        return min(found, default=-1)
