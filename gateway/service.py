@@ -258,11 +258,10 @@ class Gateway:
         """Put an adapter to work: for a growing share of the conversations, or at once where the settings want that,
         or nobody would be answered by it anyhow. Raises what Promotion.propose does, and Conflict where it may not."""
         live = self.promotion.live
-        if live is not None and live.adapter == adapter:
-            return live
+        serves = live is not None and live.adapter == adapter
         rules = _rules(self.crew, self.routing, self.pace, adapter)
         exposed = rules.policy == "cascade" and (rules.certificate is not None or rules.uncertified == "serve")
-        if not (self.settings.canary.on and exposed):
+        if serves or not (self.settings.canary.on and exposed):
             return await self.promotion.propose(adapter, path, verdict)
         self.canaries.check(adapter)
         await self.promotion.admit(adapter, path, verdict)

@@ -7,6 +7,7 @@ since weights may change. Knows nothing of evidence.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,7 +23,7 @@ _STUDENT = ("adapter", "prompt")  # what an arm of the layer changes
 _ROUTER = ("answers", "confidence")
 
 
-_LONGEST_NAME = 100
+_NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,100}")
 _MOST_EXPECTED = 1_000_000
 
 
@@ -70,8 +71,8 @@ class InvalidExperiment(ValueError):
 def checked(experiment: Experiment) -> Experiment:
     """The experiment. Raises InvalidExperiment."""
     names = [arm.name for arm in experiment.arms]
-    if not experiment.name or len(experiment.name) > _LONGEST_NAME:
-        raise InvalidExperiment(f"an experiment needs a name of at most {_LONGEST_NAME} characters")
+    if not _NAME.fullmatch(experiment.name):
+        raise InvalidExperiment("an experiment needs a name of at most 100 characters, and no slash in it")
     if len(names) < 2:
         raise InvalidExperiment("an experiment compares two arms at least")
     if len({*names}) < len(names) or not all(names):

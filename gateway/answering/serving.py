@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 class Serving(msgspec.Struct, frozen=True):
     """`adapter` is the student's, "" for its base; `prompting` what the student is told besides. `arms` are those of
-    experiments, by experiment, and `chance` how probable it was that the conversation would get them."""
+    experiments, by experiment, and `chance` how probable it was that the conversation would get these and no
+    others."""
 
     rules: Rules
     adapter: str = ""

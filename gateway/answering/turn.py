@@ -118,7 +118,7 @@ class Turn:
 
     def trace(self) -> Trace:
         request, decision, serving = self.ask.request, self.decision, self.serving
-        if serving is not None and serving.arms:
+        if serving is not None and serving.chance < 1:
             chance = decision.propensity * serving.chance
             decision = msgspec.structs.replace(decision, propensity=chance)
         return Trace(

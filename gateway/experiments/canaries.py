@@ -18,7 +18,7 @@ from distill.results import failed
 from distill.trace import Trace
 from gateway.answering.promotion import Promotion
 from gateway.answering.turn import Turn
-from gateway.errors import Conflict
+from gateway.errors import Conflict, GatewayError
 from gateway.experiments.book import Book, Entry, State
 from gateway.experiments.labelling import Labelling
 from router.canary import (
@@ -40,7 +40,7 @@ from router.lot import lot
 _log = structlog.get_logger("canary")
 _SPEAKS = 0.5  # chance of a turn to be the one that speaks for its conversation, where none did
 _QUARANTINE_SECONDS = 86_400.0  # after a roll-back, before the same adapter may be tried again
-_PREFIX = "canary-"
+PREFIX = "canary-"  # of a canary's name as an experiment
 
 
 class Canaries:
@@ -70,7 +70,7 @@ class Canaries:
 
     def check(self, adapter: str) -> None:
         """Raises Conflict where an adapter may not become a canary now."""
-        before, running = self._book.entries.get(_PREFIX + adapter), self.running
+        before, running = self._book.entries.get(PREFIX + adapter), self.running
         if any(entry.canary is None and entry.experiment.layer == "student" for entry in self._book.running):
             raise Conflict("An experiment between students runs: `nightschool experiment stop NAME` ends it.")
         if running is not None and _adapter(running) != adapter:
@@ -82,7 +82,7 @@ class Canaries:
 
     def begin(self, adapter: str, path: Path) -> Entry:
         """Let an adapter that the engine has loaded serve the first conversations; the one that runs, if it is its."""
-        name, now = _PREFIX + adapter, self._clock()
+        name, now = PREFIX + adapter, self._clock()
         if self.running is not None:
             return self.running
         if name in self._book.entries:
@@ -192,7 +192,10 @@ class Canaries:
 
     def _roll_back(self, entry: Entry, why: str, state: State = "rolled_back") -> None:
         async def remove() -> None:
-            await self._promotion.remove(_adapter(entry))
+            try:
+                await self._promotion.remove(_adapter(entry))
+            except GatewayError as error:  # it serves nobody all the same
+                _log.warning("candidate not unloaded", adapter=_adapter(entry), error=str(error))
 
         self._end(entry, state, why)  # from here on no request is the candidate's
         self._ending = asyncio.create_task(remove(), name="canary-remove")
@@ -205,7 +208,7 @@ class Canaries:
 def _experiment(adapter: str, canary: Canary) -> Experiment:
     """A canary as what it is: an experiment whose shares grow."""
     arms = Variant(INCUMBENT, 1 - canary.share), Variant(CANDIDATE, canary.share, adapter=adapter)
-    return Experiment(_PREFIX + adapter, arms)
+    return Experiment(PREFIX + adapter, arms)
 
 
 def _adapter(entry: Entry) -> str:

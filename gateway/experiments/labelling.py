@@ -24,7 +24,7 @@ from gateway.recording.recorder import Recorder
 from router.chat import AnswerMessage, Choice
 
 _log = structlog.get_logger("labelling")
-_MOST = 200  # answers that wait; of more the oldest are left out
+_MOST = 50  # answers that wait, each with its request; of more the oldest are left out
 _LONGEST_SECONDS = 600.0  # after which an answer no longer waits for a gateway without requests
 _PAUSE_SECONDS = 0.05
 

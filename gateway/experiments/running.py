@@ -21,7 +21,7 @@ from gateway.answering.serving import Serving
 from gateway.answering.turn import Ask
 from gateway.errors import Conflict, NotFound, SettingsError
 from gateway.experiments.book import Book, Entry
-from gateway.experiments.canaries import Canaries
+from gateway.experiments.canaries import PREFIX, Canaries
 from router.chat import InvalidRequest
 from router.experiment import Experiment, InvalidExperiment, Variant, arm_of, chances, checked, takes_part
 from router.policy import in_holdout
@@ -80,6 +80,7 @@ class Experiments:
         for entry in running:
             experiment = entry.experiment
             if not takes_part(experiment, speaker):
+                chance *= 1 - experiment.share
                 continue
             wanted = arm_of(experiment, speaker)
             given = self._book.assigned(experiment.name, speaker, wanted.name, chances(experiment)[wanted.name])
@@ -90,7 +91,7 @@ class Experiments:
             variants += [arm for arm in experiment.arms if arm.name == given.arm]
         for variant in sorted(variants, key=lambda variant: variant.adapter is None):  # an adapter has rules of its own
             serving = self._changed(serving, variant, usual)
-        return msgspec.structs.replace(serving, arms=arms, chance=chance) if arms else serving
+        return msgspec.structs.replace(serving, arms=arms, chance=chance)
 
     def _changed(self, serving: Serving, variant: Variant, usual: Callable[[str | None], Serving]) -> Serving:
         """What an arm changes. Where its adapter is gone, that is nothing."""
@@ -111,6 +112,8 @@ class Experiments:
             checked(experiment)
         except InvalidExperiment as error:
             raise InvalidRequest(f"This is no experiment: {error}.") from error
+        if experiment.name.startswith(PREFIX):
+            raise InvalidRequest(f"Names that begin with '{PREFIX}' are those of canaries.", "name")
         if experiment.name in self._book.entries:
             raise Conflict(f"There was an experiment '{experiment.name}' already: give it another name.")
         for entry in self._book.running:

@@ -138,7 +138,7 @@ def test_who_got_which_arm_outlives_a_kill_and_no_conversation_changes_it(
         before = {number: gateway.trace(ask(gateway, number))["experiments"] for number in range(120)}
         told = state(gateway, "good")
         shown = nightschool("status", home=tmp_path, NIGHTSCHOOL_GATEWAY_PORT=str(gateway.port), COLUMNS="200").stdout
-        assert "Canary: good, 50% of the conversations; 0 of" in shown
+        assert "Canary: good, 50% of the conversations; " in shown
         gateway.process.send_signal(signal.SIGKILL)
         gateway.process.wait()
     with Running(tmp_path, small.url, big.url, **settings) as gateway:

@@ -14,6 +14,7 @@ import pytest
 from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script, environment
 
+pytestmark = pytest.mark.gateways
 ARMS = ["--arm", "as set", "--arm", "student:answers=student"]
 
 
@@ -114,6 +115,7 @@ def test_an_experiment_that_cannot_be_run_is_refused_with_the_reason(school: Run
     assert "not both at once" in refused(school, "start", "x", "--arm", "a:adapter=n", "--arm", "b:answers=teacher")
     assert "there is no prompt 'none'" in refused(school, "start", "x", "--arm", "a", "--arm", "b:prompt=none")
     assert "adapters.safetensors" in refused(school, "start", "x", "--arm", "a", "--arm", "b:adapter=gone")
+    assert "are those of canaries" in refused(school, "start", "canary-x", *ARMS)
     assert "there is no experiment 'x'" in refused(school, "status", "x")
     assert "There is no experiment 'x'" in refused(school, "stop", "x")
     done(school, "start", "who", *ARMS)
