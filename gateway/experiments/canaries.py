@@ -111,7 +111,7 @@ class Canaries:
         return True
 
     def ended(self, turn: Turn) -> None:
-        """A turn is over: of each conversation one, by lot, speaks for it."""
+        """A turn is over: of each conversation one, by lot, speaks for it of each thing."""
         entry, arm = self._of(turn)
         if entry is None or entry.canary is None or turn.decision.reason == "cached":
             return
@@ -119,11 +119,11 @@ class Canaries:
         if arm == CANDIDATE and any(call.is_draft for call in turn.calls):
             canary = drafted(canary, turn.decision.reason == "student_failed")
         name = entry.experiment.name
-        if lot("speaks", name, turn.id) < _SPEAKS and self._book.first(name, turn.ask.speaker, "turn"):
-            for kind, bad in _signs(turn).items():
+        for kind, bad in _signs(turn).items():
+            if self._speaks(name, turn, kind):
                 canary = heard(canary, kind, arm, bad)
-            if arm == CANDIDATE and _may_be_compared(turn):
-                self._labelling.put(turn, lambda worse: self._labelled(name, worse))
+        if arm == CANDIDATE and _may_be_compared(turn) and self._speaks(name, turn, "label"):
+            self._labelling.put(turn, lambda worse: self._labelled(name, worse))
         if canary != entry.canary:
             self._take(entry, canary)
 
@@ -150,6 +150,10 @@ class Canaries:
         if entry is None or serving is None or entry.experiment.name not in serving.arms:
             return None, ""
         return entry, serving.arms[entry.experiment.name]
+
+    def _speaks(self, name: str, turn: Turn, what: str) -> bool:
+        """Whether a turn is the one that speaks of something for its conversation."""
+        return lot("speaks", name, what, turn.id) < _SPEAKS and self._book.first(name, turn.ask.speaker, what)
 
     def _labelled(self, name: str, worse: bool) -> None:
         entry = self.running

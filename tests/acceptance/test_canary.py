@@ -238,3 +238,47 @@ def test_an_answer_under_way_stays_the_candidate_s_while_it_is_rolled_back(tmp_p
             assert told == {"good" if arm == "candidate" else "small"}
             models += Counter(told)
         assert models["good"] > 0
+
+
+def _reported(gateway: Running, number: int, wrong: Callable[[str], bool]) -> None:
+    """A user says what the answer of a conversation was worth."""
+    headers = ask(gateway, number)
+    thumb = "down" if wrong(gateway.trace(headers)["experiments"]["canary-good"]) else "up"
+    status, _, _ = gateway.call("/v1/feedback", {"id": headers["x-nightschool-trace"], "thumb": thumb})
+    assert status == 200
+
+
+def _tried(gateway: Running, number: int, wrong: Callable[[str], bool]) -> None:
+    """An agent runs the call of the answer, and tells what came of it."""
+    name = {"x-nightschool-conversation": f"conversation {number}"}
+    asked = [{"role": "user", "content": f"Where is `thing_{number}`?"}]
+    body = {"model": "nightschool", "tools": [READ_FILE], "temperature": 0}
+    _, headers, raw = gateway.call("/v1/chat/completions", {**body, "messages": asked}, headers=name)
+    said = json.loads(raw)["choices"][0]["message"]
+    failed = wrong(gateway.trace(headers)["experiments"]["canary-good"])
+    result = "Error: no such file" if failed else "def thing(): ..."
+    told = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": result}
+    gateway.call("/v1/chat/completions", {**body, "messages": [*asked, said, told]}, headers=name)
+
+
+@pytest.mark.parametrize(("happens", "kind"), [(_reported, "feedback"), (_tried, "tool_error")])
+def test_what_users_and_tools_say_rolls_back_too(
+    tmp_path: Path,
+    small: Script,
+    big: Script,
+    happens: Callable[[Running, int, Callable[[str], bool]], None],
+    kind: str,
+) -> None:
+    """The teacher is never asked here: the adapter before is the measure."""
+    settings = {**CANARY, "canary__conversations": 10, "canary__quiet": 600}
+    chance = random.Random(1)
+    with Running(tmp_path, small.url, big.url, **settings) as gateway:
+        gateway.wait_ready()
+        gateway.admin("/admin/proposals", adapter(tmp_path, "good"))
+        for number in range(400):
+            happens(gateway, number, lambda arm: chance.random() < (0.5 if arm == "candidate" else 0.05))
+            if (found := state(gateway, "good"))["state"] != "running":
+                break
+        assert found["state"] == "rolled_back"
+        assert found["why"].startswith(f"{kind}: ")
+        assert found["canary"]["labels"]["seen"] == 0
