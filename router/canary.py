@@ -17,7 +17,6 @@ from router.sequence import Shares
 STEPS = (0.01, 0.05, 0.10, 0.25, 0.50)  # of the conversations; then all of them
 CANDIDATE, INCUMBENT = "candidate", "incumbent"
 _DAY = 86_400.0
-_BEGUN = 40  # answers
 _MOST_CONTROLS = 20  # in a block of the comparison: at 1 % a canary would wait for 99
 
 Move = Literal["stay", "advance", "promote", "roll_back", "pause", "give_up"]
@@ -55,7 +54,7 @@ class Canary(msgspec.Struct, frozen=True):
     own: int = 0
     shares: Shares = Shares()
     labels: Limit = Limit(0.05)
-    proof: Limit = Limit(0.90)
+    proof: Limit = Limit(0.90)  # null hypothesis: of the answers no more are no worse than if twice too many were
     failing: int = 0
     guards: Mapping[str, Control] = {}
     paused: str = ""
@@ -67,13 +66,7 @@ class Canary(msgspec.Struct, frozen=True):
 
 
 def begin(now: float, pace: Pace = Pace()) -> Canary:  # noqa: B008  # a frozen value
-    return Canary(now, now, pace, labels=Limit(pace.worse), proof=_proof(pace.worse))
-
-
-def _proof(worse: float) -> Limit:
-    """Null hypothesis: of the answers no more are no worse than if twice `worse` of them were. Its estimate begins as
-    if half as many as may be had been worse among a few: a good candidate is not to wait until that is learnt."""
-    return Limit(1 - 2 * worse, seen=_BEGUN, bad=round(_BEGUN * (1 - worse / 2)))
+    return Canary(now, now, pace, labels=Limit(pace.worse), proof=Limit(1 - 2 * pace.worse))
 
 
 def assigned(canary: Canary, arm: str) -> Canary:
