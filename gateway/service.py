@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from distill.redact.key import key_at
 from gateway.access.admission import Admission
 from gateway.access.keys import KeyRing, admin_key
 from gateway.access.underway import UnderWay
@@ -82,11 +83,22 @@ class Gateway:
         self.pace = Pace()
         self.cache = ResponseCache(time.monotonic)
         self.under_way = UnderWay()
-        self._book = Book(home.data / "experiments.db")
+        self._book = Book(home.data / "experiments.db", key_at(home.data / "redact.key"))
         self.labelling = Labelling(self.under_way, self.recorder, lambda: self.settings.canary.quiet)
-        self.canaries = Canaries(self._book, self.promotion, self.labelling, lambda: _canary_pace(self.settings))
+        self.canaries = Canaries(
+            self._book,
+            self.promotion,
+            self.labelling,
+            lambda: _canary_pace(self.settings),
+            self.under_way.those_now,
+        )
         self.experiments = Experiments(
-            self._book, self.canaries, self.promotion, home.models / "adapters", prompting_named
+            self._book,
+            self.canaries,
+            self.promotion,
+            home.models / "adapters",
+            prompting_named,
+            lambda: self.settings.router.holdout,
         )
         self.metrics = Metrics(
             States(
@@ -171,6 +183,8 @@ class Gateway:
                 raise Conflict(f"The settings stay as they were: {error}") from error
             if crew.student in new:
                 await self.promotion.exchange(crew.student)
+            if crew.student in new or crew.teachers.models != self.teachers.models:
+                self.canaries.restart()
             gone = [arm for arm in self.arms if arm not in crew.arms]
             self._take_up(crew)
             self._welcome(new)
@@ -258,12 +272,12 @@ class Gateway:
         """Put an adapter to work: for a growing share of the conversations, or at once where the settings want that,
         or nobody would be answered by it anyhow. Raises what Promotion.propose does, and Conflict where it may not."""
         live = self.promotion.live
-        serves = live is not None and live.adapter == adapter
+        serves, running = live is not None and live.adapter == adapter, self.canaries.running
+        self.canaries.check(adapter)
         rules = _rules(self.crew, self.routing, self.pace, adapter)
         exposed = rules.policy == "cascade" and (rules.certificate is not None or rules.uncertified == "serve")
-        if serves or not (self.settings.canary.on and exposed):
+        if serves or not (running or (self.settings.canary.on and exposed)):
             return await self.promotion.propose(adapter, path, verdict)
-        self.canaries.check(adapter)
         await self.promotion.admit(adapter, path, verdict)
         return self.canaries.begin(adapter, self.promotion.adapters[adapter])
 

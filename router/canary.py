@@ -17,6 +17,7 @@ from router.sequence import Shares
 STEPS = (0.01, 0.05, 0.10, 0.25, 0.50)  # of the conversations; then all of them
 CANDIDATE, INCUMBENT = "candidate", "incumbent"
 _DAY = 86_400.0
+_MALFORMED = 0.5  # of the drafts may be malformed: they are thrown away, and cost time alone
 _MOST_CONTROLS = 20  # in a block of the comparison: at 1 % a canary would wait for 99
 
 Move = Literal["stay", "advance", "promote", "roll_back", "pause", "give_up"]
@@ -44,7 +45,8 @@ class Canary(msgspec.Struct, frozen=True):
     """How far a canary is. `at` is its step, `since` and `started` are Unix seconds; `here` counts the conversations of
     both arms at this step, `own` all of the candidate's. `labels` are of answers that the candidate served, with the
     evidence that too many are worse; `proof` of the same ones is the evidence that few enough are. `guards` compare
-    outcomes by their kind, `failing` counts failures in a row. `paused` says why it does not go on; empty: it does."""
+    outcomes by their kind, `malformed` is of drafts alone, `failing` counts failures in a row. `paused` says why it
+    does not go on; empty: it does."""
 
     started: float
     since: float
@@ -55,6 +57,7 @@ class Canary(msgspec.Struct, frozen=True):
     shares: Shares = Shares()
     labels: Limit = Limit(0.05)
     proof: Limit = Limit(0.90)  # null hypothesis: of the answers no more are no worse than if twice too many were
+    malformed: Limit = Limit(_MALFORMED)
     failing: int = 0
     guards: Mapping[str, Control] = {}
     paused: str = ""
@@ -76,6 +79,16 @@ def assigned(canary: Canary, arm: str) -> Canary:
     return msgspec.structs.replace(canary, here=canary.here + 1, own=own, shares=shares)
 
 
+def rewound(canary: Canary, now: float) -> Canary:
+    """Where the clock went back: its times begin anew."""
+    return msgspec.structs.replace(canary, since=now, started=now) if now < canary.since else canary
+
+
+def formed(canary: Canary, malformed: bool) -> Canary:
+    """The form of a draft of the candidate's. There may be none of the incumbent's to hold it against."""
+    return msgspec.structs.replace(canary, malformed=canary.malformed.after(malformed))
+
+
 def labelled(canary: Canary, worse: bool) -> Canary:
     """An answer that the candidate served was compared with the teacher's."""
     return msgspec.structs.replace(canary, labels=canary.labels.after(worse), proof=canary.proof.after(not worse))
@@ -93,15 +106,15 @@ def heard(canary: Canary, kind: str, arm: str, bad: bool) -> Canary:
 
 
 def move(canary: Canary, now: float) -> tuple[Move, str]:
-    """What is to be done, and why. A clock that went back holds nothing up and hastens nothing."""
+    """What is to be done, and why. A clock that went back hastens nothing; see `rewound`."""
     pace = canary.pace
     if harm := _harm(canary):
         return "roll_back", harm
+    age = max(0.0, now - canary.started)
     if canary.paused:
-        return "stay", canary.paused
+        return ("give_up" if age >= pace.longest else "stay"), canary.paused
     if canary.shares.against():
         return "pause", f"conversations went elsewhere than they should have: {dict(canary.shares.counts)}"
-    age = max(0.0, now - canary.started)
     if canary.at == len(STEPS) - 1:
         enough = canary.own >= pace.enough or (age >= pace.patience and canary.own >= pace.fewest)
         if enough and canary.proof.against(pace.alpha):
@@ -122,6 +135,8 @@ def _harm(canary: Canary) -> str:
     alpha, labels = canary.pace.alpha, canary.labels
     if canary.failing >= canary.pace.failures:
         return f"{canary.failing} drafts in a row failed"
+    if canary.malformed.against(alpha):
+        return f"{canary.malformed.bad} of {canary.malformed.seen} drafts were malformed"
     if labels.against(alpha):
         return f"{labels.bad} of {labels.seen} answers that were compared were worse"
     for kind, guard in sorted(canary.guards.items()):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-_WAITING = 4  # blocks of controls
+_WAITING = 20  # outcomes of the canary
 _SURE = 0.999  # no estimate is surer: one outcome must not end a process
 
 
@@ -40,8 +40,9 @@ class Control(msgspec.Struct, frozen=True):
     """Null hypothesis: of the canary's outcomes no larger share is bad than of the control's (Turner, Ly and Grünwald,
     Generic e-variables for exact sequential k-sample tests, arXiv 2106.02693).
 
-    Outcomes are weighed in blocks of one canary and `ratio` controls; what came of a block that is not whole waits. Of
-    controls only a few blocks' worth do: that no more are counted hangs on how many came, not on what they were.
+    Outcomes are weighed in blocks of one canary and `ratio` controls; what came of a block that is not whole waits.
+    Only the newest do: older ones are of another hour, in which both arms may have fared otherwise. That they are left
+    out hangs on how many came, not on what they were.
     """
 
     ratio: int
@@ -55,12 +56,10 @@ class Control(msgspec.Struct, frozen=True):
 
     def after(self, is_canary: bool, bad: bool) -> Control:
         """With one more outcome."""
-        if not is_canary and len(self.waiting_control) >= _WAITING * self.ratio:
-            return self
         if is_canary:
-            grown = msgspec.structs.replace(self, waiting_canary=(*self.waiting_canary, bad))
+            grown = msgspec.structs.replace(self, waiting_canary=(*self.waiting_canary, bad)[-_WAITING:])
         else:
-            grown = msgspec.structs.replace(self, waiting_control=(*self.waiting_control, bad))
+            grown = msgspec.structs.replace(self, waiting_control=(*self.waiting_control, bad)[-self.ratio :])
         whole = bool(grown.waiting_canary) and len(grown.waiting_control) >= grown.ratio
         return grown._weighed() if whole else grown
 

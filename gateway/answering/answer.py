@@ -24,7 +24,7 @@ from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from gateway.backends.patience import is_fault
 from gateway.backends.stream import Event, without_ids
-from gateway.errors import BackendError, BackendUnreachable, GatewayError, MayNotLeave, MemoryLeased, NoRoom
+from gateway.errors import BackendError, BackendUnreachable, GatewayError, MayNotLeave, MemoryLeased, NoRoom, SpendLimit
 from router.decision import Arm as ArmName
 from router.decision import Decision
 from router.policy import Rules, before, may_stand_in
@@ -94,7 +94,7 @@ class Cascade:
                 return drafted
         try:
             return await self._relay(turn, barred, stack)
-        except (BackendError, MemoryLeased, NoRoom) as error:
+        except (BackendError, MemoryLeased, NoRoom, SpendLimit) as error:
             standing_in = await self._stand_in(turn, serving, look, error)
             if standing_in is None:
                 raise
@@ -192,8 +192,12 @@ class Cascade:
 
     async def _stand_in(self, turn: Turn, serving: Serving, look: Look, error: GatewayError) -> Whole | None:
         """The student's verified draft where no teacher can answer and the rules allow it; None: there is none."""
-        allowed = turn.draft is None and may_stand_in(turn.decision, serving.rules)
-        if not (allowed and self._student.is_ready):
+        decision, rules = turn.decision, serving.rules
+        if decision.reason == "student_failed" and serving.usual is not None:
+            serving = serving.usual  # an experiment must not cost an answer
+        elif not may_stand_in(decision, rules) or (isinstance(error, SpendLimit) and decision.reason != "experiment"):
+            return None
+        if turn.draft is not None or not self._student.is_ready:
             return None
         decided, drafted = await drafting.draft(turn, self._student, serving, look, frozenset())
         if drafted is not None:

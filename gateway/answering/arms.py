@@ -147,12 +147,11 @@ class Arm:
         generation = self._child.generation if self._child is not None else 0
         if not self.base:
             self.base = await self._first_model()
-        if self.name == "student" or self.local:
-            self.capabilities = await self.backend.probe(self.base)
-        else:
-            self.capabilities = Capabilities()  # a teacher may cost money by the token: it is not probed
+        probed = self.name == "student" or self.local  # another teacher may cost money by the token
+        found = await self.backend.probe(self.base) if probed else Capabilities()
         for action in self._on_ready:
             await action()
+        self.capabilities = found  # from here on it is up
         self._generation = generation
 
     async def _first_model(self) -> str:

@@ -39,7 +39,9 @@ async def draft(
     `barred` arms may not see the request.
     """
     since, call, rules = turn.elapsed, turn.call(student, is_draft=True), serving.rules
-    asked = _body(turn, student, serving, barred)
+    asked = _body(turn, student, serving)
+    if student.local and not barred:
+        asked["nightschool"]["floor"] = floor(rules, look.name)
     call.model, body = asked["model"], msgspec.json.encode(asked)
     try:
         with call:
@@ -60,7 +62,7 @@ async def draft_live(
 ) -> tuple[Decision, Whole | Live | None]:
     """As `draft`, but a turn of text is let go as soon as its beginning is long and sure enough."""
     since, call, rules = turn.elapsed, turn.call(student, is_draft=True), serving.rules
-    body = {**_body(turn, student, serving, barred), "stream": True, "stream_options": {"include_usage": True}}
+    body = {**_body(turn, student, serving), "stream": True, "stream_options": {"include_usage": True}}
     call.model = body["model"]
     held: list[Event] = []
     collector = Collector()
@@ -118,12 +120,10 @@ def _failed(error: BackendError) -> Decision:
     return Decision(arm="teacher", reason="student_failed", detail=str(error)[:200])
 
 
-def _body(turn: Turn, student: Arm, serving: Serving, barred: Set[ArmName]) -> dict[str, Any]:
+def _body(turn: Turn, student: Arm, serving: Serving) -> dict[str, Any]:
     model = serving.adapter or student.base
     body = {**turn.ask.body, "model": model, "stream": False, **between_us(turn, student)}
     body.pop("stream_options", None)
-    if student.local and not barred:
-        body["nightschool"]["floor"] = floor(serving.rules, serving.scorer.name)
     if serving.prompting is not None:
         body["messages"] = serving.prompting.messages(turn.ask.request, body["messages"])
     if student.capabilities is not None and student.capabilities.logprobs:

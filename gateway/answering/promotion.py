@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -117,10 +118,12 @@ class Promotion:
             raise Conflict(f"{adapter} did not pass its examination.")
         await self.add(adapter, path)
 
-    async def promote(self, adapter: str) -> Live:
-        """Put a candidate to work. Raises Conflict for one that is not there, OSError where its folder cannot be read
-        or the pointer not be written."""
+    async def promote(self, adapter: str, wanted: Callable[[], bool] = lambda: True) -> Live:
+        """Put a candidate to work, if it is `wanted` still once nothing else is being changed. Raises Conflict for one
+        that is not there or not wanted, OSError where its folder cannot be read or the pointer not be written."""
         async with self._changing:
+            if not wanted():
+                raise Conflict(f"{adapter} is not wanted any more.")
             if adapter not in self.adapters:
                 raise Conflict(f"There is no adapter '{adapter}'.")
             folder = self.adapters[adapter]

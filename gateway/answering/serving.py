@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Serving(msgspec.Struct, frozen=True):
     """`adapter` is the student's, "" for its base; `prompting` what the student is told besides. `arms` are those of
     experiments, by experiment, and `chance` how probable it was that the conversation would get these and no
-    others."""
+    others; `usual` is how it would be answered without experiments, None: just so."""
 
     rules: Rules
     adapter: str = ""
@@ -29,3 +29,4 @@ class Serving(msgspec.Struct, frozen=True):
     prompting: Prompting | None = None
     arms: Mapping[str, str] = {}
     chance: float = 1.0
+    usual: Serving | None = None

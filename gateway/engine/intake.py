@@ -134,7 +134,7 @@ def _candidates(served: ServedModel, request: ChatRequest, jobs: list[Job], floo
             TextStream(renderer.decode, renderer.eos_ids, stops),
             Reader(form, family.thoughts, thinking=thinking),
             one_call=request.parallel_tool_calls is False,
-            doubt=Doubt(floor, form.openings, names) if form is not None and floor > 0 else None,
+            doubt=Doubt(floor, names) if names and floor > 0 else None,
         )
         for job in jobs
     ]

@@ -62,6 +62,16 @@ class Reader:
         self._fresh = True  # nothing but white space since thoughts, or the answer, began
         self._called = False
 
+    @property
+    def thinking(self) -> bool:
+        """Whether what comes may be a thought."""
+        return self._thinking or not self._begun
+
+    @property
+    def at(self) -> int:
+        """Up to where the text is given out."""
+        return self._at
+
     def feed(self, text: str, ending: Ending = Ending.OPEN) -> list[Piece]:
         """What became certain, now that the answer has grown to `text`."""
         pieces: list[Piece] = []

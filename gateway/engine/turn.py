@@ -55,7 +55,7 @@ class Candidate:
         self.tokens.append(token)
         self._text.feed(token.id)
         self.ended = "stop" if self._text.stopped else token.finish
-        if self.ended is None and self._doubt is not None and self._doubt.rises(self._text.text, token.logprob):
+        if self.ended is None and self._doubts(token):
             self.ended = "doubtful"
         if self.ended is None:
             pieces = self._reader.feed(self._text.text[: self._text.settled()])
@@ -66,6 +66,12 @@ class Candidate:
             pieces = self._to_first_call(pieces)
         self.parsed.take(pieces)
         return pieces
+
+    def _doubts(self, token: Token) -> bool:
+        if self._doubt is None:
+            return False
+        begun = len(self._text.text) if self._reader.thinking else self._reader.at
+        return self._doubt.rises(self._text.text, token.logprob, begun)
 
     def _to_first_call(self, pieces: list[Piece]) -> list[Piece]:
         first = next((i for i, piece in enumerate(pieces) if isinstance(piece, FunctionCall)), None)

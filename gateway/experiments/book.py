@@ -1,7 +1,8 @@
 """The book of experiments: which there are, which arm each conversation got, how far a canary is.
 
 Owns data/experiments.db (nobody else writes it). An arm that was given once stays, whatever becomes of weights and of
-the process: it is written in the same statement that asks for it. Conversations are kept as digests of their names.
+the process: it is written in the same statement that asks for it. Conversations are kept as digests of their names,
+under a key.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import structlog
 
 from gateway.errors import StartError
 from router.canary import Canary
@@ -32,6 +34,7 @@ CREATE TABLE IF NOT EXISTS spoken (
     PRIMARY KEY (experiment, conversation, what)
 ) WITHOUT ROWID;
 """
+_log = structlog.get_logger("experiments")
 _REMEMBERED = 20_000  # assignments that need no look into the file
 _ENDED = 50  # experiments that are over and still told of, those that began last
 
@@ -64,9 +67,11 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class Book:
-    """Raises StartError for a file that is damaged."""
+    """`key` hides which conversations there were. Raises StartError for a file that is damaged."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, key: bytes) -> None:
+        self._key = key
+        self._unwritten: set[str] = set()
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(file, isolation_level=None, timeout=5.0)
@@ -90,28 +95,42 @@ class Book:
         return [entry for entry in self.entries.values() if entry.running]
 
     def write(self, entry: Entry) -> None:
-        """An experiment as it is now. The oldest of those that are over make room."""
-        name, body = entry.experiment.name, msgspec.json.encode(entry)
-        row = (name, body, entry.started, entry.running)
-        self._db.execute("INSERT OR REPLACE INTO experiment VALUES (?, ?, ?, ?)", row)
+        """An experiment as it is now, which holds whether or not it can be written: what cannot be is written with the
+        next one. The oldest of those that are over make room."""
+        name = entry.experiment.name
         self.entries[name] = entry
+        self._unwritten.add(name)
         over = [name for name, one in self.entries.items() if not one.running]
-        for old in over[: max(0, len(over) - _ENDED)]:
-            self.drop(old)
+        try:
+            for changed in list(self._unwritten):
+                one = self.entries[changed]
+                row = (changed, msgspec.json.encode(one), one.started, one.running)
+                self._db.execute("INSERT OR REPLACE INTO experiment VALUES (?, ?, ?, ?)", row)
+                self._unwritten.discard(changed)
+            for old in over[: max(0, len(over) - _ENDED)]:
+                self.drop(old)
+        except sqlite3.Error as error:
+            _log.error("experiments not written", error=str(error))
 
     def drop(self, name: str) -> None:
-        """Forget an experiment with everything that was kept of it."""
+        """Forget an experiment with everything that was kept of it. Raises sqlite3.Error."""
         self._db.execute("BEGIN")
-        for table, column in (("assignment", "experiment"), ("spoken", "experiment"), ("experiment", "name")):
-            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (name,))
-        self._db.execute("COMMIT")
+        try:
+            for table, column in (("assignment", "experiment"), ("spoken", "experiment"), ("experiment", "name")):
+                self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (name,))
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self._unwritten.discard(name)
         self.entries.pop(name, None)
         for key in [key for key in self._known if key[0] == name]:
             del self._known[key]
 
     def assigned(self, experiment: str, conversation: str, arm: str, chance: float) -> Given:
         """The arm of a conversation: the one that it has, else `arm`, from now on."""
-        key = (experiment, _digest(conversation))
+        key = (experiment, self._digest(conversation))
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
@@ -128,13 +147,13 @@ class Book:
 
     def given(self, experiment: str, conversation: str) -> Given | None:
         """The arm of a conversation, if it has one."""
-        key = (experiment, _digest(conversation))
+        key = (experiment, self._digest(conversation))
         return self._known.get(key) or self._looked_up(key)
 
     def first(self, experiment: str, conversation: str, what: str) -> bool:
         """Whether a conversation speaks of `what` for the first time."""
         before = self._db.total_changes
-        row = (experiment, _digest(conversation), what)
+        row = (experiment, self._digest(conversation), what)
         self._db.execute("INSERT OR IGNORE INTO spoken VALUES (?, ?, ?)", row)
         return self._db.total_changes > before
 
@@ -145,12 +164,11 @@ class Book:
         )
         return {str(arm): int(count) for arm, count in found}
 
+    def _digest(self, conversation: str) -> bytes:
+        return hashlib.blake2b(conversation.encode(errors="surrogatepass"), key=self._key, digest_size=16).digest()
+
     def _looked_up(self, key: tuple[str, bytes]) -> Given | None:
         row = self._db.execute(
             "SELECT arm, chance FROM assignment WHERE experiment = ? AND conversation = ?", key
         ).fetchone()
         return Given(str(row[0]), float(row[1])) if row is not None else None
-
-
-def _digest(conversation: str) -> bytes:
-    return hashlib.blake2b(conversation.encode(errors="surrogatepass"), digest_size=16).digest()

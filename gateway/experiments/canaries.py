@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -20,7 +21,7 @@ from gateway.answering.promotion import Promotion
 from gateway.answering.turn import Turn
 from gateway.errors import Conflict, GatewayError
 from gateway.experiments.book import Book, Entry, State
-from gateway.experiments.labelling import Labelling
+from gateway.experiments.labelling import WHOLE, Labelling
 from router.canary import (
     CANDIDATE,
     INCUMBENT,
@@ -30,10 +31,13 @@ from router.canary import (
     assigned,
     begin,
     drafted,
+    formed,
     heard,
     labelled,
     move,
+    rewound,
 )
+from router.decision import Decision
 from router.experiment import Experiment, Variant
 from router.lot import lot
 
@@ -44,7 +48,8 @@ PREFIX = "canary-"  # of a canary's name as an experiment
 
 
 class Canaries:
-    """At most one canary runs at a time; it goes on after a restart. `pace` is asked when one begins."""
+    """At most one canary runs at a time; it goes on after a restart. `pace` is asked when one begins; `settled` returns
+    once the requests of now have ended."""
 
     def __init__(
         self,
@@ -52,14 +57,16 @@ class Canaries:
         promotion: Promotion,
         labelling: Labelling,
         pace: Callable[[], Pace],
+        settled: Callable[[], Awaitable[None]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._book = book
         self._promotion = promotion
         self._labelling = labelling
         self._pace = pace
+        self._settled = settled
         self._clock = clock
-        self._ending: asyncio.Task[None] | None = None
+        self._endings: set[asyncio.Task[None]] = set()
         for entry in self._runs():
             if promotion.live is not None and promotion.live.adapter == _adapter(entry):  # killed in between
                 self._end(entry, "promoted", "")
@@ -81,8 +88,10 @@ class Canaries:
                 raise Conflict(f"{adapter} was rolled back ({before.why}): try again in {left / 3600:.0f} hours.")
 
     def begin(self, adapter: str, path: Path) -> Entry:
-        """Let an adapter that the engine has loaded serve the first conversations; the one that runs, if it is its."""
+        """Let an adapter that the engine has loaded serve the first conversations; the one that runs, if it is its.
+        Raises Conflict."""
         name, now = PREFIX + adapter, self._clock()
+        self.check(adapter)  # while it was loaded another one may have begun
         if self.running is not None:
             return self.running
         if name in self._book.entries:
@@ -97,6 +106,14 @@ class Canaries:
         """A conversation got an arm of the canary's."""
         if (entry := self.running) is not None and entry.canary is not None:
             self._take(entry, assigned(entry.canary, arm))
+
+    def restart(self) -> None:
+        """Begin the canary anew, from its first step: student or teacher are others now, and so is all evidence."""
+        if (entry := self.running) is not None:
+            canary = begin(self._clock(), self._pace())
+            experiment = _experiment(_adapter(entry), canary)
+            self._book.write(msgspec.structs.replace(entry, canary=canary, experiment=experiment))
+            _log.info("canary begins anew", adapter=_adapter(entry))
 
     def lost(self) -> None:
         """The candidate's engine does not know it any more."""
@@ -115,10 +132,9 @@ class Canaries:
         entry, arm = self._of(turn)
         if entry is None or entry.canary is None or turn.decision.reason == "cached":
             return
-        canary = entry.canary
-        if arm == CANDIDATE and any(call.is_draft for call in turn.calls):
-            canary = drafted(canary, turn.decision.reason == "student_failed")
-        name = entry.experiment.name
+        name, canary = entry.experiment.name, entry.canary
+        if (decided := _of_draft(turn)) is not None:
+            canary = self._drafted(canary, name, arm, turn, decided)
         for kind, bad in _signs(turn).items():
             if self._speaks(name, turn, kind):
                 canary = heard(canary, kind, arm, bad)
@@ -138,8 +154,9 @@ class Canaries:
             self._take(entry, heard(entry.canary, "feedback", arm, score < 0))
 
     async def stop(self) -> None:
-        if self._ending is not None:
-            await asyncio.gather(self._ending, return_exceptions=True)
+        for ending in self._endings:
+            ending.cancel()
+        await asyncio.gather(*self._endings, return_exceptions=True)
 
     def _runs(self) -> list[Entry]:
         return [entry for entry in self._book.running if entry.canary is not None]
@@ -150,6 +167,18 @@ class Canaries:
         if entry is None or serving is None or entry.experiment.name not in serving.arms:
             return None, ""
         return entry, serving.arms[entry.experiment.name]
+
+    def _drafted(self, canary: Canary, name: str, arm: str, turn: Turn, decided: Decision) -> Canary:
+        """Whether the engine made a draft, and whether that was well-formed. One conversation counts for one failure in
+        a row; what fails for both arms is not the candidate's."""
+        failed = decided.reason == "student_failed"
+        if arm != CANDIDATE:
+            return drafted(canary, False) if failed else canary
+        if not failed and self._speaks(name, turn, "form"):
+            canary = formed(canary, decided.reason == "unverified")
+        if failed and not self._book.first(name, turn.ask.speaker, "failure"):
+            return canary
+        return drafted(canary, failed)
 
     def _speaks(self, name: str, turn: Turn, what: str) -> bool:
         """Whether a turn is the one that speaks of something for its conversation."""
@@ -162,7 +191,9 @@ class Canaries:
 
     def _take(self, entry: Entry, canary: Canary) -> None:
         """Write down what is known now, and do what follows."""
-        entry, now = msgspec.structs.replace(entry, canary=canary), self._clock()
+        now = self._clock()
+        canary = rewound(canary, now)
+        entry = msgspec.structs.replace(entry, canary=canary)
         what, why = move(canary, now)
         if what == "advance":
             canary = advanced(canary, now)
@@ -181,28 +212,36 @@ class Canaries:
             self._roll_back(entry, why, "given_up")
 
     def _promote(self, entry: Entry, why: str) -> None:
+        def runs() -> bool:
+            return self._book.entries[entry.experiment.name].running
+
         async def promote() -> None:
-            if not self._book.entries[entry.experiment.name].running:
-                return  # somebody rolled it back
             try:
-                await self._promotion.promote(_adapter(entry))
+                await self._promotion.promote(_adapter(entry), runs)
             except (Conflict, OSError) as error:
-                self._roll_back(entry, f"it could not be promoted: {error}")
+                if runs():
+                    self._roll_back(entry, f"it could not be promoted: {error}")
             else:
                 self._end(entry, "promoted", why)
 
-        if self._ending is None or self._ending.done():
-            self._ending = asyncio.create_task(promote(), name="canary-promote")
+        if not self._endings:
+            self._begin(promote())
 
     def _roll_back(self, entry: Entry, why: str, state: State = "rolled_back") -> None:
         async def remove() -> None:
+            await self._settled()  # requests that were given it have to find it in the engine
             try:
                 await self._promotion.remove(_adapter(entry))
             except GatewayError as error:  # it serves nobody all the same
                 _log.warning("candidate not unloaded", adapter=_adapter(entry), error=str(error))
 
         self._end(entry, state, why)  # from here on no request is the candidate's
-        self._ending = asyncio.create_task(remove(), name="canary-remove")
+        self._begin(remove())
+
+    def _begin(self, ending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(ending, name="canary-ends")
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
 
     def _end(self, entry: Entry, state: State, why: str) -> None:
         self._book.write(msgspec.structs.replace(entry, state=state, ended=self._clock(), why=why))
@@ -219,11 +258,16 @@ def _adapter(entry: Entry) -> str:
     return entry.experiment.arms[1].adapter or ""
 
 
+def _of_draft(turn: Turn) -> Decision | None:
+    """What was decided on the draft of a turn's arm, whoever answered in the end; None: there was none."""
+    return next((call.decision for call in turn.calls if call.is_draft), None)
+
+
 def _signs(turn: Turn) -> dict[str, bool]:
     """What a turn shows of its arm, and whether that is bad; what it does not show is not there."""
     signs = {"failed": turn.state == "failed", "aborted": turn.state == "aborted"}
-    if any(call.is_draft for call in turn.calls):
-        signs["unverified"] = turn.decision.reason == "unverified"
+    if (decided := _of_draft(turn)) is not None:
+        signs["unverified"] = decided.reason == "unverified"
     results = []
     for message in reversed(turn.ask.request.messages):
         if message.role != "tool":
@@ -236,5 +280,5 @@ def _signs(turn: Turn) -> dict[str, bool]:
 
 def _may_be_compared(turn: Turn) -> bool:
     """Whether a client got a whole answer of the student's that is kept."""
-    whole = turn.state == "completed" and turn.answer is not None
+    whole = turn.state == "completed" and turn.answer is not None and turn.finish_reason in WHOLE
     return whole and turn.decision.arm == "student" and turn.ask.traced and turn.ask.rights.teach

@@ -27,6 +27,7 @@ _log = structlog.get_logger("labelling")
 _MOST = 50  # answers that wait, each with its request; of more the oldest are left out
 _LONGEST_SECONDS = 600.0  # after which an answer no longer waits for a gateway without requests
 _PAUSE_SECONDS = 0.05
+WHOLE = (None, "stop", "tool_calls")  # finish reasons of an answer that was not cut off
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -95,6 +96,8 @@ class Labelling:
         turn = waiting.turn
         try:
             said = await self._asked(turn.ask)
+            if said is None:
+                return
             worse = await asyncio.to_thread(_worse, turn, said)
             self._recorder.put(Outcome(turn.id, "sample", round(time.time(), 3), sample=said))
             waiting.told(worse)
@@ -103,8 +106,8 @@ class Labelling:
         except Exception as error:  # noqa: BLE001 - one answer that cannot be compared must not end the rest
             _log.error("not compared", exc_info=error, trace=turn.id)
 
-    async def _asked(self, ask: Ask) -> AnswerMessage:
-        """What the teacher says to it."""
+    async def _asked(self, ask: Ask) -> AnswerMessage | None:
+        """What the teacher says to it; None where that is cut off or empty."""
         assert self._cascade is not None
         request = msgspec.structs.replace(ask.request, stream=None, stream_options=None)
         body = {name: value for name, value in ask.body.items() if name not in ("stream", "stream_options")}
@@ -120,7 +123,9 @@ class Labelling:
         )
         async with self._cascade.answer(Turn(again)) as answer:
             assert isinstance(answer, Whole)
-            return answer.response.choices[0].message
+            choice = answer.response.choices[0]
+            says = choice.message.tool_calls or (choice.message.content or "").strip()
+            return choice.message if says and choice.finish_reason in WHOLE else None
 
 
 def _worse(turn: Turn, said: AnswerMessage) -> bool:

@@ -30,7 +30,8 @@ _log = structlog.get_logger("experiments")
 
 
 class Experiments:
-    """`prompting` makes a prompt out of its name. One experiment of each layer runs at a time."""
+    """`prompting` makes a prompt out of its name, `holdout` is the share of conversations that takes no part. One
+    experiment of each layer runs at a time."""
 
     def __init__(
         self,
@@ -39,12 +40,14 @@ class Experiments:
         promotion: Promotion,
         adapters: Path,
         prompting: Callable[[str], Prompting],
+        holdout: Callable[[], float],
     ) -> None:
         self._book = book
         self._canaries = canaries
         self._promotion = promotion
         self._adapters = adapters
         self._make_prompting = prompting
+        self._holdout = holdout
         self._prompting: dict[str, Prompting] = {}
         for entry in book.running:
             for arm in entry.experiment.arms:
@@ -56,17 +59,18 @@ class Experiments:
     def serving(self, usual: Callable[[str | None], Serving], ask: Ask) -> Serving:
         """With what a request is answered. `usual` says it of an adapter, None for the live one.
 
-        No part take requests that name who answers, those that may not leave the machine, and conversations that always
-        go to the teacher.
+        No part take requests that name who answers, those that may not leave the machine or leave no trace, and
+        conversations that always go to the teacher.
         """
         serving = usual(None)
         running = self._book.running
-        if not running or ask.requested is not None or not ask.rights.may_leave_machine:
+        if not (running and ask.traced and ask.requested is None and ask.rights.may_leave_machine):
             return serving
-        if serving.rules.policy != "cascade" or in_holdout(ask.conversation, serving.rules.holdout):
+        if serving.rules.policy != "cascade" or in_holdout(ask.conversation, self._holdout()):
             return serving
         try:
-            return self._of_arms(running, usual, serving, ask.speaker)
+            changed = self._of_arms(running, usual, serving, ask.speaker)
+            return msgspec.structs.replace(changed, usual=serving)
         except sqlite3.Error as error:  # an experiment must not cost an answer
             _log.error("no part in experiments", error=str(error))
             return serving
@@ -114,13 +118,7 @@ class Experiments:
             raise InvalidRequest(f"This is no experiment: {error}.") from error
         if experiment.name.startswith(PREFIX):
             raise InvalidRequest(f"Names that begin with '{PREFIX}' are those of canaries.", "name")
-        if experiment.name in self._book.entries:
-            raise Conflict(f"There was an experiment '{experiment.name}' already: give it another name.")
-        for entry in self._book.running:
-            if entry.experiment.layer == experiment.layer:
-                raise Conflict(
-                    f"'{entry.experiment.name}' runs, and changes the {experiment.layer}, too: stop it first."
-                )
+        self._check_free(experiment)
         for arm in experiment.arms:
             if arm.prompt:
                 try:
@@ -129,9 +127,20 @@ class Experiments:
                     raise InvalidRequest(f"{error}.", "arms") from error
             if arm.adapter:
                 await self._promotion.add(arm.adapter, str(self._adapters / arm.adapter))
+        self._check_free(experiment)  # while adapters were loaded another one may have begun
         entry = Entry(experiment, time.time())
         self._book.write(entry)
         return entry
+
+    def _check_free(self, experiment: Experiment) -> None:
+        """Raises Conflict where its name is taken, or another one changes the same."""
+        if experiment.name in self._book.entries:
+            raise Conflict(f"There was an experiment '{experiment.name}' already: give it another name.")
+        for entry in self._book.running:
+            if entry.experiment.layer == experiment.layer:
+                raise Conflict(
+                    f"'{entry.experiment.name}' runs, and changes the {experiment.layer}, too: stop it first."
+                )
 
     async def stop(self, name: str) -> Entry:
         """Divide no more. Raises NotFound; a canary is rolled back."""

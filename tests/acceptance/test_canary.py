@@ -282,3 +282,52 @@ def test_what_users_and_tools_say_rolls_back_too(
         assert found["state"] == "rolled_back"
         assert found["why"].startswith(f"{kind}: ")
         assert found["canary"]["labels"]["seen"] == 0
+
+
+def test_there_is_one_canary_at_a_time_and_nothing_goes_past_it(tmp_path: Path, small: Script, big: Script) -> None:
+    with Running(tmp_path, small.url, big.url, **CANARY) as gateway:
+        gateway.wait_ready()
+        first = gateway.admin("/admin/proposals", adapter(tmp_path, "good"))[1]["canary"]
+        again = gateway.admin("/admin/proposals", adapter(tmp_path, "good"))
+        assert (again[0], again[1]["canary"]["started"]) == (201, first["started"])
+        status, refused = gateway.admin("/admin/proposals", adapter(tmp_path, "bad"))
+        assert (status, "good is a canary already" in refused["error"]["message"]) == (409, True)
+        assert "bad" not in gateway.admin("/admin/status", method="GET")[1]["adapters"]
+        arms = [{"name": "a"}, {"name": "b", "adapter": "bad"}]
+        assert gateway.admin("/admin/experiments", {"name": "which", "arms": arms})[0] == 409
+
+
+def test_a_candidate_that_breaks_while_no_teacher_is_there_costs_nobody_an_answer(tmp_path: Path) -> None:
+    def broken(body: dict[str, Any]) -> Act:
+        return Act(status=500) if body["model"] == "good" else student(body)
+
+    settings = {**CANARY, "canary__conversations": 3, "teacher__attempts": 1}
+    with (
+        Script(broken, model="small") as small,
+        Script(Act(status=503), model="big") as big,
+        Running(tmp_path, small.url, big.url, **settings) as gateway,
+    ):
+        gateway.wait_ready()
+        gateway.admin("/admin/proposals", adapter(tmp_path, "good"))
+        reasons: Counter[str] = Counter()
+        for number in range(100):
+            headers = ask(gateway, number)  # each is answered
+            reasons[headers["x-nightschool-reason"]] += 1
+            if headers["x-nightschool-reason"] == "teacher_failed":
+                assert gateway.trace(headers)["model"] == "small"
+        assert reasons["teacher_failed"] == 5
+        assert state(gateway, "good")["why"] == "5 drafts in a row failed"
+
+
+def test_a_teacher_s_answer_that_is_cut_off_is_no_measure(tmp_path: Path, small: Script) -> None:
+    settings = {**CANARY, "canary__conversations": 3}
+    with (
+        Script(Act(text="I would", finish="length"), model="big") as big,
+        Running(tmp_path, small.url, big.url, **settings) as gateway,
+    ):
+        gateway.wait_ready()
+        gateway.admin("/admin/proposals", adapter(tmp_path, "good"))
+        for number in range(60):
+            ask(gateway, number)
+        wait_for(lambda: len(big.asked) > 5)
+        assert state(gateway, "good")["canary"]["labels"]["seen"] == 0

@@ -181,3 +181,19 @@ def test_a_damaged_book_is_told_at_the_start(tmp_path: Path) -> None:
     )
     assert found.returncode != 0
     assert "move it away, and no experiment is known any more" in found.stderr
+
+
+def test_an_arm_of_the_teacher_s_costs_nobody_an_answer_when_its_money_is_spent(tmp_path: Path) -> None:
+    prices = {"teacher__price_output": 1_000_000, "teacher__daily_limit": 0.5, "router__holdout": 0}
+    with (
+        Script(student, model="small") as small,
+        Script(Act(text="said by the teacher"), model="big") as big,
+        Running(tmp_path, small.url, big.url, **prices) as gateway,
+    ):
+        gateway.wait_ready()
+        arms = [{"name": "as set"}, {"name": "teacher", "answers": "teacher"}]
+        assert gateway.admin("/admin/experiments", {"name": "who", "arms": arms})[0] == 201
+        served = [gateway.trace(ask(gateway, number)) for number in range(20)]
+        ours = [trace for trace in served if trace["experiments"]["who"] == "teacher"]
+        assert ours[0]["decision"]["reason"] == "experiment"
+        assert {trace["decision"]["reason"] for trace in ours[1:]} == {"teacher_failed"}  # by the student, all of them

@@ -17,9 +17,11 @@ from router.canary import (
     assigned,
     begin,
     drafted,
+    formed,
     heard,
     labelled,
     move,
+    rewound,
 )
 
 HOUR = 3600.0
@@ -121,6 +123,30 @@ def test_a_candidate_with_15_percent_wrong_is_hardly_ever_promoted() -> None:
     ends = [_run(0.05, 0.05, 0.15, seed)[0] for seed in range(100)]
     assert ends.count("promote") <= 4
     assert ends.count("roll_back") >= 90
+
+
+def test_what_is_paused_is_given_up_in_the_end() -> None:
+    paused = msgspec.structs.replace(begin(0.0), paused="for a reason")
+    assert move(paused, 13 * 24 * HOUR) == ("stay", "for a reason")
+    assert move(paused, 14 * 24 * HOUR) == ("give_up", "for a reason")
+
+
+def test_drafts_that_are_mostly_malformed_end_it_without_any_to_compare_with() -> None:
+    canary = begin(0.0)
+    for _ in range(30):
+        canary = formed(canary, True)
+    assert move(canary, 0.0) == ("roll_back", "30 of 30 drafts were malformed")
+    sound = begin(0.0)
+    for number in range(300):
+        sound = formed(sound, number % 3 == 0)
+    assert move(sound, 0.0)[0] == "stay"
+
+
+def test_where_the_clock_went_back_times_begin_anew() -> None:
+    canary = rewound(_conversations(begin(1e6), 40, random.Random(2)), 1e5)
+    assert (canary.since, canary.started, canary.own) == (1e5, 1e5, canary.own)
+    assert move(canary, 1e5 + HOUR)[0] == "advance"
+    assert rewound(canary, 2e5) == canary
 
 
 def test_an_engine_that_fails_five_times_in_a_row_ends_it() -> None:

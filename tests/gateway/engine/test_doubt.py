@@ -14,7 +14,6 @@ from router.chat import AnswerMessage, Choice, ChoiceLogprobs, FunctionCall, Tok
 from router.score import scores
 
 NAMES = ["read_file", "grep", "read"]
-OPENINGS = ("<tool_call>",)
 SURE, UNSURE = math.log(0.99), math.log(0.3)
 
 texts = some.text(some.sampled_from('ab {}"\\}'), max_size=12)
@@ -34,12 +33,12 @@ def choice(tokens: list[tuple[str, float]], made: list[tuple[str, dict[str, str]
     return Choice(AnswerMessage(None, own), "tool_calls", logprobs=logprobs)
 
 
-def rises(tokens: list[tuple[str, float]], floor: float) -> int:
+def rises(tokens: list[tuple[str, float]], floor: float, begun: int = 0) -> int:
     """After how many tokens; 0: never."""
-    doubt, text = Doubt(floor, OPENINGS, NAMES), ""
+    doubt, text = Doubt(floor, NAMES), ""
     for number, (token, logprob) in enumerate(tokens, 1):
         text += token
-        if doubt.rises(text, logprob):
+        if doubt.rises(text, logprob, begun):
             return number
     return 0
 
@@ -61,7 +60,7 @@ def test_it_rises_if_and_only_if_the_whole_call_would_be_rejected(
 
 @pytest.mark.parametrize(
     ("improbable", "after"),
-    [("read", 5), ("_file", 6), ('path"', 9), ("<tool_call>", 0), ("\n</tool_call>", 0)],
+    [("read", 7), ("_file", 7), ('path"', 9), ("<tool_call>", 0), ("\n</tool_call>", 0)],
 )
 def test_it_rises_at_the_token_that_makes_it_certain(improbable: str, after: int) -> None:
     pieces = ["<tool_call>", "\n{", '"name"', ': "', "read", "_file", '", "arguments": {', '"', 'path"', ': "a"', "}}"]
@@ -71,3 +70,31 @@ def test_it_rises_at_the_token_that_makes_it_certain(improbable: str, after: int
 
 def test_words_are_never_broken_off() -> None:
     assert rises([("I would ", UNSURE), ("read_file", UNSURE), ("} and grep", UNSURE)], 0.9) == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"arguments": {"read": 1}, "name": "grep"}',
+        '<tool_call>{"name": "nobody", "arguments": {"read": 1}}',
+        '[TOOL_CALLS][{"name": "read", "arguments": {}}]',
+        "<tool_call> I would grep",
+    ],
+)
+def test_where_the_name_is_not_certain_nothing_breaks_off(text: str) -> None:
+    assert rises([(character, UNSURE) for character in text], 0.6) == 0
+
+
+def test_a_call_that_is_only_thought_of_is_none() -> None:
+    thought = '<think><tool_call>{"name": "grep"'
+    assert rises([(thought, UNSURE)], 0.6, begun=len(thought)) == 0
+
+
+def test_a_tool_may_be_called_name() -> None:
+    doubt = Doubt(0.6, ["name"])
+    assert not doubt.rises('<tool_call>{"name": "', UNSURE, 0)
+    assert doubt.rises('<tool_call>{"name": "name"', UNSURE, 0)
+
+
+def test_the_other_form_is_known_too() -> None:
+    assert rises([("<tool_call>\n<function=", UNSURE), ("grep", UNSURE), (">", SURE)], 0.6) == 3
