@@ -55,6 +55,9 @@ def why(trace: Trace, gates: Callable[[str], Gates]) -> Why:
     decision = trace.decision
     detail = f": {decision.detail}" if decision.detail else ""
     said = [f"The {decision.arm} answered, since {_WHY[decision.reason]} ({decision.reason}{detail})."]
+    said += [
+        f"Its conversation has the arm '{arm}' of the experiment '{name}'." for name, arm in trace.experiments.items()
+    ]
     said += _numbers(decision)
     if trace.draft is None:
         said.append("There was no draft.")

@@ -112,6 +112,7 @@ def test_a_call_that_cannot_be_accepted_any_more_is_broken_off(taught: Running) 
     told = why(msgspec.convert(trace, Trace), lambda name: pytest.fail(name))
     assert told.same
     assert "a call that broke off" in " ".join(told.said)
+    assert "Its conversation has the arm 'sure' of the experiment 'sure'." in told.said
 
 
 @pytest.mark.parametrize("stream", [False, True])
