@@ -1,9 +1,9 @@
-"""`python -m tests.routing OUT=folder ADAPTER=folder QUESTIONS=n TEACHER=url`: what routers come to on a real student's
-drafts.
+"""`python -m tests.routing OUT=folder ADAPTER=folder QUESTIONS=n TEACHER=url PROMPT=name`: what routers come to on the
+drafts of a real student.
 
-The expert, or the model behind `url`, answers a day's questions, as the gateway's teacher; then the student is asked
-all of it again, as by night, and each draft is held beside what the teacher said. Rules and gates are judged by these
-drafts. What is in the folder is not made again. A table, and table.json beside it.
+The expert, or the model behind `url`, which may be told a prompt, answers a day's questions, as the gateway's teacher;
+then the student is asked all of it again, as by night, and each draft is held beside what the teacher said. Rules and
+gates are judged by these drafts. What is in the folder is not made again. A table, and table.json beside it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from distill.redact.redactor import Redactor
 from distill.routing.labels import Label
 from distill.routing.replaying import Limits, labels, replay
 from distill.routing.table import Row, better, rows, scored
-from distill.routing.training import train
+from distill.routing.training import TooFewLabels, train
 from distill.store.store import TraceStore
 from gateway.demo.story import DAY2
 from gateway.processes.child import child_gateway
@@ -44,7 +44,7 @@ _AT_ONCE = 16
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "routing", "ADAPTER": "", "QUESTIONS": "600", "TEACHER": ""}
+    wanted = {"OUT": "routing", "ADAPTER": "", "QUESTIONS": "600", "TEACHER": "", "PROMPT": ""}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
@@ -54,8 +54,12 @@ def main(words: Sequence[str]) -> int:
     console = Console()
     out = Path(wanted["OUT"]).resolve()
     adapter = Path(wanted["ADAPTER"]).resolve() if wanted["ADAPTER"] else None
-    found = asyncio.run(_drafts(out, adapter, int(wanted["QUESTIONS"]), wanted["TEACHER"], console))
-    trained = train(found)
+    found = asyncio.run(_drafts(out, adapter, int(wanted["QUESTIONS"]), _settings(wanted), console))
+    try:
+        trained = train(found)
+    except TooFewLabels as error:
+        console.print(f"No gate can be learnt, and no rule be told from another: {error}.")
+        return 1
     scores = scored(found, trained, _RATIO)
     table = rows(found, scores, _RATIO, trained)
     beaten = better(found, scores)
@@ -71,7 +75,15 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-async def _drafts(out: Path, adapter: Path | None, questions: int, teacher: str, console: Console) -> list[Label]:
+def _settings(wanted: dict[str, str]) -> dict[str, str]:
+    """What the gateway is told of another teacher than the expert."""
+    told = {"NIGHTSCHOOL_TEACHER_URL": wanted["TEACHER"], "NIGHTSCHOOL_TEACHER_PROMPT": wanted["PROMPT"]}
+    return {name: value for name, value in told.items() if value}
+
+
+async def _drafts(
+    out: Path, adapter: Path | None, questions: int, settings: dict[str, str], console: Console
+) -> list[Label]:
     """The day, where it was not had yet, and the student's drafts of it."""
     home = out / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -81,7 +93,7 @@ async def _drafts(out: Path, adapter: Path | None, questions: int, teacher: str,
         folder = home / "models" / "adapters" / student
         if not folder.exists():
             shutil.copytree(adapter, folder)
-    environment = {"NIGHTSCHOOL_HOME": str(home), **({"NIGHTSCHOOL_TEACHER_URL": teacher} if teacher else {})}
+    environment = {"NIGHTSCHOOL_HOME": str(home), **settings}
     data = home / "data"
     with Bars(console) as bars:
         async with AsyncExitStack() as stack:
