@@ -8,6 +8,7 @@ the gateway only, and writes proposals only: the gateway alone decides what serv
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import tempfile
 from collections import Counter
@@ -337,16 +338,22 @@ async def _propose(day: Day, adapter: str, folder: Path, verdict: Verdict) -> tu
     """An adapter that passed is proposed; one that did not is kept with its reasons and taken off the engine. The live
     pointer, if it is this adapter's; else what becomes of it, if it passed."""
     if not verdict.passed:
-        await day.remove_adapter(adapter)
+        await _take_off(day, adapter)
         return None, ""
     try:
         answer = await day.propose(adapter, folder, {"passed": True, "p_value": verdict.p_value})
     except DayConflict as error:
-        await day.remove_adapter(adapter)
+        await _take_off(day, adapter)
         return None, f"not proposed: {error}"
     if answer["canary"] is not None:
         return None, "a canary now: it serves a growing share of the conversations until it has earned them all"
     return dict(answer["live"]), ""
+
+
+async def _take_off(day: Day, adapter: str) -> None:
+    """Take an adapter off the engine, unless it serves: a night with nothing new makes the same one again."""
+    with contextlib.suppress(DayConflict):
+        await day.remove_adapter(adapter)
 
 
 def _told(dropped: Counter[str]) -> str:
