@@ -83,7 +83,7 @@ class Gateway:
         self.pace = Pace()
         self.cache = ResponseCache(time.monotonic)
         self.under_way = UnderWay()
-        self._book = Book(home.data / "experiments.db", key_at(home.data / "redact.key"))
+        self._book = _book(home)
         self.labelling = Labelling(self.under_way, self.recorder, lambda: self.settings.canary.quiet)
         self.canaries = Canaries(
             self._book,
@@ -310,6 +310,11 @@ class Gateway:
         if self.telemetry is not None:
             found.append(self.telemetry.ended)
         return found
+
+
+def _book(home: Home) -> Book:
+    home.data.mkdir(parents=True, exist_ok=True)
+    return Book(home.data / "experiments.db", key_at(home.data / "redact.key"))
 
 
 def _serving(crew: Crew, routing: Routing, pace: Pace, adapter: str | None) -> Serving:
