@@ -15,14 +15,13 @@ from openai import AsyncOpenAI
 
 from distill.errors import DistillError, Refused
 from distill.trace import Draft, Trace
-from router.chat import AnswerMessage, ChatRequest, ChatResponse, Choice, EngineNote, request_body
+from router.chat import WHOLE, AnswerMessage, ChatRequest, ChatResponse, Choice, EngineNote, request_body
 
 _AT_ONCE = 5000  # traces named in one call
 _WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
 _ANSWER = 900.0  # seconds that an answer may take: a local teacher writes long ones for minutes
 _NONE: Mapping[str, str] = {}
 _REFUSALS = frozenset({400, 403, 413, 422})  # it is about what was asked; any other error is about who was
-_WHOLE = (None, "stop", "tool_calls")  # finish reasons of an answer that was not cut off
 
 
 class DayError(DistillError):
@@ -90,7 +89,7 @@ class Day:
         """An answer of whoever the request names, without a trace; `stays`: of nobody on another machine. Raises
         DayError, and DayRefused for an answer that is cut off or says nothing."""
         choice, _ = await self._asked(request, stays)
-        if choice.finish_reason not in _WHOLE:
+        if choice.finish_reason not in WHOLE:
             raise DayRefused(f"{request.model}'s answer was cut off ({choice.finish_reason})")
         if not (choice.message.tool_calls or (choice.message.content or "").strip()):
             raise DayRefused(f"{request.model} said nothing")

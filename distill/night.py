@@ -8,7 +8,6 @@ the gateway only, and writes proposals only: the gateway alone decides what serv
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import tempfile
 from collections import Counter
@@ -352,7 +351,7 @@ async def _propose(day: Day, adapter: str, folder: Path, verdict: Verdict) -> tu
 
 async def _take_off(day: Day, adapter: str) -> None:
     """Take an adapter off the engine, unless it serves: a night with nothing new makes the same one again."""
-    with contextlib.suppress(DayConflict):
+    with suppress(DayConflict):
         await day.remove_adapter(adapter)
 
 

@@ -12,6 +12,11 @@ from router.decision import Decision
 State = Literal["completed", "failed", "aborted"]
 
 
+def conversation_key(client: str, conversation: str) -> str:
+    """A conversation's name among those of all clients."""
+    return f"{client}\0{conversation}"
+
+
 class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
     """A student's turn, served or rejected."""
 

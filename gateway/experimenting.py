@@ -132,7 +132,7 @@ def canary_sentences(canary: Canary) -> list[str]:
 
 def table(experiment: Experiment, result: Measured) -> Table:
     """Each arm's means."""
-    shown = Table(title=experiment.name)
+    shown = Table(title=f"{experiment.name}: {result.days:.1f} days")
     shown.add_column("of a conversation")
     for arm in experiment.arms:
         shown.add_column(f"{arm.name} ({result.order.count(arm.name)})", justify="right")

@@ -195,6 +195,7 @@ def this_turn(messages: list[Message]) -> list[Message]:
     return list(messages)
 
 
+WHOLE = (None, "stop", "tool_calls")  # finish reasons of an answer that was not cut off
 _KNOWN = frozenset(ChatRequest.__struct_fields__) - {"extra"}
 
 

@@ -22,6 +22,7 @@ from distill.dataset.example import Example, line_of, short_digest
 from distill.dataset.fates import FATE
 from distill.dataset.mixture import Mixture
 from distill.dataset.words import action, goal, shingles, words
+from distill.trace import conversation_key
 from router.chat import Message, ToolCall
 
 PERMUTATIONS = 128
@@ -101,7 +102,7 @@ class Ledger:
         row = (
             short_digest(line),
             _said(example),
-            _named(f"{example.client}\0{example.conversation}"),
+            _named(conversation_key(example.client, example.conversation)),
             _named(example.repository) if example.repository else 0,
             _named(example.client),
             _named(category.name),

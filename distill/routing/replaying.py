@@ -20,7 +20,7 @@ from distill.redact.redactor import Redactor
 from distill.routing.comparing import beside_wrong, compared, split
 from distill.routing.labels import Label, set_of
 from distill.store.store import TraceStore
-from distill.trace import Draft, Trace
+from distill.trace import Draft, Trace, conversation_key
 from router.chat import AnswerMessage, Choice, ChoiceLogprobs
 from router.lot import lot
 
@@ -168,7 +168,7 @@ def drawn(traces: Sequence[Trace], taught: int) -> list[Trace]:
 
 def conversation_of(trace: Trace) -> str:
     """A conversation's name among those of all clients."""
-    return f"{trace.client}\0{trace.conversation}"
+    return conversation_key(trace.client, trace.conversation)
 
 
 async def labels(store: TraceStore, until: int, student: str, taught: int = 3) -> AsyncIterator[Label]:

@@ -76,7 +76,7 @@ class Cascade:
             raise
         finally:
             turn.end()
-            self._recent.answered(turn.ask.speaker)
+            self._recent.answered(turn.ask.conversation_key)
             self._teachers.count(turn)
             if turn.ask.traced:
                 self._recorder.put(turn.trace())
@@ -108,7 +108,7 @@ class Cascade:
             requested=ask.requested,
             size=ask.size,
             barred=barred,
-            idle=self._recent.idle(ask.speaker),
+            idle=self._recent.idle(ask.conversation_key),
             chance=look.chance,
         )
         if decision is None and not barred and not self._student.is_ready:
@@ -195,6 +195,7 @@ class Cascade:
         decision, rules = turn.decision, serving.rules
         if decision.reason == "student_failed" and serving.usual is not None:
             serving = serving.usual  # an experiment must not cost an answer
+            look = serving.scorer.look(turn.ask.request)
         elif not may_stand_in(decision, rules) or (isinstance(error, SpendLimit) and decision.reason != "experiment"):
             return None
         if turn.draft is not None or not self._student.is_ready:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from distill.trace import Draft, Served, State, Trace
+from distill.trace import Draft, Served, State, Trace, conversation_key
 from gateway.access.keys import Rights
 from gateway.answering.arms import Arm as AskedArm
 from gateway.answering.calls import Call, Wait
@@ -54,9 +54,8 @@ class Ask(msgspec.Struct, frozen=True):
         return bool(self.request.stream)
 
     @property
-    def speaker(self) -> str:
-        """The conversation's name among those of all clients."""
-        return f"{self.client}\0{self.conversation}"
+    def conversation_key(self) -> str:
+        return conversation_key(self.client, self.conversation)
 
 
 class Turn:

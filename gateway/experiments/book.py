@@ -23,7 +23,7 @@ from router.experiment import Experiment
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS experiment (
-    name TEXT PRIMARY KEY, entry BLOB NOT NULL, started REAL NOT NULL, running INTEGER NOT NULL
+    name TEXT PRIMARY KEY, entry BLOB NOT NULL, started REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS assignment (
     experiment TEXT NOT NULL, conversation BLOB NOT NULL, arm TEXT NOT NULL, chance REAL NOT NULL,
@@ -104,8 +104,8 @@ class Book:
         try:
             for changed in list(self._unwritten):
                 one = self.entries[changed]
-                row = (changed, msgspec.json.encode(one), one.started, one.running)
-                self._db.execute("INSERT OR REPLACE INTO experiment VALUES (?, ?, ?, ?)", row)
+                row = (changed, msgspec.json.encode(one), one.started)
+                self._db.execute("INSERT OR REPLACE INTO experiment VALUES (?, ?, ?)", row)
                 self._unwritten.discard(changed)
             for old in over[: max(0, len(over) - _ENDED)]:
                 self.drop(old)

@@ -16,12 +16,12 @@ import msgspec
 import structlog
 
 from distill.results import failed
-from distill.trace import Trace
+from distill.trace import Trace, conversation_key
 from gateway.answering.promotion import Promotion
 from gateway.answering.turn import Turn
 from gateway.errors import Conflict, GatewayError
 from gateway.experiments.book import Book, Entry, State
-from gateway.experiments.labelling import WHOLE, Labelling
+from gateway.experiments.labelling import Labelling
 from router.canary import (
     CANDIDATE,
     INCUMBENT,
@@ -37,6 +37,7 @@ from router.canary import (
     move,
     rewound,
 )
+from router.chat import WHOLE
 from router.decision import Decision
 from router.experiment import Experiment, Variant
 from router.lot import lot
@@ -148,9 +149,9 @@ class Canaries:
         entry = self.running
         if entry is None or entry.canary is None:
             return
-        name, speaker = entry.experiment.name, f"{trace.client}\0{trace.conversation}"
+        name, conversation = entry.experiment.name, conversation_key(trace.client, trace.conversation)
         arm = trace.experiments.get(name)
-        if arm is not None and self._book.first(name, speaker, "feedback"):
+        if arm is not None and self._book.first(name, conversation, "feedback"):
             self._take(entry, heard(entry.canary, "feedback", arm, score < 0))
 
     async def stop(self) -> None:
@@ -176,13 +177,13 @@ class Canaries:
             return drafted(canary, False) if failed else canary
         if not failed and self._speaks(name, turn, "form"):
             canary = formed(canary, decided.reason == "unverified")
-        if failed and not self._book.first(name, turn.ask.speaker, "failure"):
+        if failed and not self._book.first(name, turn.ask.conversation_key, "failure"):
             return canary
         return drafted(canary, failed)
 
     def _speaks(self, name: str, turn: Turn, what: str) -> bool:
         """Whether a turn is the one that speaks of something for its conversation."""
-        return lot("speaks", name, what, turn.id) < _SPEAKS and self._book.first(name, turn.ask.speaker, what)
+        return lot("speaks", name, what, turn.id) < _SPEAKS and self._book.first(name, turn.ask.conversation_key, what)
 
     def _labelled(self, name: str, worse: bool) -> None:
         entry = self.running

@@ -21,13 +21,12 @@ from gateway.answering.teachers import Teachers
 from gateway.answering.turn import Ask, Turn
 from gateway.errors import GatewayError
 from gateway.recording.recorder import Recorder
-from router.chat import AnswerMessage, Choice
+from router.chat import WHOLE, AnswerMessage, Choice
 
 _log = structlog.get_logger("labelling")
 _MOST = 50  # answers that wait, each with its request; of more the oldest are left out
 _LONGEST_SECONDS = 600.0  # after which an answer no longer waits for a gateway without requests
 _PAUSE_SECONDS = 0.05
-WHOLE = (None, "stop", "tool_calls")  # finish reasons of an answer that was not cut off
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -69,25 +69,25 @@ class Experiments:
         if serving.rules.policy != "cascade" or in_holdout(ask.conversation, self._holdout()):
             return serving
         try:
-            changed = self._of_arms(running, usual, serving, ask.speaker)
+            changed = self._of_arms(running, usual, serving, ask.conversation_key)
             return msgspec.structs.replace(changed, usual=serving)
         except sqlite3.Error as error:  # an experiment must not cost an answer
             _log.error("no part in experiments", error=str(error))
             return serving
 
     def _of_arms(
-        self, running: list[Entry], usual: Callable[[str | None], Serving], serving: Serving, speaker: str
+        self, running: list[Entry], usual: Callable[[str | None], Serving], serving: Serving, conversation: str
     ) -> Serving:
         arms: dict[str, str] = {}
         variants: list[Variant] = []
         chance = 1.0
         for entry in running:
             experiment = entry.experiment
-            if not takes_part(experiment, speaker):
+            if not takes_part(experiment, conversation):
                 chance *= 1 - experiment.share
                 continue
-            wanted = arm_of(experiment, speaker)
-            given = self._book.assigned(experiment.name, speaker, wanted.name, chances(experiment)[wanted.name])
+            wanted = arm_of(experiment, conversation)
+            given = self._book.assigned(experiment.name, conversation, wanted.name, chances(experiment)[wanted.name])
             if given.new and entry.canary is not None:
                 self._canaries.assigned(given.arm)
             arms[experiment.name] = given.arm
