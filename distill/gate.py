@@ -12,11 +12,13 @@ import msgspec
 from distill.examination.marking import Mark
 from distill.examination.rows import standing, turned
 from distill.examination.scores import Score, score
+from distill.night.succession import Succession
 from distill.statistics import mcnemar
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the examination said of an adapter. `p_value`: that it is no better than its base at exact calls."""
+    """What the examination said of an adapter. `p_value`: that it is no better than its base at exact calls.
+    `succession` is what it said of the adapter beside the one that serves, None where none did."""
 
     passed: bool
     reasons: list[str]
@@ -25,6 +27,7 @@ class Verdict(msgspec.Struct, frozen=True):
     gained: int
     lost: int
     p_value: float
+    succession: Succession | None = None
 
 
 def judge(

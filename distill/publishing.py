@@ -36,9 +36,10 @@ def publish(models: Path, run: Path) -> tuple[str, Path]:
     return name, folder
 
 
-def write_card(folder: Path, run: Path, verdict: Verdict | None) -> None:
-    """card.json: where the adapter comes from and what is known of it. A card with a verdict is not replaced by one
-    without."""
+def write_card(folder: Path, run: Path, verdict: Verdict | None, learnt_until: float | None = None) -> None:
+    """card.json: where the adapter comes from and what is known of it. `parent` is the adapter that it was trained from
+    further, "" for the base; `learnt_until` are the Unix seconds up to which traces were learnt from, None where nobody
+    knows. A card with a verdict is not replaced by one without."""
     if verdict is None and (folder / CARD).exists():
         return
     order = read_order(run)
@@ -47,6 +48,8 @@ def write_card(folder: Path, run: Path, verdict: Verdict | None) -> None:
         "base": Path(order.base).name,
         "dataset": Path(order.dataset).name,
         "run": run.name,
+        "parent": Path(order.warm).name if order.warm else "",
+        "learnt_until": learnt_until,
         "recipe": msgspec.to_builtins(order.recipe),
         "certificate": None,
         "verdict": msgspec.to_builtins(verdict),

@@ -31,7 +31,7 @@ def wilson(hits: float, of: int, confidence: float = 0.95) -> tuple[float, float
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """By how much the second share of a pair is above the first, with a 95 % interval."""
+    """By how much the second share of a pair is above the first, with an interval."""
 
     difference: float
     low: float
@@ -59,9 +59,10 @@ def share(flags: Sequence[bool]) -> Share:
     return Share(sum(flags), len(flags), sum(flags) / len(flags) if flags else 0.0, low, high)
 
 
-def paired(before: Sequence[bool], after: Sequence[bool]) -> Difference:
-    """The difference of two shares of the same items: Newcombe's square-and-add interval (Newcombe 1998, Statistics in
-    Medicine 17, 2635-2650, method 10), which joins Wilson's intervals of both by their correlation.
+def paired(before: Sequence[bool], after: Sequence[bool], confidence: float = 0.95) -> Difference:
+    """The difference of two shares of the same items, with a two-sided interval: Newcombe's square-and-add interval
+    (Newcombe 1998, Statistics in Medicine 17, 2635-2650, method 10), which joins Wilson's intervals of both by their
+    correlation.
 
     Raises ValueError for no items, or another number of them.
     """
@@ -70,7 +71,7 @@ def paired(before: Sequence[bool], after: Sequence[bool]) -> Difference:
     if not of:
         raise ValueError("no items have no difference")
     one, two = first / of, second / of
-    (low1, high1), (low2, high2) = wilson(first, of), wilson(second, of)
+    (low1, high1), (low2, high2) = wilson(first, of, confidence), wilson(second, of, confidence)
     neither = of - first - second + both
     product = both * neither - (first - both) * (second - both)
     correlated = max(product - of / 2, 0.0) if product > 0 else product  # his correction for continuity

@@ -19,6 +19,7 @@ from gateway.commands.experiment import experiment
 from gateway.commands.generate import generate
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
+from gateway.commands.night import night
 from gateway.commands.router import router
 from gateway.commands.service import service
 from gateway.commands.status import status
@@ -48,6 +49,7 @@ app.command()(launch)
 app.command()(status)
 app.command()(exam)
 app.command()(generate)
+app.command()(night)
 app.command()(train)
 app.command()(why)
 
@@ -188,24 +190,6 @@ def ask(
     from gateway.asking import answer_question
 
     _run(answer_question(question, repo, base_url, settings.api_key(api_key_env), model, max_calls))
-
-
-@app.command()
-def night(
-    config: ConfigOption = None,
-    profile: ProfileOption = "",
-    examination: Annotated[str, typer.Option(help="A name under data/examinations, or a .toml file or a folder.")] = "",
-) -> None:
-    """Learn from the day's traces: train an adapter, examine it, and propose it if it is better."""
-    from rich.console import Console
-
-    from gateway import settings
-    from gateway.nightly import run_night
-
-    chosen = settings.check_servable(settings.load(config, profile))
-    arguments = [*(["--config", str(config)] if config else []), *(["--profile", profile] if profile else [])]
-    home = settings.make_home(settings.home(chosen))
-    _run(run_night(chosen, home, arguments, examination or chosen.night.examination, Console(stderr=True)))
 
 
 @app.command()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,54 +23,96 @@ from distill.examination.setting import Examination, frozen_in, read_examination
 from distill.filters import Rules
 from distill.labelling import Limits
 from distill.night import Night, NightSettings, Progress, night
+from distill.night.diary import Stage
+from distill.night.foretelling import Foretold, foretell
 from distill.routing.replaying import Limits as RouterLimits
 from distill.snapshots import Snapshots
 from gateway.errors import SettingsError
 from gateway.learning import learn_of, sentences
+from gateway.nighttables import tell_foretold
 from gateway.processes.child import running_or_own
 from gateway.progress import Bars
+from gateway.prompts import prompt_named
 from gateway.reports.pieces import shown
 from gateway.sections import Settings
 from gateway.settings import Home, model_folder, shared
 
 
-async def run_night(settings: Settings, home: Home, arguments: list[str], examination: str, console: Console) -> Night:
-    """One night. `arguments` are those with which a gateway is started when none runs; `examination` is the name of
-    one that ships with Nightschool, or a file."""
+class Wish(msgspec.Struct, frozen=True):
+    """What is asked of a night. `examination` is the name of one that ships with Nightschool, or a file; `hours` are
+    those it has, None: as many as it takes; `until` is the stage after which it stops."""
+
+    examination: str = ""
+    hours: float | None = None
+    until: Stage | None = None
+
+
+async def run_night(settings: Settings, home: Home, arguments: list[str], wish: Wish, console: Console) -> Night:
+    """One night. `arguments` are those with which a gateway is started when none runs."""
+    chosen = _chosen(settings, home, wish)
+    proven: list[str] = []
+    async with _gateway(settings, home, arguments, "night") as day:
+        with Bars(console) as bars:
+            learnt = partial(_learnt, settings, home, day, bars, proven)
+            if (await day.status()).get("live"):  # a base that was taught nothing answers nothing
+                await learnt("")
+            try:
+                done = await night(chosen, day, bars, learnt)
+            finally:
+                for line in proven:
+                    console.print(line)
+    tell(done, console)
+    return done
+
+
+async def run_foretelling(
+    settings: Settings, home: Home, arguments: list[str], wish: Wish, console: Console
+) -> Foretold:
+    """What such a night would do."""
+    chosen = _chosen(settings, home, wish)
+    async with _gateway(settings, home, arguments, "night") as day:
+        with Bars(console) as bars:
+            found = await foretell(chosen, day, bars)
+    tell_foretold(found, console)
+    return found
+
+
+@asynccontextmanager
+async def _gateway(settings: Settings, home: Home, arguments: list[str], name: str) -> AsyncIterator[Day]:
+    address = f"http://{settings.gateway.host}:{settings.gateway.port}"
+    log = home.data / "logs" / f"{name}-gateway.log"
+    async with running_or_own(address, arguments, log, home.data) as url, Day.of_home(url, home.data) as day:
+        yield day
+
+
+def _chosen(settings: Settings, home: Home, wish: Wish) -> NightSettings:
     if not settings.student.model:
         raise SettingsError("the night trains a local student: set student.model (an endpoint cannot be trained)")
-    sat = examination_named(examination)
-    chosen = NightSettings(
+    chosen = settings.night
+    sat = examination_named(wish.examination or chosen.examination)
+    return NightSettings(
         data=home.data,
         models=home.models,
         base=model_folder(settings.student.model, home),
         templates=shared("data", "questions"),
         vocabularies=shared("data", "vocabularies"),
         examination=sat,
-        recipe=settings.night.recipe,
-        lease_bytes=settings.night.memory_bytes,
-        minimum=settings.night.minimum,
+        recipe=chosen.recipe,
+        lease_bytes=chosen.memory_bytes,
+        minimum=chosen.minimum,
         reserved=tuple(sorted(reserved_by(sat))),
         passages=tuple(passages(item for one in frozen_in(shared("data", "examinations")) for item in one.items)),
-        rules=Rules(confirm=settings.night.confirm),
-        labels=Limits(settings.night.samples, settings.night.asks),
-        judge=settings.night.judge,
-        mixture=_mixture(settings.night.mixture),
+        rules=Rules(confirm=chosen.confirm),
+        labels=Limits(chosen.samples, chosen.asks),
+        judge=chosen.judge,
+        mixture=_mixture(chosen.mixture),
         snapshots=snapshots(settings, home),
+        prompt=prompt_named(chosen.prompt) if chosen.prompt else None,
+        from_base=chosen.from_base,
+        margin=chosen.margin,
+        deadline=time.time() + wish.hours * 3600 if wish.hours is not None else None,
+        until=wish.until,
     )
-    address = f"http://{settings.gateway.host}:{settings.gateway.port}"
-    log = home.data / "logs" / "night-gateway.log"
-    async with running_or_own(address, arguments, log, home.data) as url, Day.of_home(url, home.data) as day:
-        with Bars(console) as bars:
-            proven: list[str] = []
-            learnt = partial(_learnt, settings, home, day, bars, proven)
-            if (await day.status()).get("live"):  # a base that was taught nothing answers nothing
-                await learnt("")
-            done = await night(chosen, day, bars, learnt)
-    tell(done, console)
-    for line in proven:
-        console.print(line)
-    return done
 
 
 async def _learnt(
@@ -93,10 +138,12 @@ def tell(done: Night, console: Console) -> None:
     scores = (done.verdict.base, done.verdict.adapter, done.teacher)
     for name in ("autonomous_tool_use", "exact_calls", "right_answers", "needless_calls"):
         table.add_row(name.replace("_", " "), *(_share(score, name) for score in scores))
-    table.add_row("median seconds", *(shown(score.median_seconds, "s") for score in scores))
+    table.add_row("median seconds", *(shown(score.median_seconds, "s") if score else "–" for score in scores))
     console.print(table)
     kept = done.instead or f"kept, not promoted: {'; '.join(done.verdict.reasons)}"
     outcome = "promoted: it serves now" if done.live else kept
+    if (beside := done.verdict.succession) is not None and beside.may_follow:
+        console.print(beside.told)
     console.print(f"{done.adapter} {outcome} (gained {done.verdict.gained}, lost {done.verdict.lost} questions)")
 
 
@@ -134,6 +181,8 @@ def _shipped(name: str) -> Path:
     return found[name]
 
 
-def _share(score: Score, name: str) -> str:
+def _share(score: Score | None, name: str) -> str:
+    if score is None:
+        return "–"
     share: Any = getattr(score, name)
     return f"{share.share:.0%} ({share.low:.0%}–{share.high:.0%})"

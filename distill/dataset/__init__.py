@@ -9,7 +9,7 @@ datasets later on, `unfinished` that one is made at a time.
 
 from distill.dataset.building import Inputs, build, write_dataset
 from distill.dataset.example import Dataset, Example, Source, read_examples, replayed, stream_examples
-from distill.dataset.folders import Origin, forget_in, newest, traces_of, traces_where
+from distill.dataset.folders import Origin, described, forget_in, intact, newest, traces_of, traces_where
 from distill.dataset.mixture import Mixture
 from distill.dataset.unfinished import COLLECTED, alone
 
@@ -23,7 +23,9 @@ __all__ = [
     "Source",
     "alone",
     "build",
+    "described",
     "forget_in",
+    "intact",
     "newest",
     "read_examples",
     "replayed",

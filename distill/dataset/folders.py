@@ -7,6 +7,7 @@ no longer what its name is the digest of, which its manifest then says.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -15,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from distill.dataset.example import Dataset
+from distill.dataset.parts import DIGITS
 from distill.dataset.unfinished import drop_unfinished
 from distill.errors import DatasetError
 
@@ -43,6 +46,32 @@ def newest(datasets: Path, count: int) -> list[Path]:
 def traces_of(folders: Sequence[Path]) -> list[str]:
     """The ids of all traces in these datasets. Raises DatasetError naming a manifest that is damaged."""
     return sorted({name for folder in folders for name in _manifest(folder).get("traces", ())})
+
+
+def described(folder: Path) -> Dataset:
+    """A dataset that is there, as its manifest has it. Raises DatasetError."""
+    manifest = _manifest(folder)
+    try:
+        return Dataset(str(folder), manifest["digest"], manifest["train"], manifest["valid"])
+    except KeyError as error:
+        raise DatasetError(f"{folder / _MANIFEST} says nothing of {error}") from error
+
+
+def intact(folder: Path) -> bool:
+    """Whether the files are what the name is the digest of, or were and lost what was forgotten. Raises
+    DatasetError."""
+    if _manifest(folder).get("forgotten"):
+        return True
+    digest = hashlib.sha256()
+    try:
+        for number, part in enumerate(_PARTS):
+            digest.update(b"\0" * number)
+            with (folder / f"{part}.jsonl").open("rb") as lines:
+                while piece := lines.read(1 << 20):
+                    digest.update(piece)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read: {error}") from error
+    return digest.hexdigest()[:DIGITS] == folder.name
 
 
 def traces_where(datasets: Path, meant: Callable[[Origin], bool]) -> list[str]:

@@ -93,6 +93,10 @@ class Sheet:
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
+    def left(self, items: Sequence[Item]) -> list[Item]:
+        """Those that are to be asked: they were not, or the endpoint failed."""
+        return [item for item in items if (one := self.answers.get(item.question.id)) is None or one.failed]
+
     def clear(self) -> None:
         """Begin anew."""
         os.ftruncate(self._descriptor, 0)

@@ -154,6 +154,7 @@ async def _live_day(url: str, name: str, day: DrawnExamination, templates: Path,
 
 def _report(seed: int, first: DayLog, after_dark: Night, second: DayLog, bars: Bars, home: Path) -> dict[str, Any]:
     verdict, memory = after_dark.verdict, after_dark.memory
+    assert after_dark.teacher is not None  # the expert is there
     folder = home / "models" / "adapters" / after_dark.adapter
     answers = {arm: _answers(folder / f"examination-{arm}.jsonl") for arm in ("base", "adapter", "teacher")}
     scores = {"base": verdict.base, "adapter": verdict.adapter, "teacher": after_dark.teacher}

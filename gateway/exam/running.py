@@ -20,6 +20,7 @@ from distill.errors import ExaminationError
 from distill.examination.answers import Answered, Sheet, digest_of, folder_of
 from distill.examination.arms import Arm, complete
 from distill.examination.items import Item
+from distill.examination.peaks import peaks, remember_peak
 from distill.examination.results import Circumstances, Result, result_of
 from distill.examination.setting import set_questions
 from distill.examination.sitting import Pace, pace, sit
@@ -83,7 +84,7 @@ async def run_exam(wish: Wish, settings: Settings, home: Home, arguments: list[s
             sheets = await _sit_all(wish, room, arms, keys, items, folder, max_tokens, bars)
         sat = Sat(examination.name, examination.version, digest, len(items))
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        seen = Circumstances(sat, wish.at_once, max_tokens, when, _memory(folder), [*notes, *more])
+        seen = Circumstances(sat, wish.at_once, max_tokens, when, peaks(folder), [*notes, *more])
         result = result_of(items, arms, sheets, seen)
         result = _teach(result, arms, home)
     write_atomically(folder / "result.json", msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
@@ -130,7 +131,7 @@ async def _sit_all(
         with Sheet(folder / f"{arm.label}.jsonl") as sheet:
             if wish.fresh:
                 sheet.clear()
-            left = [item for item in items if _is_open(sheet, item)]
+            left = sheet.left(items)
             bars.stage(f"examining {arm.label}", len(items))
             bars.step(len(items) - len(left))
             if left:
@@ -161,28 +162,7 @@ async def _sit(
 
     async with client_of(arm, room.day, keys.get(arm.label, ""), wish.seconds) as client:
         await sit(client, arm, left, keep, pace=speed, max_tokens=max_tokens)
-    _remember(sheet.path.parent, arm.label, await peak_memory(arm, room.day, room.behind))
-
-
-def _is_open(sheet: Sheet, item: Item) -> bool:
-    """Whether a question is to be asked: it was not, or the endpoint failed."""
-    one = sheet.answers.get(item.question.id)
-    return one is None or one.failed
-
-
-def _memory(folder: Path) -> dict[str, int | None]:
-    """Peak memory by arm, as far as it was told."""
-    try:
-        return msgspec.json.decode((folder / "memory.json").read_bytes(), type=dict[str, int | None])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return {}
-
-
-def _remember(folder: Path, label: str, size: int | None) -> None:
-    """The most that any part of the examination saw: an engine that was started again in between has forgotten it."""
-    known = _memory(folder)
-    sizes = [one for one in (known.get(label), size) if one is not None]
-    write_atomically(folder / "memory.json", msgspec.json.encode({**known, label: max(sizes, default=None)}))
+    remember_peak(sheet.path.parent, arm.label, await peak_memory(arm, room.day, room.behind))
 
 
 def _teach(result: Result, arms: Sequence[Arm], home: Home) -> Result:

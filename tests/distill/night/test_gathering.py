@@ -18,13 +18,14 @@ from distill.day import Day
 from distill.errors import DatasetError
 from distill.examination.drawn import DrawnExamination
 from distill.filters import Rules
-from distill.night import NightError, NightSettings, learnable, night
+from distill.night import NightError, NightOver, NightSettings, night
+from distill.night.gathering import gather, label_traces
 from distill.store.store import TraceStore
 from distill.trace import Trace
 from router.chat import AnswerMessage
 from tests.distill.test_labelling import filled, scenes
 
-QUESTIONS = Path(__file__).resolve().parents[2] / "data" / "questions"
+QUESTIONS = Path(__file__).resolve().parents[3] / "data" / "questions"
 VOCABULARIES = QUESTIONS.with_name("vocabularies")
 pytestmark = pytest.mark.timeout(120)
 
@@ -59,7 +60,10 @@ async def learnt(
     )
     with alone(data / "datasets"):
         async with Steady("http://127.0.0.1:9", "nobody") as day:
-            return await learnable(chosen, [], day, stages)
+            async with await TraceStore.open(data / "traces.db", 60.0) as store:
+                until = await store.watermark()
+            await label_traces(chosen, until, day, stages)
+            return (await gather(chosen, [], until, 0.0, 1, stages)).whole
 
 
 async def stored(data: Path) -> None:
@@ -93,7 +97,7 @@ async def test_what_is_forgotten_while_a_dataset_is_made_is_not_in_it(tmp_path: 
 
 async def test_nothing_is_left_of_a_night_with_too_little_to_learn(tmp_path: Path) -> None:
     await stored(tmp_path)
-    with pytest.raises(DatasetError, match="6 conversations passed the filters, and a night wants 7"):
+    with pytest.raises(NightOver, match="6 conversations passed the filters, and a night wants 7"):
         await learnt(tmp_path, Stages(), minimum=7)
     assert [path.name for path in (tmp_path / "datasets").iterdir()] == [".lock"]
 

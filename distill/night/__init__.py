@@ -1,0 +1,12 @@
+"""The night: from the day's traces to an adapter that may serve. Knows MLX through the trainer's process alone.
+
+`course` is a night from beginning to end; `settings` what it is told, `diary` what it did and where it stood, `setting`
+what is asked, `gathering` what there is to learn, `candidates` what is trained and how long, `examining` and `judging`
+what became of it, `succession` whether it may replace what serves, and `foretelling` what a night would do.
+"""
+
+from distill.night.course import Night, night
+from distill.night.diary import NightStopped
+from distill.night.settings import NightError, NightOver, NightSettings, Progress
+
+__all__ = ["Night", "NightError", "NightOver", "NightSettings", "NightStopped", "Progress", "night"]

@@ -1,0 +1,129 @@
+"""Candidates: which adapters a night trains, from what, and how far its time goes. Knows nothing of examinations.
+
+An adapter that serves is trained further on what is new, with as much that is old, at a third of the rate, for one
+epoch; from time to time, and as long as none serves, one is trained from the base on everything, since small steps
+drift (both are usual; which of them is better is for the examination to say).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from distill import trainer
+from distill.dataset import Dataset
+from distill.night.diary import Record
+from distill.night.settings import NightOver, NightSettings
+from distill.publishing import CARD
+from distill.train.order import Order, name_of, ordered, write_order
+from distill.train.recipe import Recipe
+from distill.train.record import RESULT, Estimate, Step
+
+_COOLER = 3.0  # times lower is the rate of an adapter that is trained further
+_LEAST_STEPS = 0.2  # of a run: with fewer it is not begun
+
+
+class Served(msgspec.Struct, frozen=True):
+    """The adapter that serves: its name, its folder, and what its card says."""
+
+    name: str
+    folder: Path
+    card: dict[str, Any]
+
+    @property
+    def learnt_until(self) -> float:
+        """Unix seconds up to which it knows what there was to learn; 0 where nobody knows."""
+        known = self.card.get("learnt_until")
+        return float(known) if isinstance(known, int | float) else 0.0
+
+
+def served(models: Path, name: str) -> Served | None:
+    """What serves, by its name. None where that is the base, or its folder is gone."""
+    folder = models / "adapters" / name
+    if not name or not (folder / "adapters.safetensors").is_file():
+        return None
+    try:
+        card = json.loads((folder / CARD).read_bytes())
+    except (OSError, ValueError):
+        card = {}
+    return Served(folder.name, folder, card if isinstance(card, dict) else {})
+
+
+def from_base_due(before: list[Record], every: int) -> bool:
+    """Whether it is time for a candidate from the base: none of the last `every` - 1 nights that trained had one."""
+    trained = [one for one in before if one.candidates][: max(0, every - 1)]
+    return len(trained) < every - 1 or not any(not found.parent for one in trained for found in one.candidates)
+
+
+def orders(
+    settings: NightSettings, recipe: Recipe, whole: Dataset, fresh: Dataset | None, old: Served | None, from_base: bool
+) -> list[Order]:
+    """What is trained, the surer one first. `from_base`: whether one from the base is due."""
+    found = []
+    if old is not None and fresh is not None and _fits(old, recipe):
+        further = msgspec.structs.replace(recipe, learning_rate=recipe.learning_rate / _COOLER, epochs=1.0)
+        found.append(Order(str(settings.base), fresh.folder, further, warm=str(old.folder)))
+    if from_base or not found:
+        found.append(Order(str(settings.base), whole.folder, recipe))
+    return [ordered(msgspec.structs.replace(one, memory=settings.lease_bytes)) for one in found]
+
+
+def folder_of(models: Path, order: Order) -> Path:
+    return models / "runs" / name_of(order)
+
+
+async def in_time(order: Order, settings: NightSettings, reserve: float) -> Order:
+    """The order with as many steps as there is time for before the deadline, `reserve` seconds of which are for what
+    comes after. Raises NightOver where that is too little, TrainerError."""
+    if settings.deadline is None:
+        return order
+    found = await estimated(order)
+    left = settings.deadline - time.time() - reserve - found.start_seconds - found.look_seconds
+    steps = min(found.steps, int(left / max(found.step_seconds / max(found.steps, 1), 1e-9)))
+    if steps < max(1, _LEAST_STEPS * found.steps):
+        raise NightOver(
+            "nothing",
+            f"there is no time to train: {max(0, steps)} of {found.steps} steps fit before the night has to be over",
+        )
+    return order if steps >= found.steps else msgspec.structs.replace(order, steps=steps)
+
+
+async def train(order: Order, folder: Path, report: Callable[[Step], object]) -> None:
+    """Trained in a process of its own, unless the run is there already. Raises TrainerError."""
+    if not (folder / RESULT).exists():
+        write_order(order, folder)
+        await trainer.train(folder, report)
+
+
+async def estimated(order: Order) -> Estimate:
+    """What a run would take, measured on a few of its batches. Raises TrainerError."""
+    with tempfile.TemporaryDirectory(prefix="nightschool-") as work:
+        await asyncio.to_thread(write_order, order, Path(work))
+        return await trainer.estimate(Path(work))
+
+
+def _fits(old: Served, recipe: Recipe) -> bool:
+    """Whether an adapter has the shapes that the recipe gives one."""
+    made = old.card.get("recipe")
+    return isinstance(made, dict) and all(
+        made.get(name) == getattr(recipe, name) for name in ("kind", "rank", "layers")
+    )
+
+
+def unchanged(old: Served, recipe: Recipe) -> bool:
+    """Whether the recipe is the one by which an adapter was made, so that only new traces could make another."""
+    made = old.card.get("recipe")
+    if not isinstance(made, dict):
+        return False
+    mine = msgspec.to_builtins(recipe)
+    free = {"learning_rate", "epochs"} if old.card.get("parent") else set()
+    return {name: made.get(name) for name in mine if name not in free} == {
+        name: value for name, value in mine.items() if name not in free
+    }

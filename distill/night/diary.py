@@ -1,0 +1,172 @@
+"""Diary: what each night did, as record.json in a folder of its own under data/nights.
+
+Owns the form and that a night which was killed is taken up where it stood: the mark up to which it reads traces, and
+what its budget was turned into, stay those of its beginning. Knows nothing of what the stages do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from distill.atomic import write_atomically
+from distill.errors import DistillError
+
+Outcome = Literal["", "promoted", "canary", "refused", "nothing", "partial", "abandoned"]
+Stage = Literal["label", "filter", "train", "examine", "certify", "propose"]
+STAGES: tuple[Stage, ...] = ("label", "filter", "train", "examine", "certify", "propose")
+
+RECORD = "record.json"
+_FRESH = 86_400.0  # seconds: a night that was cut short longer ago is not gone on with
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A stage that is over. `seconds` are those of the last start that worked at it; `memory` is the most bytes that
+    any process at work in it took, those of models included, 0 where nobody told."""
+
+    ended: float
+    seconds: float
+    memory: int = 0
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An adapter that a night made. `parent` is the adapter that its training began from, "" for the base; `verdict` is
+    the verdict as its card has it, None until there is one."""
+
+    adapter: str
+    run: str
+    dataset: str
+    parent: str = ""
+    steps: int = 0
+    verdict: dict[str, Any] | None = None
+
+
+class Record(msgspec.Struct):
+    """A night. Times are Unix seconds. `watermark` is the mark up to which it reads traces, `inputs` the digest of its
+    settings. `datasets` are the names of what it learns from, by "whole" and "fresh"; `steps` are those that its budget
+    was turned into, by run; `questions` is the digest of what was asked. `served` was live when it began, `serves` when
+    it ended; `chosen` is the adapter that is proposed, or the best of those refused."""
+
+    name: str
+    began: float
+    watermark: int
+    inputs: str
+    served: str = ""
+    ended: float | None = None
+    outcome: Outcome = ""
+    reason: str = ""
+    stages: dict[str, Done] = {}
+    datasets: dict[str, str] = {}
+    steps: dict[str, int] = {}
+    questions: str = ""
+    conversations: int = 0
+    new: int = 0
+    dropped: dict[str, int] = {}
+    candidates: list[Candidate] = []
+    chosen: str = ""
+    serves: str = ""
+
+
+class Diary:
+    """The nights of one home. One process at a time writes it, which the caller sees to."""
+
+    def __init__(self, nights: Path) -> None:
+        self.nights = nights
+
+    def begin(self, inputs: str, watermark: int, served: str, now: float) -> Record:
+        """The night that was cut short, if it had the same inputs and was not long ago; else a new one. Others that
+        never ended are given up."""
+        found = None
+        for record in self.newest_first():
+            if record.ended is None:
+                if found is None and self.resumable(record, inputs, now):
+                    found = record
+                else:
+                    self.end(record, "abandoned", "another night began before it was over", now)
+        if found is not None:
+            return found
+        when = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        told = hashlib.sha256(f"{inputs} {watermark} {now}".encode()).hexdigest()[:8]
+        record = Record(f"{when}-{told}", now, watermark, inputs, served)
+        (self.nights / record.name).mkdir(parents=True)
+        self.write(record)
+        return record
+
+    def resumable(self, record: Record, inputs: str, now: float) -> bool:
+        """Whether a night with these inputs would go on with that one."""
+        return record.ended is None and record.inputs == inputs and now - record.began < _FRESH
+
+    def write(self, record: Record) -> None:
+        content = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+        write_atomically(self.nights / record.name / RECORD, content)
+
+    def end(self, record: Record, outcome: Outcome, reason: str, now: float) -> None:
+        record.outcome, record.reason, record.ended = outcome, reason, now
+        self.write(record)
+
+    def newest_first(self) -> Iterator[Record]:
+        """All nights that can be read."""
+        for folder in sorted(self.nights.glob("[!.]*"), reverse=True):
+            with suppress(OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+                record = msgspec.json.decode((folder / RECORD).read_bytes(), type=Record)
+                if record.name == folder.name:
+                    yield record
+
+    def last_ended(self) -> Record | None:
+        """The newest night that came to an end, whatever the end."""
+        return next((one for one in self.newest_first() if one.ended is not None and one.outcome != "abandoned"), None)
+
+    def verdicts_on(self, questions: str) -> int:
+        """How many nights before gave a verdict on these questions."""
+        return sum(
+            one.questions == questions and one.ended is not None and any(found.verdict for found in one.candidates)
+            for one in self.newest_first()
+        )
+
+
+class NightStopped(DistillError):
+    """The night stopped where it was told to; started again, it goes on."""
+
+
+class UnderWay:
+    """A night at work: what it does is written down as it goes."""
+
+    def __init__(self, diary: Diary, record: Record, until: Stage | None, memory: Callable[[], int]) -> None:
+        self._diary = diary
+        self.record = record
+        self._until = until
+        self._memory = memory
+        self.stage_now: Stage | None = None
+
+    @contextmanager
+    def stage(self, name: Stage) -> Iterator[None]:
+        """A stage from its beginning to its end. Raises NightStopped after the one that was to be the last."""
+        self.stage_now = name
+        start = time.monotonic()
+        yield
+        self.record.stages[name] = Done(time.time(), round(time.monotonic() - start, 3), self._memory())
+        self.write()
+        if name == self._until:
+            raise NightStopped(f"the night {self.record.name} stopped after '{name}'; started again, it goes on")
+
+    def over(self, name: Stage) -> bool:
+        return name in self.record.stages
+
+    def write(self) -> None:
+        self._diary.write(self.record)
+
+    def cut_short(self, reason: str) -> None:
+        """It cannot go on now; started again, it will."""
+        self.record.reason = reason
+        with suppress(OSError):  # the disk may be what is full
+            self.write()
+
+    def end(self, outcome: Outcome, reason: str) -> None:
+        self._diary.end(self.record, outcome, reason, time.time())

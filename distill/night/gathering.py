@@ -1,0 +1,205 @@
+"""Gathering: from the traces up to a mark to datasets. Owns the order in which they are labelled, judged and filtered,
+and what is new. Knows nothing of what is done with the datasets.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence, Set
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+
+from distill.collecting import Collector
+from distill.dataset import (
+    COLLECTED,
+    Dataset,
+    Example,
+    Inputs,
+    Mixture,
+    Source,
+    build,
+    forget_in,
+    intact,
+    newest,
+    replayed,
+    stream_examples,
+    traces_of,
+)
+from distill.dataset.example import line_of
+from distill.day import Day
+from distill.errors import DatasetError
+from distill.examination.items import Item, passages
+from distill.facts import Cache
+from distill.filters import VERSION
+from distill.generate.answers import Answers
+from distill.judging import judge
+from distill.labelling import label
+from distill.night.settings import NightOver, NightSettings, Progress
+from distill.store.store import TraceStore
+
+_BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
+_REPLAYED = 7  # datasets, the newest: each of them replayed some of those before it
+_OLD_SHARE = 0.5  # of what an adapter that is trained further learns from, so that it forgets little
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """What there is to learn: `whole`, and of it what is `fresh`, beside as much that is old; None where too little is
+    fresh to be worth it. `conversations` passed the filters, `new` of them since the mark; `dropped` by reason."""
+
+    whole: Dataset
+    fresh: Dataset | None
+    conversations: int
+    new: int
+    dropped: dict[str, int]
+
+
+async def label_traces(settings: NightSettings, until: int, day: Day, progress: Progress) -> None:
+    """More of the teacher's answers, for conversations that nobody else confirmed. Without a teacher the night goes on:
+    these conversations are then not learnt from. And a judge's opinion of what passed every other check, where one is
+    named; what it says nothing clear of stays."""
+    progress.stage("asking the teacher again", None)
+    async with _collecting(settings) as (store, collector):
+        labelled = await label(store, collector, until, day.again, settings.labels, progress.step)
+        error = f" ({labelled.error})" if labelled.failed else ""
+        left = f"{labelled.left} left{' at least' if labelled.more else ''}"
+        note = f"{labelled.agreed} agreed on, {labelled.disagreed} not, {left}{error}"
+        progress.step(labelled.agreed + labelled.disagreed, note)
+        if settings.judge:
+            await _judge(store, collector, until, day, progress)
+
+
+async def gather(
+    settings: NightSettings,
+    items: Sequence[Item],
+    until: int,
+    since: float,
+    least: int,
+    progress: Progress,
+    into: Path | None = None,
+) -> Gathered:
+    """Datasets of the traces up to the number `until`, in the data folder or `into` another; what came after `since`,
+    in Unix seconds, is fresh, and worth a dataset of its own from `least` conversations on.
+
+    Raises NightOver where there are fewer conversations than a night wants, DatasetError.
+    """
+    datasets = settings.data / "datasets"
+    with tempfile.TemporaryDirectory(dir=datasets, prefix=COLLECTED) as work:
+        kept = Path(work, "kept.jsonl")
+        async with _collecting(settings) as (store, collector):
+            progress.stage("filtering traces", None)
+            count, dropped = await _keep(collector, until, kept)
+            earlier, only_there = await _earlier(store, datasets)
+        if count < settings.minimum:
+            told = ", ".join(f"{reason} {number}" for reason, number in dropped.most_common()) or "none"
+            raise NightOver(
+                "nothing",
+                f"{count} conversations passed the filters, and a night wants {settings.minimum}; dropped: {told}",
+            )
+        progress.stage("building the dataset", None)
+        inputs = _inputs(settings, items, kept, earlier, dropped)
+        whole = _built(inputs, into or datasets, settings.mixture)
+        new = sum(one.created > since for one in stream_examples(kept))
+        fresh = None
+        if since and new >= least:
+            parted = replace(inputs, examples=partial(_between, kept, since, None), replay=_both(kept, since, earlier))
+            fresh = _built(parted, into or datasets, msgspec.structs.replace(settings.mixture, replay=_OLD_SHARE))
+    for made in (whole, fresh):
+        if made is not None:
+            await _forget_meanwhile(settings.data, made, only_there)
+    return Gathered(whole, fresh, count, new, dict(dropped))
+
+
+@asynccontextmanager
+async def _collecting(settings: NightSettings) -> AsyncIterator[tuple[TraceStore, Collector]]:
+    reserved = {*settings.examination.repositories, *settings.reserved}
+    answers = Answers.from_folder(settings.templates, settings.vocabularies, Cache.of_data(settings.data).facts)
+    async with await TraceStore.open(settings.data / "traces.db", _BUSY_SECONDS) as store:
+        yield (
+            store,
+            Collector(
+                store,
+                settings.data,
+                settings.rules,
+                frozenset(reserved),
+                settings.snapshots,
+                settings.judge,
+                answers,
+            ),
+        )
+
+
+async def _judge(store: TraceStore, collector: Collector, until: int, day: Day, progress: Progress) -> None:
+    progress.stage(f"asking {collector.judge} to judge", None)
+    judged = await judge(store, collector, until, day.answer, progress.step)
+    error = f" ({judged.error})" if judged.error else ""
+    progress.step(judged.good + judged.bad, f"{judged.good} good, {judged.bad} bad, {judged.unclear} unclear{error}")
+
+
+def _inputs(
+    settings: NightSettings, items: Sequence[Item], kept: Path, earlier: Source, dropped: Counter[str]
+) -> Inputs:
+    return Inputs(
+        partial(stream_examples, kept),
+        replay=earlier,
+        passages=[*passages(items), *settings.passages],
+        reserved=frozenset({*settings.examination.repositories, *settings.reserved}),
+        filters=VERSION,
+        dropped=dropped,
+    )
+
+
+def _built(inputs: Inputs, datasets: Path, mixture: Mixture) -> Dataset:
+    made = build(inputs, datasets, mixture)
+    if not intact(Path(made.folder)):
+        raise DatasetError(
+            f"{made.folder} is not what its name says: somebody has changed it. Move it away, and the next night makes "
+            "it anew"
+        )
+    return made
+
+
+def _between(kept: Path, after: float | None, until: float | None) -> Iterator[Example]:
+    """The examples of a file that came after one time and not after another."""
+    for one in stream_examples(kept):
+        if (after is None or one.created > after) and (until is None or one.created <= until):
+            yield one
+
+
+def _both(kept: Path, since: float, earlier: Source) -> Source:
+    def examples() -> Iterable[Example]:
+        return chain(_between(kept, None, since), earlier())
+
+    return examples
+
+
+async def _earlier(store: TraceStore, datasets: Path) -> tuple[Source, Set[str]]:
+    """The newest datasets' examples of traces that had to make room, and these traces. What was forgotten is gone from
+    datasets, too."""
+    folders = newest(datasets, _REPLAYED)
+    traces = traces_of(folders)
+    known = await store.known(traces)
+    return replayed(folders, known), set(traces) - known
+
+
+async def _forget_meanwhile(data: Path, dataset: Dataset, only_there: Set[str]) -> None:
+    """Take out what was forgotten while the dataset was made: nobody else knew of this one yet."""
+    traces = [name for name in traces_of([Path(dataset.folder)]) if name not in only_there]
+    async with await TraceStore.open(data / "traces.db") as store:
+        forget_in(data / "datasets", {*traces} - await store.known(traces))
+
+
+async def _keep(collector: Collector, until: int, file: Path) -> tuple[int, Counter[str]]:
+    """Write what may be learnt into a file, an example a line; how many, and what was dropped by reason."""
+    count, dropped = 0, Counter[str]()
+    with file.open("wb") as lines:
+        async for sifted in collector.sifted(until):
+            lines.writelines(line_of(example) for example in sifted.examples)
+            count += len(sifted.examples)
+            dropped.update(sifted.dropped)
+    return count, dropped

@@ -1,0 +1,67 @@
+"""A gateway at the end of a small day, and nights on it by the command."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from openai import AsyncOpenAI
+
+from distill.examination.drawn import DrawnExamination, set_drawn
+from distill.examination.sitting import Pace, examine
+from tests.gateway.running import ROOT, Running, environment
+
+KINDS = ["class_defined", "function_defined", "sum"]
+NIGHT = """
+profile = "embedded"
+[night]
+minimum = 8
+memory_bytes = 1000000000
+prompt = ""
+recipe = { layers = 2, rank = 2, batch = 4, epochs = 0.5, learning_rate = 1e-4, checkpoint = 1 }
+"""
+
+
+@contextmanager
+def evening_of(home: Path) -> Iterator[Running]:
+    """A gateway on which the expert answered a dozen questions by day."""
+    (home / "models").mkdir()
+    if (ROOT / "models" / "smollm2-135m").is_dir():
+        (home / "models" / "smollm2-135m").symlink_to(ROOT / "models" / "smollm2-135m")
+    (home / "nightschool.toml").write_text(NIGHT)
+    with Running(home, "", "", "--profile", "embedded", router__uncertified="shadow") as gateway:
+        gateway.wait(lambda health: health["student"]["ready"] and health["teacher"]["ready"], 200)
+        asyncio.run(_work(gateway, home))
+        yield gateway
+
+
+async def _work(gateway: Running, home: Path) -> None:
+    lessons = DrawnExamination("day", 1, ["pluggy"], 12, 1, kinds=KINDS)
+    items = await set_drawn(lessons, ROOT / "data" / "questions", home / "data" / "repositories")
+    async with AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none") as client:
+        done = await examine(client, "nightschool", items, pace=Pace(4), max_tokens=72)
+    assert all(mark.right and mark.exact for mark, _ in done)
+    await asyncio.sleep(0.5)
+
+
+def begin_night(gateway: Running, examination: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "gateway.cli", "night", "--config", "nightschool.toml"]
+    return subprocess.Popen(
+        [*command, "--examination", str(examination), *options],
+        env=environment(gateway.home, NIGHTSCHOOL_GATEWAY_PORT=str(gateway.port)),
+        cwd=gateway.home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def whole_night(gateway: Running, examination: Path, *options: str) -> tuple[int, str]:
+    """A night to its end; its exit code and what it said."""
+    with begin_night(gateway, examination, *options) as night:
+        said = night.communicate(timeout=300)[1]
+    return night.returncode, said

@@ -1,0 +1,100 @@
+"""The diary of nights: what is written down, what is gone on with, and what a killed writer leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distill.night.diary import RECORD, STAGES, Candidate, Diary, NightStopped, Record, UnderWay
+
+DAY = 86_400.0
+
+
+def under_way(diary: Diary, record: Record, until: str | None = None) -> UnderWay:
+    return UnderWay(diary, record, until, lambda: 7)  # type: ignore[arg-type]
+
+
+def test_a_night_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    first = diary.begin("inputs", 12, "a1", 1000.0)
+    first.datasets = {"whole": "d1"}
+    diary.write(first)
+    again = Diary(tmp_path).begin("inputs", 99, "a2", 5000.0)
+    assert (again.name, again.watermark, again.served, again.datasets) == (first.name, 12, "a1", {"whole": "d1"})
+
+
+@pytest.mark.parametrize(("inputs", "later"), [("others", 10.0), ("inputs", DAY + 1)], ids=["settings", "days later"])
+def test_another_one_is_begun_where_that_makes_no_sense(tmp_path: Path, inputs: str, later: float) -> None:
+    diary = Diary(tmp_path)
+    first = diary.begin("inputs", 12, "", 1000.0)
+    second = diary.begin(inputs, 99, "", 1000.0 + later)
+    assert (second.watermark, second.name != first.name) == (99, True)
+    given_up = next(one for one in diary.newest_first() if one.name == first.name)
+    assert (given_up.outcome, given_up.ended) == ("abandoned", 1000.0 + later)
+    assert diary.last_ended() is None
+
+
+def test_a_night_that_ended_is_not_gone_on_with(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    diary.end(diary.begin("inputs", 12, "", 1000.0), "refused", "no better", 2000.0)
+    last = diary.last_ended()
+    assert last is not None
+    assert (last.outcome, last.reason) == ("refused", "no better")
+    assert diary.begin("inputs", 20, "", 3000.0).watermark == 20
+
+
+def test_stages_are_written_down_as_they_end(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    night = under_way(diary, diary.begin("inputs", 1, "", 0.0))
+    with night.stage("label"):
+        assert not night.over("label")
+    (read,) = diary.newest_first()
+    assert list(read.stages) == ["label"]
+    assert read.stages["label"].memory == 7
+    with pytest.raises(ValueError, match="broken"), night.stage("filter"):
+        raise ValueError("broken")
+    assert not night.over("filter")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_stops_after_the_stage_that_is_named_and_keeps_it(tmp_path: Path, stage: str) -> None:
+    diary = Diary(tmp_path)
+    night = under_way(diary, diary.begin("inputs", 1, "", 0.0), stage)
+    with pytest.raises(NightStopped, match=f"stopped after '{stage}'"):
+        _through(night)
+    (read,) = diary.newest_first()
+    assert list(read.stages) == list(STAGES[: STAGES.index(stage) + 1])  # type: ignore[arg-type]
+    assert diary.begin("inputs", 2, "", 1.0).name == read.name
+
+
+def _through(night: UnderWay) -> None:
+    for stage in STAGES:
+        with night.stage(stage):
+            pass
+
+
+def test_verdicts_are_counted_by_what_was_asked(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    for number, (questions, verdict) in enumerate([("q1", {"passed": True}), ("q1", None), ("q2", {"passed": False})]):
+        record = diary.begin("inputs", number, "", number * 10.0)
+        record.questions, record.candidates = questions, [Candidate("a", "r", "d", verdict=verdict)]
+        diary.end(record, "refused", "", number * 10.0 + 5)
+    assert [diary.verdicts_on(name) for name in ("q1", "q2", "q3")] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1]", b'{"name":"other"}'], ids=repr)
+def test_a_damaged_record_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    diary = Diary(tmp_path)
+    kept = diary.begin("inputs", 1, "", 0.0)
+    (tmp_path / "20990101T000000Z-00000000").mkdir()
+    (tmp_path / "20990101T000000Z-00000000" / RECORD).write_bytes(content)
+    assert [one.name for one in diary.newest_first()] == [kept.name]
+
+
+def test_a_disk_that_is_full_hides_no_reason(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    night = under_way(diary, diary.begin("inputs", 1, "", 0.0))
+    (tmp_path / night.record.name).rename(tmp_path / "moved")
+    night.cut_short("the disk is full")  # does not raise
+    assert night.record.reason == "the disk is full"
