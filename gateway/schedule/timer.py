@@ -43,8 +43,8 @@ def kind_here(system: str, booted: Path = _BOOTED) -> Kind:
     if shutil.which("crontab"):
         return "cron"
     raise StartError(
-        "nothing that keeps timers is here, neither launchd nor systemd nor cron: install cron, or have something of "
-        "your own start what 'nightschool schedule show' would print, every half hour"
+        "nothing that keeps timers is here, neither launchd nor systemd nor cron: install cron, or have "
+        "'nightschool night --scheduled' started every half hour in a way of your own"
     )
 
 
