@@ -27,9 +27,8 @@ def install(config: ConfigOption = None, profile: ProfileOption = "") -> None:
     from gateway.schedule import since
 
     seen = _teachable(config, profile)
-    lines = _timer(seen).install()
-    since.begin(seen.folders.data, time.time())
-    typer.echo("\n".join([*lines, *seen.lacking]))
+    since.begin(seen.folders.data, time.time())  # first, as a person may have to do the rest
+    typer.echo("\n".join([*_timer(seen).install(), *seen.lacking]))
 
 
 @schedule.command()
