@@ -21,6 +21,7 @@ from gateway.commands.keys import keys
 from gateway.commands.launch import launch
 from gateway.commands.night import night
 from gateway.commands.router import router
+from gateway.commands.schedule import schedule
 from gateway.commands.service import service
 from gateway.commands.status import status
 from gateway.commands.tracefiles import dataset
@@ -43,6 +44,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(traces, name="traces")
 app.add_typer(dataset, name="dataset")
 app.add_typer(service, name="service")
+app.add_typer(schedule, name="schedule")
 app.add_typer(router, name="router")
 app.add_typer(experiment, name="experiment")
 app.command()(launch)

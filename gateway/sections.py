@@ -125,6 +125,13 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mixture: dict[str, Any] = {}  # fields of the dataset's mixture that differ from its defaults
     roots: list[str] = msgspec.field(default_factory=lambda: ["~"])  # where agents' repositories may be looked into
     recipe: dict[str, Any] = {}  # fields of the training recipe that differ from its defaults
+    at: str = "01:00"  # when a night that is on a schedule may begin, and by when it ends: local time
+    until: str = "07:00"
+    idle: Amount = 900.0  # seconds without a request before it begins
+    mains: bool = True  # whether it waits while the machine runs on its battery
+    disk_bytes: Count = 10_000_000_000  # that are free when it begins
+    new: Count = 50  # traces since the last night; with fewer it does not begin
+    catch_up: bool = True  # whether it begins outside of its hours after it missed them
 
 
 class TracesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -20,6 +20,7 @@ import platformdirs
 
 from gateway.access.keys import read_keys
 from gateway.errors import SettingsError, StartError
+from gateway.schedule.window import time_of
 from gateway.sections import (
     EMBEDDED,
     LOOPBACK,
@@ -173,6 +174,11 @@ def file_in_effect(path: Path | None, environment: Mapping[str, str] | None = No
     return found.resolve() if found is not None else None
 
 
+def time_zone(environment: Mapping[str, str] | None = None) -> str:
+    """The time zone that the environment names, as TZ; empty: none, and the machine's own holds."""
+    return (os.environ if environment is None else environment).get("TZ", "")
+
+
 def unit_folder(system: str, environment: Mapping[str, str] | None = None) -> Path:
     """Where the user's own services are described, on "Darwin" or "Linux"."""
     environment = os.environ if environment is None else environment
@@ -275,9 +281,7 @@ def _check(settings: Settings) -> Settings:
         if backend.url and not backend.url.startswith(("http://", "https://")):
             raise SettingsError(f"{arm}.url must start with http:// or https://, not '{backend.url}'")
     _check_what_teachers_have(settings)
-    _check_roots(settings.night.roots)
-    if settings.night.samples == 1:
-        raise SettingsError("night.samples must be 0, or 2 or more: one answer agrees with nobody")
+    _check_night(settings.night)
     for name in ("confidence", "holdout"):
         if not 0 <= getattr(settings.router, name) <= 1:
             raise SettingsError(f"router.{name} must be between 0 and 1")
@@ -299,8 +303,17 @@ def _check_what_teachers_have(settings: Settings) -> None:
         raise SettingsError("teacher.daily_limit needs teacher.price_input and teacher.price_output")
 
 
-def _check_roots(roots: list[str]) -> None:
-    for folder in roots:
+def _check_night(night: NightSettings) -> None:
+    if night.samples == 1:
+        raise SettingsError("night.samples must be 0, or 2 or more: one answer agrees with nobody")
+    for name in ("at", "until"):
+        try:
+            time_of(getattr(night, name))
+        except ValueError as error:
+            raise SettingsError(f"night.{name} {error}") from error
+    if time_of(night.at) == time_of(night.until):
+        raise SettingsError(f"night.at and night.until are both {night.at}: that leaves a night no time")
+    for folder in night.roots:
         if not (folder.startswith("/") or folder == "~" or folder.startswith("~/")):
             raise SettingsError(f"night.roots names '{folder}': a folder there begins with / or ~/")
 

@@ -40,7 +40,15 @@ class Limits:
         self._clock = clock
         self._under_way = Counter[str]()
         self._all = 0
+        self._ended: float | None = None  # when the last one was over
         self._buckets: dict[str, Bucket] = {}
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """For how long nobody was inside, not counting what the machine slept; None: nobody ever was."""
+        if self._all or self._ended is None:
+            return 0.0 if self._all else None
+        return self._clock() - self._ended
 
     @contextmanager
     def held(self, name: str, *, rate: int, at_once: int) -> Iterator[None]:
@@ -61,6 +69,7 @@ class Limits:
             yield
         finally:
             self._all -= 1
+            self._ended = self._clock()
             self._under_way[name] -= 1
 
     def _bucket(self, name: str, rate: int) -> Bucket:

@@ -153,6 +153,7 @@ async def status(state: State) -> dict[str, Any]:
         "router": {**gateway.routing.told(gateway.student.live), "teachers": gateway.teachers.models},
         "canary": gateway.canaries.running,
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
+        "idle_seconds": gateway.admission.limits.idle_seconds,
         "leased_bytes": gateway.leases.held(),
         "cache": gateway.cache.status,
         "spend": {name: spend.status for name, spend in gateway.teachers.spends.items()},

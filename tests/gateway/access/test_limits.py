@@ -81,6 +81,18 @@ def freed(gateway: Running, secret: str) -> bool:
     return False
 
 
+def test_how_long_nobody_was_inside() -> None:
+    now = [100.0]
+    limits = Limits(0, lambda: now[0])
+    assert limits.idle_seconds is None
+    with limits.held("one", rate=0, at_once=0):
+        with limits.held("two", rate=0, at_once=0):
+            now[0] = 105.0
+        assert limits.idle_seconds == 0.0
+    now[0] = 125.0
+    assert limits.idle_seconds == 20.0
+
+
 def test_more_than_so_many_a_minute_are_refused_with_the_time_to_wait(limited: Running, keys: dict[str, str]) -> None:
     answers = together(limited, keys["three"], 7)
     assert Counter(status for status, *_ in answers) == {200: 3, 429: 4}

@@ -16,28 +16,14 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartError
-from gateway.processes.unit import Unit, install, make_unit, remove, render_unit, standing
+from gateway.processes.service import service_unit
+from gateway.processes.unit import Unit
+from tests.gateway.processes.managing import calls, put_managers
 from tests.gateway.running import nightschool
 
 SYSTEMS = ["Darwin", "Linux"]
 COMMAND = [sys.executable, "-m", "gateway.cli", "serve", "--config", '/a b/$HOME "100%" & <x>\\.toml', "--port", "9001"]
 SETTINGS = '[student]\nurl = "http://127.0.0.1:9/v1"\n[teacher]\nurl = "http://127.0.0.1:9/v1"\napi_key_env = "TKEY"\n'
-
-
-def put_managers(folder: Path, code: int = 0) -> Path:
-    """launchctl and systemctl that keep what they were told in `calls` and end with `code`; the folder for the PATH."""
-    folder.mkdir(exist_ok=True)
-    for name in ("launchctl", "systemctl"):
-        (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {folder}/calls\necho no bus >&2\nexit {code}\n')
-        (folder / name).chmod(0o755)
-    return folder
-
-
-def calls(folder: Path) -> list[str]:
-    file = folder / "calls"
-    told = file.read_text().splitlines() if file.exists() else []
-    file.unlink(missing_ok=True)
-    return [line.replace(f"gui/{os.getuid()}", "gui/UID") for line in told]
 
 
 @pytest.fixture
@@ -49,9 +35,14 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "user"
 
 
+def render(system: str, home: Path) -> str:
+    (file,) = service_unit(system, COMMAND, home).files
+    return file.content
+
+
 def test_launchd_reads_what_was_meant() -> None:
     home = Path("/Users/me/a & b <c>")
-    told = plistlib.loads(render_unit("Darwin", COMMAND, home).encode())
+    told = plistlib.loads(render("Darwin", home).encode())
     assert told["ProgramArguments"] == COMMAND
     assert told["EnvironmentVariables"] == {"NIGHTSCHOOL_HOME": str(home)}
     assert told["StandardOutPath"] == told["StandardErrorPath"] == str(home / "data/logs/service.log")
@@ -63,7 +54,7 @@ def test_systemd_takes_every_line(tmp_path: Path) -> None:
     file = tmp_path / "nightschool.service"
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     verify = ["systemd-analyze", "--user", "verify", str(file)]
-    file.write_text(render_unit("Linux", COMMAND, Path("/home/me/a $b %c")))
+    file.write_text(render("Linux", Path("/home/me/a $b %c")))
     done = subprocess.run(verify, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     file.write_text(file.read_text().replace("Restart=on-failure", "Restart=perhaps"))
@@ -71,9 +62,7 @@ def test_systemd_takes_every_line(tmp_path: Path) -> None:
 
 
 def test_systemd_is_told_the_same_command() -> None:
-    lines = dict(
-        line.split("=", 1) for line in render_unit("Linux", COMMAND, Path("/h/a %c")).splitlines() if "=" in line
-    )
+    lines = dict(line.split("=", 1) for line in render("Linux", Path("/h/a %c")).splitlines() if "=" in line)
     assert lines["ExecStart"].endswith('"/a b/$$HOME \\"100%%\\" & <x>\\\\.toml" "--port" "9001"')
     assert lines["Environment"] == '"NIGHTSCHOOL_HOME=/h/a %%c"'
     assert lines["StandardError"] == "append:/h/a %%c/data/logs/service.log"
@@ -81,7 +70,7 @@ def test_systemd_is_told_the_same_command() -> None:
 
 
 def made(system: str, home: Path, *more: str) -> Unit:
-    return make_unit(system, [*COMMAND, *more], home)
+    return service_unit(system, [*COMMAND, *more], home)
 
 
 @pytest.mark.parametrize(
@@ -105,25 +94,26 @@ def test_a_service_comes_and_goes_and_twice_is_as_once(
     user: Path, tmp_path: Path, system: str, path: str, started: list[str], stopped: list[str]
 ) -> None:
     unit, bin_folder = made(system, tmp_path / "home"), tmp_path / "bin"
+    (file,) = unit.files
     names = {"path": str(user / path), "name": "nightschool.service"}
-    assert unit.path == user / path
-    assert standing(unit) == (False, [f"Not installed: there is no {unit.path}"])
+    assert file.path == user / path
+    assert unit.standing() == (False, [f"Not installed: there is no {file.path}"])
     assert calls(bin_folder) == []
-    for first_line in (f"Wrote {unit.path}", f"{unit.path} is as it should be"):
-        assert install(unit, tmp_path / "home")[0] == first_line
+    for first_line in (f"Wrote {file.path}", f"{file.path} is as it should be"):
+        assert unit.install()[0] == first_line
         assert calls(bin_folder) == [call.format(**names) for call in started]
-        assert unit.path.read_text() == unit.content
+        assert file.path.read_text() == file.content
         assert (tmp_path / "home/data/logs").is_dir()
-    assert standing(unit)[0]
+    assert unit.standing()[0]
     calls(bin_folder)
     other = made(system, tmp_path / "home", "--profile", "embedded")
-    assert install(other, tmp_path / "home")[0] == f"Wrote {unit.path}"
-    assert unit.path.read_text() == other.content
+    assert other.install()[0] == f"Wrote {file.path}"
+    assert file.path.read_text() == other.files[0].content
     calls(bin_folder)
-    assert remove(unit) == [f"Removed {unit.path}"]
+    assert unit.remove() == [f"Removed {file.path}"]
     assert calls(bin_folder) == [call.format(**names) for call in stopped]
-    assert not unit.path.exists()
-    assert "nothing to remove" in remove(unit)[0]
+    assert not file.path.exists()
+    assert "nothing to remove" in unit.remove()[0]
     assert calls(bin_folder) == []
 
 
@@ -133,22 +123,23 @@ def test_a_manager_that_refuses_or_is_missing_is_told_with_what_to_type(
 ) -> None:
     put_managers(tmp_path / "bin", code=1)
     unit = made(system, tmp_path / "home")
+    (file,) = unit.files
     with pytest.raises(StartError, match=r"no bus.*type this yourself: (launchctl bootstrap|systemctl --user daemon)"):
-        install(unit, tmp_path / "home")
-    assert unit.written
-    assert standing(unit) == (False, [f"Installed: {unit.path}", "Not running (no bus)"])
+        unit.install()
+    assert file.written
+    assert unit.standing() == (False, [f"Installed: {file.path}", "Not running (no bus)"])
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(StartError, match=r"there is no (launchctl|systemctl)"):
-        install(unit, tmp_path / "home")
-    told = remove(unit)
-    assert told[0] == f"Removed {unit.path}"
+        unit.install()
+    told = unit.remove()
+    assert told[0] == f"Removed {file.path}"
     assert "then type" in told[1]
-    assert not unit.path.exists()
+    assert not file.path.exists()
 
 
 def test_elsewhere_there_is_no_service(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="Windows"):
-        make_unit("Windows", COMMAND, tmp_path)
+        service_unit("Windows", COMMAND, tmp_path)
 
 
 @pytest.mark.skipif(platform.system() not in SYSTEMS, reason="needs launchd or systemd")
