@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,9 @@ def night(
     hours: Annotated[float | None, typer.Option(min=0.0, help="Be over by then; default: whenever it is.")] = None,
     until: Annotated[Stage | None, typer.Option(help="Stop after this stage; started again, it goes on.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, with time and memory.")] = False,
+    scheduled: Annotated[
+        bool, typer.Option("--scheduled", help="Only if a night is due now; it then has until its hours end.")
+    ] = False,
 ) -> None:
     """Learn from the day's traces: train an adapter, examine it, and propose it if it is better.
 
@@ -28,10 +32,18 @@ def night(
     from distill.night import NightOver, NightStopped
     from gateway import settings
     from gateway.nightly import Wish, run_foretelling, run_night
+    from gateway.schedule.due import NotDue
+    from gateway.schedule.now import look
 
     chosen = settings.check_servable(settings.load(config, profile))
     arguments = [*(["--config", str(config)] if config else []), *(["--profile", profile] if profile else [])]
     home = settings.make_home(settings.home(chosen))
+    if scheduled:
+        due = asyncio.run(look(chosen, home))
+        if isinstance(due, NotDue):
+            typer.echo(f"nightschool: no night begins: {due.reason}", err=True)
+            return
+        hours = min(due.seconds / 3600, hours if hours is not None else math.inf)
     wish = Wish(examination, hours, until)
     work = (run_foretelling if dry_run else run_night)(chosen, home, arguments, wish, Console(stderr=True))
     try:

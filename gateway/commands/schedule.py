@@ -58,16 +58,10 @@ def status(config: ConfigOption = None, profile: ProfileOption = "") -> None:
 
     seen = _seen(config, profile)
     there, lines = _timer(seen).standing()
-    ended, watermark = _last_night(seen.folders)
-    found = asyncio.run(look(seen.chosen, seen.folders, ended, watermark))
+    found = asyncio.run(look(seen.chosen, seen.folders))
     typer.echo("\n".join([*lines, *([_next(seen)] if there else []), _told(found)]))
     if not there:
         raise typer.Exit(3)
-
-
-def _last_night(home: Home) -> tuple[float | None, int]:
-    """When the last night of this home ended, and the mark up to which it read: nobody keeps that yet."""
-    return None, 0
 
 
 def _next(seen: Unattended) -> str:

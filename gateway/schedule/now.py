@@ -1,5 +1,5 @@
-"""Whether a night is due on this machine at this moment. Owns where what decides it is found out: the clock, the trace
-store, the gateway that runs, the machine. The decision itself is due's."""
+"""Whether a night is due on this machine at this moment. Owns where what decides it is found out: the clock, the diary
+of nights, the trace store, the gateway that runs, the machine. The decision itself is due's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlite3
 import time
 
 from distill.day import Day, DayError
+from distill.night.diary import Diary
 from distill.store.listing import Wanted
 from distill.store.schema import StoreError
 from distill.store.store import TraceStore
@@ -22,12 +23,11 @@ from gateway.settings import Home, gateway_url, time_zone
 _PATIENCE = 10.0  # seconds that a gateway gets to answer
 
 
-async def look(settings: Settings, home: Home, last_ended: float | None, watermark: int) -> Due | NotDue:
-    """Whether a night is due now. `last_ended` is when the last one ended, in Unix seconds (None: there was none),
-    `watermark` the number of the last trace that it read."""
-    now = time.time()
+async def look(settings: Settings, home: Home) -> Due | NotDue:
+    """Whether a night is due now."""
+    now, last = time.time(), Diary(home.data / "nights").last_ended()
     try:
-        new, newest = await _traces(home, watermark, settings.night.new)
+        new, newest = await _traces(home, last.watermark if last is not None else 0, settings.night.new)
     except (sqlite3.Error, StoreError) as error:
         return NotDue(f"the trace store of {home.data} cannot be read: {error}")
     idle = await _idle(gateway_url(settings), home)
@@ -36,7 +36,7 @@ async def look(settings: Settings, home: Home, last_ended: float | None, waterma
     known = Known(
         now=now,
         zone=local_zone(time_zone()),
-        last_ended=last_ended,
+        last_ended=last.ended if last is not None else None,
         since=since(home.data),
         idle=idle,
         new=new,
