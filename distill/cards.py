@@ -71,7 +71,9 @@ def card(folder: Path) -> Card:
     """One adapter, by its folder."""
     troubles = []
     try:
-        made = datetime.fromtimestamp((folder / WEIGHTS).stat().st_mtime, UTC).astimezone().isoformat(timespec="seconds")
+        made = (
+            datetime.fromtimestamp((folder / WEIGHTS).stat().st_mtime, UTC).astimezone().isoformat(timespec="seconds")
+        )
     except OSError:
         made = ""
         troubles.append(f"it has no weights ({WEIGHTS})")

@@ -47,9 +47,8 @@ class Pinning:
     def check(self, adapter: str | None) -> None:
         """Raises Conflict while something else than this adapter is pinned."""
         if self.pin is not None and self.pin.adapter != adapter:
-            raise Conflict(
-                f"Nothing changes what serves while {serving(self.pin.adapter)} is pinned: `nightschool pin --off` first."
-            )
+            name = serving(self.pin.adapter)
+            raise Conflict(f"Nothing changes what serves while {name} is pinned: `nightschool pin --off` first.")
 
     def agree(self, adapter: str) -> None:
         """Hold what serves as the gateway starts, where that is something else: somebody took live.json away, or the

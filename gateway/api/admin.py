@@ -31,8 +31,8 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 class Back(msgspec.Struct, frozen=True):
-    """Where a roll-back leads: an adapter under models/adapters, "base", or "", what served before. `force`: also to one
-    that is not known to have passed."""
+    """Where a roll-back leads: an adapter under models/adapters, "base", or "", what served before. `force`: also to
+    one that is not known to have passed."""
 
     adapter: str = ""
     force: bool = False

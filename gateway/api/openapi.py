@@ -195,7 +195,9 @@ def _admin() -> Schema:
         },
         "/admin/experiments/{name}": {"delete": _operation("Divide no more.", parameters=name)},
         "/admin/router": {"post": post("Put to work what was learnt for the router.", _named("Learning"))},
-        "/admin/rollback": {"post": post("Back to what served before, or to an adapter that is named.", _named("Back"))},
+        "/admin/rollback": {
+            "post": post("Back to what served before, or to an adapter that is named.", _named("Back"))
+        },
         "/admin/pin": {
             "post": post("Let an adapter serve, and nothing replace it.", _named("Chosen")),
             "delete": _operation("Let others replace it again."),
