@@ -42,12 +42,10 @@ def sentences(found: Changes, sides: Sides) -> list[str]:
     ]
     alone = ((found.only_first, sides.first), (found.only_second, sides.second))
     lines += [
-        f"{count} questions were put to {name} only, and are left out: the examinations differ."
-        for count, name in alone
-        if count
+        f"Put to {name} only, and left out, since the examinations differ: {count}." for count, name in alone if count
     ]
     if found.unreadable:
-        lines.append(f"{found.unreadable} lines cannot be read, and are left out.")
+        lines.append(f"Lines that cannot be read, and are left out: {found.unreadable}.")
     return lines
 
 

@@ -16,7 +16,7 @@ from gateway.answering.promotion import Promotion, holds_adapter
 from gateway.errors import Conflict, NotFound
 from gateway.experiments.canaries import Canaries
 from gateway.experiments.running import Experiments
-from gateway.machine.models import is_name
+from gateway.machine.naming import is_name
 
 
 class Done(msgspec.Struct, frozen=True):
