@@ -138,6 +138,19 @@ class Day:
         DayConflict where another canary runs, or this adapter was rolled back lately."""
         return await self._call("POST", "/admin/proposals", {"adapter": adapter, "path": str(path), "verdict": verdict})
 
+    async def roll_back(self, adapter: str, *, force: bool) -> dict[str, Any]:
+        """Back to what served before, or to the adapter that is named; what serves then. Raises DayConflict where
+        something is pinned, or there is nothing before, or `force` is wanted."""
+        return await self._call("POST", "/admin/rollback", {"adapter": adapter, "force": force})
+
+    async def pin(self, adapter: str) -> dict[str, Any]:
+        """Let an adapter serve and nothing replace it. Raises DayConflict."""
+        return await self._call("POST", "/admin/pin", {"adapter": adapter})
+
+    async def unpin(self) -> dict[str, Any]:
+        """Let others replace it again. Raises DayConflict where nothing is pinned."""
+        return await self._call("DELETE", "/admin/pin")
+
     async def experiments(self) -> dict[str, Any]:
         """All experiments there were, canaries too."""
         return await self._call("GET", "/admin/experiments")
@@ -178,9 +191,26 @@ class Day:
             raise DayError(f"the gateway at {self._url} does not answer: {error or type(error).__name__}") from error
         if answer.is_error:
             refused = DayRefused if answer.status_code in _REFUSALS else DayError
-            kind = DayConflict if answer.status_code == 409 else refused
-            raise kind(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
+            if answer.status_code == 409:
+                raise DayConflict(_said(answer.content))  # a sentence for whoever asked
+            raise refused(f"{method} {path}: {answer.status_code} {_said(answer.content)}")
         return bytes(answer.content)
+
+
+class _Error(msgspec.Struct):
+    message: str
+
+
+class _Refusal(msgspec.Struct):
+    error: _Error
+
+
+def _said(answer: bytes) -> str:
+    """The sentence of a refusal; of what is none of the gateway's, how it begins."""
+    try:
+        return msgspec.json.decode(answer, type=_Refusal).error.message
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return answer[:300].decode("utf-8", "replace")
 
 
 def _plain(trace: Trace) -> ChatRequest:

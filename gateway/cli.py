@@ -17,6 +17,7 @@ from gateway.commands.adapters import adapters
 from gateway.commands.exam import exam
 from gateway.commands.experiment import experiment
 from gateway.commands.generate import generate
+from gateway.commands.handles import pause_learning, pin, resume_learning, rollback
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
 from gateway.commands.night import night
@@ -54,6 +55,10 @@ app.command()(generate)
 app.command()(night)
 app.command()(train)
 app.command()(why)
+app.command()(rollback)
+app.command()(pin)
+app.command()(pause_learning)
+app.command()(resume_learning)
 
 _HOST = "127.0.0.1"
 

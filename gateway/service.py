@@ -34,6 +34,7 @@ from gateway.changes import Change, possible
 from gateway.errors import BackendError, Conflict, SettingsError, StartError, TracesBusy
 from gateway.experiments.book import Book, Entry
 from gateway.experiments.canaries import Canaries
+from gateway.experiments.handles import Handles
 from gateway.experiments.labelling import Labelling
 from gateway.experiments.running import Experiments
 from gateway.forgetting import drop_prefixes
@@ -100,6 +101,7 @@ class Gateway:
             prompting_named,
             lambda: self.settings.router.holdout,
         )
+        self.handles = Handles(self.promotion, self.canaries, self.experiments, home.models / "adapters")
         self.metrics = Metrics(
             States(
                 lambda: self.arms,
@@ -280,12 +282,6 @@ class Gateway:
             return await self.promotion.propose(adapter, path, verdict)
         await self.promotion.admit(adapter, path, verdict)
         return self.canaries.begin(adapter, self.promotion.adapters[adapter])
-
-    async def roll_back(self) -> Live | None:
-        """End the canary, if there is one; else go back to what served before. What serves then."""
-        if self.canaries.roll_back():
-            return self.promotion.live
-        return await self.promotion.roll_back()
 
     async def memory(self) -> dict[str, int]:
         """Peak memory in bytes of the local processes behind the arms."""

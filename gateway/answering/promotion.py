@@ -1,4 +1,4 @@
-"""Which adapter serves: candidates, proposals, the live pointer and the way back.
+"""Which adapter serves: candidates, proposals, the live pointer, the pin and the way back.
 
 Owns models/live.json (nobody else writes it) and what the student's engine has loaded. Knows nothing of how an
 adapter was made or judged.
@@ -20,6 +20,7 @@ import structlog
 from distill.atomic import write_atomically
 from distill.digest import combined_digest, file_digest
 from gateway.answering.arms import Arm
+from gateway.answering.pinning import BASE, Pin, Pinning
 from gateway.errors import BackendError, BackendRefused, Conflict, StartError
 from gateway.settings import Home
 from router.chat import InvalidRequest
@@ -48,7 +49,18 @@ class Promotion:
         self.adapters: dict[str, Path] = {}
         self.started = int(time.time())
         self._read()
+        self._pinning = Pinning(home.models / "pin.json")
+        self._pinning.agree(self.live.adapter if self.live is not None else "")
         self._serve(student)
+
+    @property
+    def pinned(self) -> Pin | None:
+        """What serves by an operator's word, and nothing replaces."""
+        return self._pinning.pin
+
+    def check_free(self, adapter: str | None = None) -> None:
+        """Raises Conflict while something is pinned, other than this adapter."""
+        self._pinning.check(adapter)
 
     def _read(self) -> None:
         """Take up the live pointer of an earlier day; the engine gets it when it is ready."""
@@ -88,7 +100,8 @@ class Promotion:
             await self._student.ready()
             if self.adapters.get(name) == folder:
                 return
-            if not name or name in (self._student.base, "nightschool", "student", "teacher") or name in self.adapters:
+            taken = (self._student.base, BASE, "nightschool", "student", "teacher")
+            if not name or name in taken or name in self.adapters:
                 raise Conflict(f"The name '{name}' is taken.")
             await self._load(name, folder)
             self.adapters[name] = folder
@@ -124,39 +137,71 @@ class Promotion:
         async with self._changing:
             if not wanted():
                 raise Conflict(f"{adapter} is not wanted any more.")
-            if adapter not in self.adapters:
-                raise Conflict(f"There is no adapter '{adapter}'.")
-            folder = self.adapters[adapter]
-            before = self.live
-            if before is not None and before.adapter == adapter:
-                return before
-            previous = msgspec.structs.replace(before, previous=None) if before is not None else None
-            live = Live(
-                adapter=adapter,
-                path=str(folder),
-                digest=_digest(folder),
-                since=datetime.now(UTC).isoformat(timespec="seconds"),
-                previous=msgspec.to_builtins(previous) if previous is not None else None,
-            )
-            self._write(live)
-            return live
+            self.check_free(adapter)
+            return self._put(adapter, self.live)
 
-    async def roll_back(self) -> Live | None:
-        """Back to what served before; None: the base model. Raises BackendError when that cannot be loaded."""
+    async def pin(self, adapter: str) -> Pin:
+        """Let a candidate serve, "" for the base, and nothing else until `unpin`. Raises as `promote` does."""
         async with self._changing:
+            if adapter:
+                self._put(adapter, self.live)
+            else:
+                self._put_base()
+            return self._pinning.put(adapter)
+
+    async def unpin(self) -> Pin:
+        """What is pinned serves on until something replaces it. Raises Conflict where nothing is pinned."""
+        async with self._changing:
+            return self._pinning.take_off()
+
+    async def roll_back(self) -> str:
+        """Back to what served before; None before: the base model. The name of what should serve now and does not,
+        since its folder is gone: then the base does. Raises Conflict, or BackendError when it cannot be loaded."""
+        async with self._changing:
+            self.check_free()
             if self.live is None:
                 raise Conflict("No adapter is live.")
-            if self.live.previous is None:
-                self._file.unlink(missing_ok=True)
-                self.live = None
-                self._student.put_to_work("")
-                return None
-            live = msgspec.convert(self.live.previous, Live)
-            if live.adapter not in self.adapters:
-                await self._load(live.adapter, Path(live.path))
-                self.adapters[live.adapter] = Path(live.path)
-            self._write(live)
-            return live
+            before = msgspec.convert(self.live.previous, Live) if self.live.previous is not None else None
+            if before is None or not holds_adapter(Path(before.path)):
+                self._put_base()
+                return before.adapter if before is not None else ""
+            if before.adapter not in self.adapters:
+                await self._load(before.adapter, Path(before.path))
+                self.adapters[before.adapter] = Path(before.path)
+            self._write(before)
+            return ""
+
+    async def return_to(self, adapter: str) -> None:
+        """Back to a candidate, "" for the base. What serves now does not come back by a further roll-back."""
+        async with self._changing:
+            self.check_free()
+            if adapter:
+                self._put(adapter, None)
+            else:
+                self._put_base()
+
+    def _put(self, adapter: str, previous: Live | None) -> Live:
+        """Put a candidate to work, unless it is already."""
+        if adapter not in self.adapters:
+            raise Conflict(f"There is no adapter '{adapter}'.")
+        if self.live is not None and self.live.adapter == adapter:
+            return self.live
+        folder = self.adapters[adapter]
+        live = Live(
+            adapter=adapter,
+            path=str(folder),
+            digest=_digest(folder),
+            since=datetime.now(UTC).isoformat(timespec="seconds"),
+            previous=msgspec.to_builtins(msgspec.structs.replace(previous, previous=None)) if previous else None,
+        )
+        self._write(live)
+        return live
+
+    def _put_base(self) -> None:
+        self._file.unlink(missing_ok=True)
+        self.live = None
+        self._student.put_to_work("")
+        _log.info("the base serves")
 
     def _write(self, live: Live) -> None:
         write_atomically(self._file, msgspec.json.format(msgspec.json.encode(live), indent=2) + b"\n")
@@ -167,7 +212,7 @@ class Promotion:
     def _confined(self, path: str) -> Path:
         try:
             folder = Path(path).resolve()
-            filled = (folder / "adapters.safetensors").is_file()
+            filled = holds_adapter(folder)
         except (ValueError, OSError) as error:  # a null byte, or a name that is too long
             raise InvalidRequest(f"'path' names no folder: {error}.", "path") from error
         if not folder.is_relative_to(self._home.models.resolve()):
@@ -187,6 +232,11 @@ class Promotion:
         except BackendRefused as error:
             if error.status != 404:
                 raise
+
+
+def holds_adapter(folder: Path) -> bool:
+    """Whether a folder has weights that an engine can load."""
+    return (folder / "adapters.safetensors").is_file()
 
 
 def _digest(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""/admin: candidates, proposals, roll-back, leases, settings, status; with the admin key only."""
+"""/admin: candidates, proposals, roll-back, pin, leases, settings, status; with the admin key only."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ class Proposal(msgspec.Struct, frozen=True):
     adapter: str
     path: str
     verdict: dict[str, Any] = {}
+
+
+class Back(msgspec.Struct, frozen=True):
+    """Where a roll-back leads: an adapter under models/adapters, "base", or "", what served before. `force`: also to
+    one that is not known to have passed."""
+
+    adapter: str = ""
+    force: bool = False
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """What is pinned: an adapter under models/adapters, or "base"."""
+
+    adapter: str
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -100,9 +114,25 @@ async def take_learning(state: State, data: Learning) -> dict[str, Any]:
 
 
 @post("/rollback")
-async def roll_back(state: State) -> dict[str, Any]:
+async def roll_back(state: State, data: Back | None = None) -> dict[str, Any]:
     gateway: Gateway = state.gateway
-    return {"live": await gateway.roll_back()}
+    if data is not None and data.adapter:
+        done = await gateway.handles.return_to(data.adapter, force=data.force)
+    else:
+        done = await gateway.handles.roll_back()
+    return {"live": gateway.promotion.live, **msgspec.to_builtins(done)}
+
+
+@post("/pin")
+async def pin(state: State, data: Chosen) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return {"pin": await gateway.handles.pin(data.adapter), "live": gateway.promotion.live}
+
+
+@delete("/pin", status_code=200)
+async def unpin(state: State) -> dict[str, Any]:
+    gateway: Gateway = state.gateway
+    return {"pin": await gateway.promotion.unpin(), "live": gateway.promotion.live}
 
 
 @post("/lease")
@@ -152,6 +182,7 @@ async def status(state: State) -> dict[str, Any]:
         "live": gateway.promotion.live,
         "router": {**gateway.routing.told(gateway.student.live), "teachers": gateway.teachers.models},
         "canary": gateway.canaries.running,
+        "pin": gateway.promotion.pinned,
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
         "idle_seconds": gateway.admission.limits.idle_seconds,
         "leased_bytes": gateway.leases.held(),
@@ -174,6 +205,8 @@ def routes() -> Router:
         start_experiment,
         stop_experiment,
         roll_back,
+        pin,
+        unpin,
         lend,
         renew,
         give_back,

@@ -26,7 +26,7 @@ from router.experiment import Experiment
 Schema = dict[str, Any]
 
 _REQUESTS = (ChatRequest, MessagesRequest, Prompt, ResponsesRequest, CompactRequest, Feedback)
-_ADMIN = (admin.Candidate, admin.Proposal, Experiment, Learning, admin.Wish, admin.Gone)
+_ADMIN = (admin.Candidate, admin.Proposal, Experiment, Learning, admin.Back, admin.Chosen, admin.Wish, admin.Gone)
 _OBJECT: Schema = {"type": "object"}
 _EVENT: Schema = {  # one of a stream
     "type": "object",
@@ -195,7 +195,13 @@ def _admin() -> Schema:
         },
         "/admin/experiments/{name}": {"delete": _operation("Divide no more.", parameters=name)},
         "/admin/router": {"post": post("Put to work what was learnt for the router.", _named("Learning"))},
-        "/admin/rollback": {"post": post("Back to what served before.")},
+        "/admin/rollback": {
+            "post": post("Back to what served before, or to an adapter that is named.", _named("Back"))
+        },
+        "/admin/pin": {
+            "post": post("Let an adapter serve, and nothing replace it.", _named("Chosen")),
+            "delete": _operation("Let others replace it again."),
+        },
         "/admin/lease": {"post": post("Borrow memory.", _named("Wish"))},
         "/admin/lease/{lease_id}": {
             "post": post("Renew a lease.", parameters=lease),
@@ -205,6 +211,7 @@ def _admin() -> Schema:
         "/admin/forget": {"post": post("Forget traces.", _named("Gone"))},
         "/admin/status": {"get": _operation("What runs, and what it takes.")},
     }
+    paths["/admin/rollback"]["post"]["requestBody"]["required"] = False
     for operations in paths.values():
         for operation in operations.values():
             operation["security"] = [{"bearer": []}]

@@ -1,19 +1,75 @@
-"""`nightschool adapters`: adapters out into the forms of other programs, and in from them. Owns arguments and what is
-printed; MLX is loaded in the command's own process, and only once the arguments are right."""
+"""`nightschool adapters`: which there are, what changed from one to another, and adapters out into the forms of other
+programs and in from them. Owns arguments and what is printed; where MLX is needed it is loaded in the command's own
+process, and only once the arguments are right."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-adapters = typer.Typer(help="Adapters out into other programs' forms, and in from them.", no_args_is_help=True)
+adapters = typer.Typer(help="Which adapters there are, and adapters in other programs' forms.", no_args_is_help=True)
 
 Form = Literal["peft", "gguf", "fused"]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./nightschool.toml.")]
 BaseOption = Annotated[str, typer.Option(help="The base: a name of the catalogue or under models/, or a folder.")]
+
+
+@adapters.command("list")
+def list_adapters(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    url: Annotated[str, typer.Option(help="The gateway's address; default: that of the settings.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """The adapters under models/adapters: where they come from, their verdicts, and which of them serve."""
+    import msgspec
+    from rich.console import Console
+
+    from gateway import listing, settings
+    from gateway.agents.presence import address
+
+    chosen = settings.load(config)
+    found = asyncio.run(listing.shelf(address(url or settings.gateway_url(chosen)), settings.home(chosen)))
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        listing.tell(found, Console())
+
+
+@adapters.command("diff")
+def diff(
+    first: Annotated[str, typer.Argument(help="A name under models/adapters, or a folder.")],
+    second: Annotated[str, typer.Argument(help="Another one; or base: the first one's own base, as it was examined.")],
+    everything: Annotated[bool, typer.Option("--all", help="Also questions that both answered the same.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page into this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Which questions of the examination two adapters answered otherwise, with both answers side by side."""
+    from rich.console import Console
+
+    from distill.atomic import write_atomically
+    from distill.examination.changes import BASE, answers_of, changes
+    from gateway import settings
+    from gateway.exam import differing
+    from gateway.machine.adapters import adapter_folder
+
+    models = settings.home(settings.load(config)).models
+    one = adapter_folder(first, models)
+    two, arm = (one, "base") if second == BASE else (adapter_folder(second, models), "adapter")
+    found = changes(answers_of(one, "adapter"), answers_of(two, arm))
+    sides = differing.Sides(one.name, BASE if second == BASE else two.name)
+    if html is not None:
+        write_atomically(html.absolute(), differing.render(found, sides, everything).encode("utf-8", "replace"))
+    if as_json:
+        typer.echo(differing.as_json(found, sides, everything).decode())
+    elif html is not None:
+        typer.echo("\n".join([*differing.sentences(found, sides), f"{html} is written"]))
+    else:
+        differing.tell(found, sides, everything, Console())
 
 
 @adapters.command("export")

@@ -17,6 +17,7 @@ import structlog
 
 from distill.results import failed
 from distill.trace import Trace, conversation_key
+from gateway.answering.pinning import serving
 from gateway.answering.promotion import Promotion
 from gateway.answering.turn import Turn
 from gateway.errors import Conflict, GatewayError
@@ -78,6 +79,7 @@ class Canaries:
 
     def check(self, adapter: str) -> None:
         """Raises Conflict where an adapter may not become a canary now."""
+        self._promotion.check_free(adapter)
         before, running = self._book.entries.get(PREFIX + adapter), self.running
         if any(entry.canary is None and entry.experiment.layer == "student" for entry in self._book.running):
             raise Conflict("An experiment between students runs: `nightschool experiment stop NAME` ends it.")
@@ -121,12 +123,26 @@ class Canaries:
         if (entry := self.running) is not None:
             self._roll_back(entry, "its adapter is gone")
 
-    def roll_back(self) -> bool:
-        """End the canary, since somebody wants it; whether there was one."""
+    @property
+    def adapter(self) -> str:
+        """The candidate; empty: none."""
+        return _adapter(entry) if (entry := self.running) is not None else ""
+
+    def roll_back(self) -> str:
+        """End the canary, since somebody wants it; the candidate, empty: there was none."""
         if (entry := self.running) is None:
-            return False
+            return ""
         self._roll_back(entry, "somebody rolled it back")
-        return True
+        return _adapter(entry)
+
+    def give_way(self, adapter: str) -> None:
+        """End the canary, since somebody wants this adapter to serve everybody, "" the base: its own, as promoted."""
+        if (entry := self.running) is None:
+            return
+        if _adapter(entry) == adapter:
+            self._end(entry, "promoted", "somebody chose it")
+        else:
+            self._roll_back(entry, f"somebody chose {serving(adapter)}", "given_up")
 
     def ended(self, turn: Turn) -> None:
         """A turn is over: of each conversation one, by lot, speaks for it of each thing."""

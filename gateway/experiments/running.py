@@ -119,6 +119,8 @@ class Experiments:
         if experiment.name.startswith(PREFIX):
             raise InvalidRequest(f"Names that begin with '{PREFIX}' are those of canaries.", "name")
         self._check_free(experiment)
+        if any(arm.adapter is not None for arm in experiment.arms):
+            self._promotion.check_free()
         for arm in experiment.arms:
             if arm.prompt:
                 try:
@@ -165,6 +167,12 @@ class Experiments:
             self._prompting[prompt] = self._make_prompting(prompt)
         except SettingsError as error:
             _log.error("prompt not found", prompt=prompt, error=str(error))
+
+    def check_none_exchanges(self) -> None:
+        """Raises Conflict where somebody's experiment has conversations answered by other adapters."""
+        for entry in self._book.running:
+            if entry.canary is None and any(arm.adapter is not None for arm in entry.experiment.arms):
+                raise Conflict(f"'{entry.experiment.name}' runs, and changes the adapter: stop it first.")
 
     def uses(self, adapter: str) -> str:
         """The experiment that runs with an adapter; empty: none."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway import settings
 from gateway.errors import StartError
-from gateway.machine.models import is_name
+from gateway.machine.naming import is_name
 from gateway.settings import Home
 
 

@@ -20,6 +20,7 @@ from distill.digest import combined_digest, file_digest
 from distill.errors import ModelError
 from gateway.errors import StartError
 from gateway.machine.catalog import Entry, entries
+from gateway.machine.naming import is_name
 from gateway.sections import EMBEDDED
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 CARD = "nightschool.json"
 _WANTED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(safetensors|json|jinja|txt)")  # no folders, no code, no pickles
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SPARE_BYTES = 1 << 28
 
 
@@ -46,11 +46,6 @@ def convertible(source: str, models: Path) -> Path:
     if not found:
         raise StartError(f"there is no model folder or GGUF file '{source}', nor a folder of that name in {models}")
     return found[0].resolve()
-
-
-def is_name(text: str) -> bool:
-    """Whether a folder below models/ may be called so."""
-    return _NAME.fullmatch(text) is not None
 
 
 def new_folder(name: str, models: Path) -> Path:

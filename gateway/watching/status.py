@@ -22,9 +22,11 @@ from rich.table import Table
 from rich.text import Text
 
 from distill.day import Day, DayError
+from distill.night.pausing import paused
 from distill.store.schema import StoreError
 from distill.store.store import Answered, TraceStore
 from gateway.agents.presence import answers
+from gateway.answering.pinning import serving
 from gateway.settings import Home
 
 DOWN = 3  # the exit code when no gateway answers
@@ -82,7 +84,8 @@ class NightStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What `status --json` prints; every key is always there. `note` says what could not be found out."""
+    """What `status --json` prints; every key is always there. `note` says what could not be found out,
+    `paused` that nights learn nothing; "": they do."""
 
     url: str
     up: bool
@@ -93,6 +96,8 @@ class Status(msgspec.Struct, frozen=True):
     live: dict[str, Any] | None
     router: dict[str, Any] | None
     canary: dict[str, Any] | None
+    pin: dict[str, Any] | None
+    paused: str
     today: Traffic | None
     night: NightStatus | None
 
@@ -119,7 +124,7 @@ async def tell_status(url: str, home: Home, console: Console, *, as_json: bool, 
 
 async def look(url: str, home: Home) -> Status:
     """Ask the gateway and read the folders."""
-    told, notes = await _ask(url, home.data)
+    told, notes = await ask(url, home.data)
     up = bool(told) or await asyncio.to_thread(answers, url)
     today, trouble = await _today(_store(home))
     return Status(
@@ -129,15 +134,17 @@ async def look(url: str, home: Home) -> Status:
         arms=_arms(told),
         recorder=told.get("traces"),
         leased_bytes=int(told.get("leased_bytes", 0)),
-        live=told.get("live") if told else _json(home.models / "live.json"),
+        live=told.get("live") if told else object_in(home.models / "live.json"),
         router=told.get("router"),
         canary=told.get("canary"),
+        pin=told.get("pin") if told else object_in(home.models / "pin.json"),
+        paused=paused(home.data, time.time()),
         today=today,
         night=last_night(home.models),
     )
 
 
-async def _ask(url: str, data: Path) -> tuple[dict[str, Any], str]:
+async def ask(url: str, data: Path) -> tuple[dict[str, Any], str]:
     """What the gateway tells those who hold the admin key; nothing, and why, if it does not."""
     try:
         async with asyncio.timeout(_PATIENCE), Day.of_home(url, data) as day:
@@ -216,7 +223,7 @@ def last_night(models: Path) -> NightStatus | None:
         return None
     folder = runs[-1].parent
     result, cards = folder / "result.json", (models / "adapters").glob("*/card.json")
-    known = [card for card in map(_json, cards) if card and card.get("run") == folder.name]
+    known = [card for card in map(object_in, cards) if card and card.get("run") == folder.name]
     made = known[0] if known else {}
     verdict = made.get("verdict") or {}
     newest = max(path.stat().st_mtime for path in (runs[-1], result) if path.exists())
@@ -229,7 +236,7 @@ def last_night(models: Path) -> NightStatus | None:
     )
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def object_in(path: Path) -> dict[str, Any] | None:
     """A small JSON object of a state folder; None when it is missing or damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
@@ -247,8 +254,12 @@ def as_table(found: Status) -> RenderableType:
         parts += [_arms_table(found.arms), *map(Text, _counts(found))]
     live = found.live
     parts.append(Text(f"Live adapter: {live['adapter']} since {live['since']}" if live else "Live adapter: none"))
+    if found.pin is not None:
+        parts.append(Text(f"Pinned: {serving(found.pin['adapter'])} since {found.pin['since']}", "yellow"))
     parts += [Text(line) for line in (_proven_line(found.router), _canary_line(found.canary)) if line]
     parts.append(Text(_night_line(found.night)))
+    if found.paused:
+        parts.append(Text(f"Nights: {found.paused}", "yellow"))
     if found.today is not None:
         parts.append(Text(_today_line(found.today)))
     if found.today is not None and found.today.requests:

@@ -100,6 +100,12 @@ def test_a_damaged_live_pointer_is_named(tmp_path: Path) -> None:
     assert "live.json" in told(tmp_path, settings=URLS)
 
 
+def test_a_damaged_pin_is_named(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "pin.json").write_text("[]")
+    assert "pin.json" in told(tmp_path, settings=URLS)
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("keys.json", "{"), ("keys.json", "{}"), ("spend.json", "["), ("admin.key", "\n")]
 )
