@@ -12,8 +12,8 @@ import msgspec
 from distill.examination.marking import Mark
 from distill.examination.rows import standing, turned
 from distill.examination.scores import Score, score
-from distill.night.succession import Succession
 from distill.statistics import mcnemar
+from distill.succession import Succession
 
 
 class Verdict(msgspec.Struct, frozen=True):

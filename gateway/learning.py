@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.day import Day
-from distill.night import Progress
+from distill.night.settings import Progress
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
 from distill.routing.learning import Findings, Holding, learn

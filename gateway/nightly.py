@@ -22,9 +22,10 @@ from distill.examination.scores import Score
 from distill.examination.setting import Examination, frozen_in, read_examination
 from distill.filters import Rules
 from distill.labelling import Limits
-from distill.night import Night, NightSettings, Progress, night
+from distill.night.course import Night, night
 from distill.night.diary import Stage
 from distill.night.foretelling import Foretold, foretell
+from distill.night.settings import NightSettings, Progress
 from distill.routing.replaying import Limits as RouterLimits
 from distill.snapshots import Snapshots
 from gateway.errors import SettingsError

@@ -2,11 +2,5 @@
 
 `course` is a night from beginning to end; `settings` what it is told, `diary` what it did and where it stood, `setting`
 what is asked, `gathering` what there is to learn, `candidates` what is trained and how long, `examining` and `judging`
-what became of it, `succession` whether it may replace what serves, and `foretelling` what a night would do.
+what became of it, `foretelling` what a night would do, and `pausing` whether there are to be any.
 """
-
-from distill.night.course import Night, night
-from distill.night.diary import NightStopped
-from distill.night.settings import NightError, NightOver, NightSettings, Progress
-
-__all__ = ["Night", "NightError", "NightOver", "NightSettings", "NightStopped", "Progress", "night"]

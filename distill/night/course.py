@@ -28,6 +28,7 @@ from distill.night.candidates import Served, folder_of, from_base_due, in_time, 
 from distill.night.diary import Diary, NightStopped, Record, UnderWay
 from distill.night.gathering import Gathered, gather, label_traces
 from distill.night.judging import Examined, best_of, examined
+from distill.night.pausing import paused
 from distill.night.setting import draw
 from distill.night.settings import NightError, NightOver, NightSettings, Progress
 from distill.store.store import TraceStore
@@ -71,6 +72,8 @@ async def night(
     recipe = recipe_of(settings.recipe)
     if recipe.kind == "dora":
         raise NightError("a night's adapter is served beside others, which DoRA cannot be: night.recipe kind = 'lora'")
+    if pause := paused(settings.data, time.time()):
+        raise NightOver("nothing", pause)
     with alone(settings.data / "datasets"):
         under_way = await _begun(settings, day)
         try:

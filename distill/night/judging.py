@@ -1,6 +1,6 @@
 """Judging: a night's candidates beside the base, what serves, and the teacher, on the same questions.
 
-Owns who is compared with whom. What a comparison says is the rules' (`distill.gate`, `distill.night.succession`).
+Owns who is compared with whom. What a comparison says is the rules' (`distill.gate`, `distill.succession`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from distill.night.examining import (
     write_answers,
 )
 from distill.night.settings import NightError, NightSettings, Progress
-from distill.night.succession import Succession, level_of, succession
 from distill.publishing import publish, write_card
 from distill.statistics import mcnemar
+from distill.succession import Succession, level_of, succession
 from distill.train.order import Order
 
 

@@ -10,7 +10,7 @@ from distill.examination.setting import set_questions
 from distill.night.diary import Diary
 from distill.night.examining import questions_digest
 from distill.night.settings import NightSettings, Progress
-from distill.night.succession import LOOKS
+from distill.succession import LOOKS
 
 
 async def draw(settings: NightSettings, diary: Diary, progress: Progress) -> tuple[list[Item], str]:

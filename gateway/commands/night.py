@@ -29,7 +29,8 @@ def night(
     """
     from rich.console import Console
 
-    from distill.night import NightOver, NightStopped
+    from distill.night.diary import NightStopped
+    from distill.night.settings import NightOver
     from gateway import settings
     from gateway.nightly import Wish, run_foretelling, run_night
     from gateway.schedule.due import NotDue

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from gateway.commands.unattended import Unattended
     from gateway.schedule.due import Due, NotDue
     from gateway.schedule.timer import Timer
-    from gateway.settings import Home
 
 schedule = typer.Typer(help="Nights by themselves, on a timer of your own session, without root.", no_args_is_help=True)
 

@@ -30,7 +30,8 @@ from distill.examination.items import Item
 from distill.examination.marking import Mark
 from distill.examination.scores import Score, score
 from distill.examination.sitting import Pace, examine
-from distill.night import Night, NightSettings, night
+from distill.night.course import Night, night
+from distill.night.settings import NightSettings
 from distill.snapshots import Snapshots
 from distill.statistics import Share
 from gateway.demo.report import print_table, render_html

@@ -18,8 +18,9 @@ from distill.day import Day
 from distill.errors import DatasetError
 from distill.examination.drawn import DrawnExamination
 from distill.filters import Rules
-from distill.night import NightError, NightOver, NightSettings, night
+from distill.night.course import night
 from distill.night.gathering import gather, label_traces
+from distill.night.settings import NightError, NightOver, NightSettings
 from distill.store.store import TraceStore
 from distill.trace import Trace
 from router.chat import AnswerMessage

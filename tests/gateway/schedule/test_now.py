@@ -75,9 +75,7 @@ async def test_without_a_gateway_the_newest_trace_tells_how_long_it_has_been_qui
 
 async def test_a_home_without_traces_or_with_damaged_ones_has_no_night(tmp_path: Path) -> None:
     home = Home(tmp_path / "data", tmp_path / "models")
-    assert await look(settings(), home) == NotDue(
-        "0 traces are new since the last night, and night.new wants 3"
-    )
+    assert await look(settings(), home) == NotDue("0 traces are new since the last night, and night.new wants 3")
     assert isinstance(await look(settings(new=0), home), Due)
     home.data.mkdir()
     (home.data / "traces.db").write_bytes(b"no database at all" * 100)

@@ -56,7 +56,7 @@ def level_of(verdicts: int, alpha: float = ALPHA) -> float:
     """What the next verdict may be wrong with on questions that had so many verdicts before: together at most `alpha`.
 
     The first seven get equal shares of half of it, so that a week's nights are alike; whatever comes after shares the
-    other half by 6/(π²k²), whose sum over all k is 1 (a spending sequence as in Foster and Stine 2008, JRSS B 70).
+    other half by 6/(π²k²), whose sum over all k is 1: Bonferroni's bound with unequal shares.
     """
     if verdicts < LOOKS:
         return alpha / 2 / LOOKS
