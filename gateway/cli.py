@@ -18,6 +18,7 @@ from gateway.commands.exam import exam
 from gateway.commands.experiment import experiment
 from gateway.commands.generate import generate
 from gateway.commands.handles import pause_learning, pin, resume_learning, rollback
+from gateway.commands.iterate import mve, refine, scale
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
 from gateway.commands.night import night
@@ -52,7 +53,10 @@ app.command()(launch)
 app.command()(status)
 app.command()(exam)
 app.command()(generate)
+app.command()(mve)
 app.command()(night)
+app.command()(refine)
+app.command()(scale)
 app.command()(train)
 app.command()(why)
 app.command()(rollback)

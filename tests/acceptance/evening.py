@@ -29,14 +29,19 @@ recipe = { layers = 2, rank = 2, batch = 4, epochs = 0.5, learning_rate = 1e-4, 
 @contextmanager
 def evening_of(home: Path) -> Iterator[Running]:
     """A gateway on which the expert answered a dozen questions by day."""
-    (home / "models").mkdir()
-    if (ROOT / "models" / "smollm2-135m").is_dir():
-        (home / "models" / "smollm2-135m").symlink_to(ROOT / "models" / "smollm2-135m")
+    link_model(home)
     (home / "nightschool.toml").write_text(NIGHT)
     with Running(home, "", "", "--profile", "embedded", router__uncertified="shadow") as gateway:
         gateway.wait(lambda health: health["student"]["ready"] and health["teacher"]["ready"], 200)
         asyncio.run(_work(gateway, home))
         yield gateway
+
+
+def link_model(home: Path) -> None:
+    """The embedded student, if it was made before: it takes a while."""
+    (home / "models").mkdir()
+    if (ROOT / "models" / "smollm2-135m").is_dir():
+        (home / "models" / "smollm2-135m").symlink_to(ROOT / "models" / "smollm2-135m")
 
 
 async def _work(gateway: Running, home: Path) -> None:

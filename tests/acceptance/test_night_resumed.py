@@ -64,17 +64,17 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
 
 
 def test_killed_at_every_boundary_of_stages_it_ends_the_same(evening: Evening) -> None:
-    evening.forget_nights()
-    for stage in STAGES[:-1]:  # after the last one it has ended
+    for stage in STAGES:
+        evening.forget_nights()
         with begin_night(evening.gateway, evening.examination) as night:
             _until(lambda name=stage: name in evening.night.stages)  # type: ignore[misc]
             night.kill()
         evening.check_whole()
-        assert evening.night.ended is None
-    code, said = whole_night(evening.gateway, evening.examination)
-    assert code == 0, said
-    assert (evening.night.chosen, evening.night.outcome) == (evening.adapter, "refused")
-    assert len(list(Diary(evening.data / "nights").newest_first())) == 1
+        if evening.night.ended is None:  # the last stages take milliseconds
+            code, said = whole_night(evening.gateway, evening.examination)
+            assert code == 0, said
+        assert (evening.night.chosen, evening.night.outcome) == (evening.adapter, "refused"), stage
+        assert len(list(Diary(evening.data / "nights").newest_first())) == 1
 
 
 def test_killed_at_random_moments_it_ends_the_same(evening: Evening) -> None:
