@@ -20,15 +20,8 @@ def test_the_minimal_viable_experiment_goes_from_questions_to_what_follows(tmp_p
     (tmp_path / "nightschool.toml").write_text(NIGHT)
     code, said = _command(tmp_path, "mve", "--total", "24")
     assert code == 0, said
-    for part in (
-        "mve: 24 examples",
-        "the night",
-        "the examination 'quick'",
-        "what follows",
-        "Plan B",
-        "Plan C",
-        "Plan D",
-    ):
+    parts = ("mve: 24 examples", "the night", "the examination 'quick'", "what follows", "Plan B", "Plan C", "Plan D")
+    for part in parts:
         assert part in said, said
     code, said = _command(tmp_path, "refine", "--total", "8")
     assert code == 1

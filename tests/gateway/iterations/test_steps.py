@@ -12,9 +12,24 @@ from gateway.machine.catalog import entries
 from gateway.machine.inspection import Accelerator, Machine
 from gateway.sections import BackendSettings, Settings
 
-MAC = Machine(
-    "Darwin", "15", "arm64", "Apple M1", 8, 32 << 30, 100 << 30, "", 0, Accelerator("metal", "M1", 22_900_000_000)
-)
+METAL = Accelerator(kind="metal", name="M1", working_set=22_900_000_000)
+
+
+def machine(system: str, memory: int, accelerator: Accelerator) -> Machine:
+    return Machine(
+        system=system,
+        release="",
+        architecture="",
+        processor="",
+        cores=8,
+        memory=memory << 30,
+        disk_free=100 << 30,
+        compiler="",
+        accelerator=accelerator,
+    )
+
+
+MAC = machine("Darwin", 32, METAL)
 
 
 def total(arm: str, traces: int, seconds: float) -> Sum:
@@ -50,7 +65,7 @@ def test_a_larger_student_is_weighed_against_the_machine() -> None:
     assert "8.3 GB to fetch" in larger.costs
     assert "models may take 22.9 GB here: it fits" in larger.costs
     assert "both are known once both have answered" in more.costs
-    small = Machine("Linux", "6", "x86_64", "", 2, 8 << 30, 10 << 30, "g++")
+    small = machine("Linux", 8, Accelerator())
     assert "it does not fit" in pivots(Settings(), small, entries(), [])[0].costs
 
 
