@@ -12,17 +12,25 @@ from typing import Any
 
 
 def adapters_that_saw(traces: Collection[str], data: Path, models: Path) -> dict[str, int]:
-    """The adapters that were made from any of these traces, by name, with how many of them."""
+    """The adapters that were made from any of these traces, by name, with how many of them; one that was trained further
+    saw what the one before it did."""
     wanted = set(traces)
     seen: dict[str, int] = {}
     for path in sorted((data / "datasets").glob("*/manifest.json")):
         if count := len(wanted.intersection(_field(path, "traces", []))):
             seen[path.parent.name] = count
-    found = {}
-    for path in sorted((models / "adapters").glob("*/card.json")):
-        if count := seen.get(str(_field(path, "dataset", "")), 0):
-            found[path.parent.name] = count
-    return found
+    cards = sorted((models / "adapters").glob("*/card.json"))
+    found = {path.parent.name: seen.get(str(_field(path, "dataset", "")), 0) for path in cards}
+    parents = {path.parent.name: str(_field(path, "parent", "")) for path in cards}
+    return {name: count for name in found if (count := max(found.get(one, 0) for one in _line(name, parents)))}
+
+
+def _line(name: str, parents: dict[str, str]) -> list[str]:
+    """An adapter and those before it."""
+    line = [name]
+    while (before := parents.get(line[-1])) and before not in line:
+        line.append(before)
+    return line
 
 
 def _field(path: Path, name: str, otherwise: Any) -> Any:

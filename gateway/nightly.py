@@ -111,6 +111,7 @@ def _chosen(settings: Settings, home: Home, wish: Wish) -> NightSettings:
         prompt=prompt_named(chosen.prompt) if chosen.prompt else None,
         from_base=chosen.from_base,
         margin=chosen.margin,
+        keep_days=chosen.keep_days,
         deadline=time.time() + wish.hours * 3600 if wish.hours is not None else None,
         until=wish.until,
     )

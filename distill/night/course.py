@@ -29,6 +29,7 @@ from distill.night.diary import Diary, NightStopped, Record, UnderWay
 from distill.night.gathering import Gathered, gather, label_traces
 from distill.night.judging import Examined, best_of, examined
 from distill.night.pausing import paused
+from distill.night.retention import make_room
 from distill.night.setting import draw
 from distill.night.settings import NightError, NightOver, NightSettings, Progress
 from distill.store.store import TraceStore
@@ -115,6 +116,7 @@ async def _night(
         runs = await _train(settings, recipe, under_way, gathered, old, day, progress)
     with under_way.stage("examine"):
         found = await examined(settings, record, items, runs, old, day, progress)
+        under_way.saw(max(size for one in found for size in one.memory.values()))
     best = best_of(found)
     with under_way.stage("certify"):
         if best.verdict.passed:
@@ -122,6 +124,7 @@ async def _night(
     with under_way.stage("propose"):
         live, instead = await _propose(day, best, [one.adapter for one in found])
     await _close(under_way, best, instead, day)
+    make_room(settings.data, settings.models, settings.keep_days, time.time())
     result = read_result(best.run) or {}
     return Night(gathered.whole, result, best.adapter, best.verdict, best.teacher, live, instead, best.memory)
 
@@ -197,6 +200,7 @@ async def _train(
                 continue
             folder = folder_of(settings.models, chosen)
             await train(chosen, folder, partial(_tell, progress))
+            under_way.saw(int((read_result(folder) or {}).get("peak_memory_bytes", 0)))
             done.append((chosen, folder))
     return done
 

@@ -7,6 +7,7 @@ what its budget was turned into, stay those of its beginning. Knows nothing of w
 from __future__ import annotations
 
 import hashlib
+import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ Stage = Literal["label", "filter", "train", "examine", "certify", "propose"]
 STAGES: tuple[Stage, ...] = ("label", "filter", "train", "examine", "certify", "propose")
 
 RECORD = "record.json"
+_ELSEWHERE = 7200.0  # seconds without a word, after which another machine's night is taken for dead
 _FRESH = 86_400.0  # seconds: a night that was cut short longer ago is not gone on with
 
 
@@ -50,9 +52,10 @@ class Candidate(msgspec.Struct, frozen=True):
 
 class Record(msgspec.Struct):
     """A night. Times are Unix seconds. `watermark` is the mark up to which it reads traces, `inputs` the digest of its
-    settings. `datasets` are the names of what it learns from, by "whole" and "fresh"; `steps` are those that its budget
-    was turned into, by run; `questions` is the digest of what was asked. `served` was live when it began, `serves` when
-    it ended; `chosen` is the adapter that is proposed, or the best of those refused."""
+    settings, `host` the machine that is at it. `datasets` are the names of what it learns from, by "whole" and "fresh";
+    `steps` are those that its budget was turned into, by run; `questions` is the digest of what was asked. `served` was
+    live when it began, `serves` when it ended; `chosen` is the adapter that is proposed, or the best of those refused.
+    """
 
     name: str
     began: float
@@ -62,6 +65,7 @@ class Record(msgspec.Struct):
     ended: float | None = None
     outcome: Outcome = ""
     reason: str = ""
+    host: str = ""
     stages: dict[str, Done] = {}
     datasets: dict[str, str] = {}
     steps: dict[str, int] = {}
@@ -82,19 +86,28 @@ class Diary:
 
     def begin(self, inputs: str, watermark: int, served: str, now: float) -> Record:
         """The night that was cut short, if it had the same inputs and was not long ago; else a new one. Others that
-        never ended are given up."""
-        found = None
+        never ended are given up. Raises NightElsewhere where another machine is at one: a lock does not reach that far
+        on every disk that two share."""
+        found, here = None, platform.node()
         for record in self.newest_first():
             if record.ended is None:
+                written = (self.nights / record.name / RECORD).stat().st_mtime
+                if record.host != here and now - written < _ELSEWHERE:
+                    raise NightElsewhere(
+                        f"the machine {record.host} is at a night of this home: wait for its end, or for "
+                        f"{_ELSEWHERE / 60:.0f} minutes after it was last heard of"
+                    )
                 if found is None and self.resumable(record, inputs, now):
                     found = record
                 else:
                     self.end(record, "abandoned", "another night began before it was over", now)
         if found is not None:
+            found.host = here
+            self.write(found)
             return found
         when = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
         told = hashlib.sha256(f"{inputs} {watermark} {now}".encode()).hexdigest()[:8]
-        record = Record(f"{when}-{told}", now, watermark, inputs, served)
+        record = Record(f"{when}-{told}", now, watermark, inputs, served, host=here)
         (self.nights / record.name).mkdir(parents=True)
         self.write(record)
         return record
@@ -131,6 +144,10 @@ class Diary:
         )
 
 
+class NightElsewhere(DistillError):
+    """Another machine is at a night of this home."""
+
+
 class NightStopped(DistillError):
     """The night stopped where it was told to; started again, it goes on."""
 
@@ -143,18 +160,24 @@ class UnderWay:
         self.record = record
         self._until = until
         self._memory = memory
+        self._seen = 0
         self.stage_now: Stage | None = None
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
         """A stage from its beginning to its end. Raises NightStopped after the one that was to be the last."""
-        self.stage_now = name
+        self.stage_now, self._seen = name, 0
         start = time.monotonic()
         yield
-        self.record.stages[name] = Done(time.time(), round(time.monotonic() - start, 3), self._memory())
+        memory = max(self._seen, self._memory())
+        self.record.stages[name] = Done(time.time(), round(time.monotonic() - start, 3), memory)
         self.write()
         if name == self._until:
             raise NightStopped(f"the night {self.record.name} stopped after '{name}'; started again, it goes on")
+
+    def saw(self, memory: int) -> None:
+        """Another process that works for this stage took so many bytes."""
+        self._seen = max(self._seen, memory)
 
     def over(self, name: Stage) -> bool:
         return name in self.record.stages

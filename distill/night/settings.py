@@ -62,6 +62,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     prompt: Prompt | None = None  # with which the base is examined besides
     from_base: int = 7
     margin: float = 0.05
+    keep_days: float = 30.0  # that what no longer serves is kept; 0: for good
     deadline: float | None = None
     until: Stage | None = None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from distill.night.diary import RECORD, STAGES, Candidate, Diary, NightStopped, Record, UnderWay
+from distill.night.diary import RECORD, STAGES, Candidate, Diary, NightElsewhere, NightStopped, Record, UnderWay
 
 DAY = 86_400.0
 
@@ -44,6 +45,18 @@ def test_a_night_that_ended_is_not_gone_on_with(tmp_path: Path) -> None:
     assert diary.begin("inputs", 20, "", 3000.0).watermark == 20
 
 
+def test_a_night_of_another_machine_is_left_alone_while_it_is_heard_of(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    theirs = diary.begin("inputs", 12, "", 1000.0)
+    theirs.host = "elsewhere"
+    diary.write(theirs)
+    file = tmp_path / theirs.name / RECORD
+    os.utime(file, (5000.0, 5000.0))
+    with pytest.raises(NightElsewhere, match="the machine elsewhere is at a night of this home"):
+        diary.begin("inputs", 13, "", 5100.0)
+    assert diary.begin("inputs", 13, "", 5000.0 + 7300).name == theirs.name  # nothing was heard of it
+
+
 def test_stages_are_written_down_as_they_end(tmp_path: Path) -> None:
     diary = Diary(tmp_path)
     night = under_way(diary, diary.begin("inputs", 1, "", 0.0))
@@ -52,6 +65,11 @@ def test_stages_are_written_down_as_they_end(tmp_path: Path) -> None:
     (read,) = diary.newest_first()
     assert list(read.stages) == ["label"]
     assert read.stages["label"].memory == 7
+    with night.stage("train"):
+        night.saw(5)
+        night.saw(70)
+        night.saw(6)
+    assert night.record.stages["train"].memory == 70
     with pytest.raises(ValueError, match="broken"), night.stage("filter"):
         raise ValueError("broken")
     assert not night.over("filter")

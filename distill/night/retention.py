@@ -1,0 +1,61 @@
+"""Retention: what nights leave and nobody needs any more. Owns what may go, and when.
+
+Never goes: an adapter that passed, that serves, served before or is pinned; a dataset, by whose manifest an adapter is
+traced to its traces; the diary.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from distill.night.examining import SHEETS
+from distill.publishing import CARD
+
+_DAY = 86_400.0
+
+
+def make_room(data: Path, models: Path, days: float, now: float) -> list[Path]:
+    """Delete what was last changed more than so many days ago, 0: nothing; what was deleted."""
+    if not days:
+        return []
+    cards = {path.parent.name: _read(path) for path in (models / "adapters").glob(f"*/{CARD}")}
+    old = [path for path in _candidates(data, models, cards, _named(models)) if now - _changed(path) > days * _DAY]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return old
+
+
+def _candidates(data: Path, models: Path, cards: dict[str, dict[str, Any]], named: set[str]) -> Iterator[Path]:
+    """Runs, whose adapters have folders of their own; adapters that did not pass; answers to questions."""
+    yield from (models / "runs").glob("[!.]*")
+    for name, card in cards.items():
+        verdict = card.get("verdict")
+        refused = isinstance(verdict, dict) and verdict.get("passed") is False
+        if refused and name not in named and not any(other.get("parent") == name for other in cards.values()):
+            yield models / "adapters" / name
+    yield from (data / SHEETS).glob("[!.]*")
+
+
+def _named(models: Path) -> set[str]:
+    """Adapters that the gateway's own files name."""
+    live, pin = _read(models / "live.json"), _read(models / "pin.json")
+    previous = live.get("previous")
+    found = [live, pin, previous if isinstance(previous, dict) else {}]
+    return {str(one.get("adapter")) for one in found}
+
+
+def _changed(folder: Path) -> float:
+    """When anything in it was last written, in Unix seconds."""
+    return max((path.stat().st_mtime for path in (folder, *folder.rglob("*"))), default=0.0)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
