@@ -12,8 +12,8 @@ from typing import Any
 
 
 def adapters_that_saw(traces: Collection[str], data: Path, models: Path) -> dict[str, int]:
-    """The adapters that were made from any of these traces, by name, with how many of them; one that was trained further
-    saw what the one before it did."""
+    """The adapters that were made from any of these traces, by name, with how many of them; one that was trained
+    further saw what the one before it did."""
     wanted = set(traces)
     seen: dict[str, int] = {}
     for path in sorted((data / "datasets").glob("*/manifest.json")):

@@ -18,6 +18,9 @@ FailuresOption = Annotated[
     Path | None,
     typer.Option("--for-failures", help="The examination's folder; default: the newest of the twelve tasks."),
 ]
+TokensOption = Annotated[
+    int, typer.Option("--max-tokens", min=0, help="Of one turn in the examination; 0: as it says.")
+]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./nightschool.toml.")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="embedded, mac32, mac32-pair or remote.")]
 
@@ -27,11 +30,12 @@ def mve(
     total: TotalOption = 1000,
     concurrency: ConcurrencyOption = 16,
     seed: SeedOption = 1,
+    max_tokens: TokensOption = 0,
     config: ConfigOption = None,
     profile: ProfileOption = "",
 ) -> None:
     """The minimal viable experiment: a thousand examples, a night, five tasks, and whether to scale up or to pivot."""
-    _iterate("mve", repo, total, concurrency, seed, None, config, profile)
+    _iterate("mve", repo, total, concurrency, seed, max_tokens, None, config, profile)
 
 
 def scale(
@@ -39,11 +43,12 @@ def scale(
     total: TotalOption = 10_000,
     concurrency: ConcurrencyOption = 16,
     seed: SeedOption = 1,
+    max_tokens: TokensOption = 0,
     config: ConfigOption = None,
     profile: ProfileOption = "",
 ) -> None:
     """The second iteration: ten thousand examples, a night, the twelve autonomous tasks, and what follows."""
-    _iterate("scale", repo, total, concurrency, seed, None, config, profile)
+    _iterate("scale", repo, total, concurrency, seed, max_tokens, None, config, profile)
 
 
 def refine(
@@ -51,12 +56,13 @@ def refine(
     total: TotalOption = 1000,
     concurrency: ConcurrencyOption = 16,
     seed: SeedOption = 1,
+    max_tokens: TokensOption = 0,
     for_failures: FailuresOption = None,
     config: ConfigOption = None,
     profile: ProfileOption = "",
 ) -> None:
     """The third iteration: examples of the kinds that failed, a night, the twelve tasks again, and what follows."""
-    _iterate("refine", repo, total, concurrency, seed, for_failures, config, profile)
+    _iterate("refine", repo, total, concurrency, seed, max_tokens, for_failures, config, profile)
 
 
 def _iterate(
@@ -65,6 +71,7 @@ def _iterate(
     total: int,
     concurrency: int,
     seed: int,
+    max_tokens: int,
     failures: Path | None,
     config: Path | None,
     profile: str,
@@ -99,7 +106,7 @@ def _iterate(
     )
     iteration = next(one for one in ITERATIONS.values() if one.name == name)
     try:
-        asyncio.run(run_iteration(iteration, order, chosen, home, arguments, Console()))
+        asyncio.run(run_iteration(iteration, order, max_tokens, chosen, home, arguments, Console()))
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise typer.Exit(130) from None

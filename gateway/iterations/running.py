@@ -45,9 +45,16 @@ class Told(msgspec.Struct, frozen=True):
 
 
 async def run_iteration(
-    iteration: Iteration, order: Order, settings: Settings, home: Home, arguments: list[str], console: Console
+    iteration: Iteration,
+    order: Order,
+    max_tokens: int,
+    settings: Settings,
+    home: Home,
+    arguments: list[str],
+    console: Console,
 ) -> Told:
-    """`order` is what the teacher is asked; its address is filled in here. Raises what the parts do; started again,
+    """`order` is what the teacher is asked; its address is filled in here. `max_tokens` are those of a turn in the
+    examination, 0: as it says. Raises what the parts do; started again,
     each part goes on where it stood."""
     address = f"http://{settings.gateway.host}:{settings.gateway.port}"
     log = home.data / "logs" / "iteration-gateway.log"
@@ -59,7 +66,9 @@ async def run_iteration(
         console.rule("the night")
         done = await _night(here, home, console)
         console.rule(f"the examination '{iteration.examination}'")
-        wish = ExamWish(iteration.examination, [], adapter=done.adapter if done is not None else "")
+        wish = ExamWish(
+            iteration.examination, [], adapter=done.adapter if done is not None else "", max_tokens=max_tokens
+        )
         result = await run_exam(wish, here, home, [], console)
     console.rule("what follows")
     await _tell(iteration, result, done, here, home, console)

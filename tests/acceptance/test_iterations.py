@@ -18,7 +18,7 @@ def test_the_minimal_viable_experiment_goes_from_questions_to_what_follows(tmp_p
     """On no gateway that runs; the pivots are told, since so little teaches nothing. Then `refine` asks what failed."""
     link_model(tmp_path)
     (tmp_path / "nightschool.toml").write_text(NIGHT)
-    code, said = _command(tmp_path, "mve", "--total", "24")
+    code, said = _command(tmp_path, "mve", "--total", "24", "--max-tokens", "24")
     assert code == 0, said
     parts = ("mve: 24 examples", "the night", "the examination 'quick'", "what follows", "Plan B", "Plan C", "Plan D")
     for part in parts:
