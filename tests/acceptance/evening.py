@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,15 @@ from distill.examination.sitting import Pace, examine
 from tests.gateway.running import ROOT, Running, environment
 
 KINDS = ["class_defined", "function_defined", "sum"]
+SMALL = f"""
+name = "small"
+version = 1
+repositories = ["iniconfig"]
+questions = 4
+seed = 1
+max_tokens = 24
+kinds = {json.dumps(KINDS)}
+"""
 NIGHT = """
 profile = "embedded"
 [night]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.evening import NIGHT, link_model
+from tests.acceptance.evening import NIGHT, SMALL, link_model
 from tests.gateway.running import environment, free_port
 
 pytestmark = [pytest.mark.model, pytest.mark.gateways, pytest.mark.timeout(600)]
@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.model, pytest.mark.gateways, pytest.mark.timeout(600)]
 def test_the_minimal_viable_experiment_goes_from_questions_to_what_follows(tmp_path: Path) -> None:
     """On no gateway that runs; the pivots are told, since so little teaches nothing. Then `refine` asks what failed."""
     link_model(tmp_path)
-    (tmp_path / "nightschool.toml").write_text(NIGHT)
+    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "nightschool.toml").write_text(NIGHT.replace("[night]", '[night]\nexamination = "small.toml"'))
     code, said = _command(tmp_path, "mve", "--total", "24", "--max-tokens", "24")
     assert code == 0, said
     parts = ("mve: 24 examples", "the night", "the examination 'quick'", "what follows", "Plan B", "Plan C", "Plan D")

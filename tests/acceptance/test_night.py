@@ -18,7 +18,7 @@ from distill.store.store import TraceStore
 from gateway.nightly import snapshots
 from gateway.sections import Settings
 from gateway.settings import Home, shared
-from tests.acceptance.evening import KINDS, evening_of, whole_night
+from tests.acceptance.evening import KINDS, SMALL, evening_of, whole_night
 from tests.gateway.running import Running
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(400)]
@@ -51,10 +51,7 @@ def test_the_results_of_the_day_are_read_again(evening: Running) -> None:
 def test_a_night_that_learns_too_little_is_kept_and_not_promoted(evening: Running) -> None:
     home = evening.home
     examination = home / "small.toml"
-    examination.write_text(
-        f'name = "small"\nversion = 1\nrepositories = ["iniconfig"]\nquestions = 4\nseed = 1\nmax_tokens = 24\n'
-        f"kinds = {json.dumps(KINDS)}\n"
-    )
+    examination.write_text(SMALL)
     code, said = whole_night(evening, examination)
     assert code == 0, said
     assert "kept, not promoted" in said

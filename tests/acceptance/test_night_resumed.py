@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from distill.night.diary import STAGES, Diary, Record
-from tests.acceptance.evening import KINDS, begin_night, evening_of, whole_night
+from tests.acceptance.evening import SMALL, begin_night, evening_of, whole_night
 from tests.gateway.running import Running
 
 pytestmark = [pytest.mark.model, pytest.mark.gateways, pytest.mark.timeout(900)]
@@ -27,10 +27,7 @@ class Evening:
         self.gateway = gateway
         self.data, self.models = gateway.home / "data", gateway.home / "models"
         self.examination = gateway.home / "small.toml"
-        self.examination.write_text(
-            'name = "small"\nversion = 1\nrepositories = ["iniconfig"]\nquestions = 4\nseed = 1\nmax_tokens = 24\n'
-            f"kinds = {json.dumps(KINDS)}\n"
-        )
+        self.examination.write_text(SMALL)
         code, said = whole_night(gateway, self.examination)
         assert code == 0, said
         self.adapter, self.seconds = self.night.chosen, self._seconds()
