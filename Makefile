@@ -6,13 +6,14 @@ READY := .venv/.ready
 CLIENTS := .clients
 LEARNING := OUT ARMS SEEDS
 ROUTING := OUT ADAPTER QUESTIONS TEACHER PROMPT
+FORTNIGHT := OUT DAYS FIRST EACH QUESTIONS
 NATURAL := OUT TEACHER_URL TEACHER_MODEL LLAMA_SERVER TEACHER_GGUF COUNT MINUTES SAMPLES ASKS AGENTS PACKAGES SEED STORE
 
 export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-gateway test-school test-all clients check fix bench soak faults fuzz natural-day learning-curve router-table freeze
+.PHONY: help install demo serve test test-gateway test-school test-all clients check fix bench soak faults fuzz natural-day learning-curve router-table fortnight freeze
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +75,9 @@ learning-curve: $(READY) ## What the embedded student learns from how many conve
 
 router-table: $(READY) ## What the router's rules and gates come to on drafts of the embedded student; docs/router.md says how
 	$(BIN)/python -m tests.routing $(foreach name,$(ROUTING),$(if $($(name)),$(name)=$($(name))))
+
+fortnight: $(READY) ## Fourteen days and nights with the embedded student, two of them bad; an hour or more
+	$(BIN)/python -m tests.fortnight $(foreach name,$(FORTNIGHT),$(if $($(name)),$(name)=$($(name))))
 
 $(CLIENTS)/.ready: tests/clients/agents/aider.txt tests/clients/agents/package.json | $(READY)
 	@command -v npm >/dev/null || { echo "make clients needs npm, which comes with Node 20 or newer"; exit 1; }

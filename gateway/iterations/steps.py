@@ -48,7 +48,8 @@ ITERATIONS: dict[Name, Iteration] = {
         1000,
         "autonomous",
         {
-            "ready": "the target is met: let it learn every night with `nightschool schedule install`",
+            "ready": "ready for work; the plan wants 90 %, so look at right answers above: the same command once more, "
+            "or let it learn every night with `nightschool schedule install`",
             "more": "again, with what fails now: the same command",
             "not enough": "what fails is not mended by examples of it: one of the pivots below",
         },

@@ -1,0 +1,86 @@
+"""The fortnight's days: what is asked about which repositories, in which tools' terms, and what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from openai import AsyncOpenAI
+
+from distill.examination.drawn import DrawnExamination, read_drawn, set_drawn
+from distill.examination.items import Item
+from distill.examination.sitting import Pace, examine
+from distill.statistics import Share, share
+from distill.vocabularies import load_vocabularies
+from distill.vocabularies.choosing import with_vocabularies
+from gateway.demo.story import TAUGHT
+from gateway.settings import shared
+
+_AT_ONCE = 16
+_A_DAY = 3  # repositories
+
+
+class DayTold(msgspec.Struct, frozen=True):
+    """A day: of `turns` answers `student` were the student's; how many questions ended right, and of those
+    conversations in which the student answered, how many were not as the questions' plan has it."""
+
+    number: int
+    mood: str
+    repositories: list[str]
+    vocabularies: list[str]
+    questions: int
+    turns: int
+    student: int
+    right: Share
+    student_right: Share
+    student_wrong_turns: int
+
+    @property
+    def student_share(self) -> float:
+        return self.student / max(1, self.turns)
+
+
+async def questions_of(number: int, count: int, work: Path) -> list[Item]:
+    """A day's questions: other repositories each day, and on every third day a third of them in the tools of other
+    agents."""
+    demo = read_drawn(shared("data", "examinations", "demo.toml"))
+    first = (number - 1) * 2
+    mine = [TAUGHT[(first + step) % len(TAUGHT)] for step in range(_A_DAY)]
+    drawn = DrawnExamination("day", 1, mine, count, demo.seed + number, demo.kinds, result_limit=demo.result_limit)
+    items = await set_drawn(drawn, shared("data", "questions"), work)
+    if number % 3:
+        return items
+    vocabularies = load_vocabularies(shared("data", "vocabularies"))
+    asked = with_vocabularies([item.question for item in items], vocabularies, number, explore=0.67)
+    return [
+        msgspec.structs.replace(
+            item, question=one, toolbox=item.toolbox.offering(vocabularies[one.vocabulary], one.withheld)
+        )
+        for item, one in zip(items, asked, strict=True)
+    ]
+
+
+async def live(url: str, number: int, mood: str, items: list[Item], max_tokens: int) -> DayTold:
+    """Agents ask; the gateway decides who answers."""
+    async with AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", timeout=300.0) as client:
+        done = await examine(
+            client, "nightschool", items, pace=Pace(_AT_ONCE), max_tokens=max_tokens, prefix=f"day-{number}"
+        )
+    turns = [turn for _, conversation in done for turn in conversation.turns]
+    students = [
+        (mark, [turn for turn in conversation.turns if turn.served_by == "student"])
+        for mark, conversation in done
+        if any(turn.served_by == "student" for turn in conversation.turns)
+    ]
+    return DayTold(
+        number,
+        mood,
+        sorted({item.question.repository for item in items}),
+        sorted({item.question.vocabulary for item in items}),
+        len(items),
+        len(turns),
+        sum(turn.served_by == "student" for turn in turns),
+        share([mark.right for mark, _ in done]),
+        share([mark.right for mark, _ in students]),
+        sum(not (mark.exact and mark.right) for mark, _ in students),
+    )
