@@ -51,7 +51,9 @@ def judge(
     old, new = score(base), score(adapter)
     reasons = []
     if p_value > alpha:
-        reasons.append(f"not significantly more exact calls than the base (p = {p_value:.3g})")
+        reasons.append(
+            f"not significantly more exact calls than the base (p = {p_value:.3g}, at most {alpha:.2g} is wanted)"
+        )
     if new.right_answers.hits < old.right_answers.hits:
         reasons.append(f"fewer right answers than the base ({new.right_answers.hits} < {old.right_answers.hits})")
     reasons += turned(standing(base, memory[0]), standing(adapter, memory[1]))

@@ -35,7 +35,7 @@ from distill.night.settings import NightError, NightOver, NightSettings, Progres
 from distill.store.store import TraceStore
 from distill.train.order import Order, name_of
 from distill.train.recipe import Recipe, recipe_of
-from distill.train.record import Step, read_result
+from distill.train.record import RESULT, Step, read_result
 
 _LEASE_SECONDS = 60.0
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
@@ -162,8 +162,9 @@ async def _gathered(
     parts = {"whole": found.whole, "fresh": found.fresh}
     record.datasets = {part: made.digest for part, made in parts.items() if made is not None}
     record.conversations, record.new, record.dropped = found.conversations, found.new, found.dropped
-    if old is not None and found.new == 0 and unchanged(old, recipe):
-        raise NightOver("nothing", f"nothing came since {old.name} was made that may be learnt")
+    if old is not None and found.new < recipe.batch and unchanged(old, recipe):
+        came = f"{found.new} conversations, less than a batch," if found.new else "nothing"
+        raise NightOver("nothing", f"{came} came since {old.name} was made that may be learnt")
     return found
 
 
@@ -209,6 +210,8 @@ async def _with_steps(order: Order, settings: NightSettings, under_way: UnderWay
     """The order with the steps that this night's time allows, which are written down before the first one: started
     again, the night trains the same."""
     key, known = name_of(order), under_way.record.steps
+    if (folder_of(settings.models, order) / RESULT).exists():
+        return order
     if key not in known:
         fitted = await in_time(order, settings, reserve)
         known[key] = fitted.steps or 0

@@ -30,7 +30,7 @@ _FRESH = 86_400.0  # seconds: a night that was cut short longer ago is not gone 
 
 
 class Done(msgspec.Struct, frozen=True):
-    """A stage that is over. `seconds` are those of the last start that worked at it; `memory` is the most bytes that
+    """A stage that is over. `seconds` are those of the start that worked longest at it; `memory` is the most bytes that
     any process at work in it took, those of models included, 0 where nobody told."""
 
     ended: float
@@ -169,8 +169,9 @@ class UnderWay:
         self.stage_now, self._seen = name, 0
         start = time.monotonic()
         yield
-        memory = max(self._seen, self._memory())
-        self.record.stages[name] = Done(time.time(), round(time.monotonic() - start, 3), memory)
+        before = self.record.stages.get(name, Done(0.0, 0.0))
+        seconds = max(before.seconds, round(time.monotonic() - start, 3))
+        self.record.stages[name] = Done(time.time(), seconds, max(before.memory, self._seen, self._memory()))
         self.write()
         if name == self._until:
             raise NightStopped(f"the night {self.record.name} stopped after '{name}'; started again, it goes on")
