@@ -21,6 +21,7 @@ from gateway.commands.handles import pause_learning, pin, resume_learning, rollb
 from gateway.commands.iterate import mve, refine, scale
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
+from gateway.commands.morning import morning
 from gateway.commands.night import night
 from gateway.commands.router import router
 from gateway.commands.schedule import schedule
@@ -53,6 +54,7 @@ app.command()(launch)
 app.command()(status)
 app.command()(exam)
 app.command()(generate)
+app.command()(morning)
 app.command()(mve)
 app.command()(night)
 app.command()(refine)

@@ -127,6 +127,16 @@ async def sums(connection: aiosqlite.Connection, since_day: int = 0) -> list[Sum
     return [Sum(*row) for row in await rows(connection, query, [since_day])]
 
 
+async def took(connection: aiosqlite.Connection, since_day: int) -> list[tuple[int, str, float]]:
+    """Day, arm and seconds of each request since a day that a model answered to its end, in no order; imports are none
+    of them."""
+    query = (
+        "SELECT CAST(created / 86400 AS INTEGER), arm, seconds FROM traces WHERE created >= ? AND state = 'completed' "
+        "AND seconds IS NOT NULL AND reason <> 'cached' AND client NOT LIKE 'import:%'"
+    )
+    return [(int(day), arm, seconds) for day, arm, seconds in await rows(connection, query, [since_day * 86400])]
+
+
 async def index_some(connection: aiosqlite.Connection) -> bool:
     """Put the words of some more blobs into the index; whether there are still others."""
     done = await _indexed(connection)

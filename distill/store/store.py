@@ -125,6 +125,10 @@ class TraceStore:
         """How many traces there are of each kind, by day."""
         return await listing.sums(self._connection, since_day)
 
+    async def took(self, since_day: int) -> list[tuple[int, str, float]]:
+        """Day, arm and seconds of each request since a day that a model answered to its end, in no order."""
+        return await listing.took(self._connection, since_day)
+
     async def index_some(self) -> bool:
         """Prepare some more of what came lately for searches; whether there is still more."""
         return await listing.index_some(self._connection)

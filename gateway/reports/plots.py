@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 WIDTH = 680
 _LEFT, _RIGHT = 44, 12
+_NAMES = 14  # of places along a timeline: more would overlap
 
 _Scale = Callable[[float], float]
 
@@ -59,6 +60,14 @@ class Strip(NamedTuple):
     css: str
     values: Sequence[float]
     marks: Sequence[tuple[str, float]]
+
+
+class Mark(NamedTuple):
+    """A line at a place on an axis whose first place is 0; `label` stands above it, `told` is what it says."""
+
+    at: float
+    label: str
+    told: str
 
 
 def plain(value: object) -> str:
@@ -117,6 +126,37 @@ def curve(title: str, values: Sequence[float], across: str) -> str:
     return _svg(title, height, parts)
 
 
+def timeline(title: str, places: Sequence[str], shares: Sequence[float | None], marks: Sequence[Mark]) -> str:
+    """Dots from 0 to 100 % over places in a row, joined where nothing is missing between them; a dashed line for each
+    mark."""
+    height, top, bottom = 250, 36, 30
+    step = (WIDTH - _LEFT - _RIGHT) / max(1, len(places))
+
+    def along(place: float) -> float:
+        return min(WIDTH - _RIGHT, max(_LEFT, _LEFT + step * (place + 0.5)))
+
+    def at(share: float) -> float:
+        return top + (1 - min(1.0, max(0.0, share))) * (height - top - bottom)
+
+    parts = [_across(at(tick / 4), percent(tick / 4)) for tick in range(5)]
+    every = -(-len(places) // _NAMES)
+    parts += [_text(along(n), height - 10, name, "mid name") for n, name in enumerate(places) if not n % every]
+    for number, mark in enumerate(marks):
+        x = along(mark.at)
+        parts.append(f"<g><title>{plain(mark.told)}</title>{_line(x, top, x, at(0), 'target')}</g>")
+        if mark.label:
+            parts.append(_text(x, top - 6 - 13 * (number % 2), mark.label, "mid value tight"))
+    for stretch in _stretches(shares):
+        points = " ".join(f"{along(place):.1f},{at(share):.1f}" for place, share in stretch)
+        parts.append(f'<polyline class="curve" points="{points}"/>')
+        parts += [
+            f'<circle class="dot" cx="{along(place):.1f}" cy="{at(share):.1f}" r="3.5">'
+            f"<title>{plain(places[place])}: {percent(share)}</title></circle>"
+            for place, share in stretch
+        ]
+    return _svg(title, height, parts)
+
+
 def stacked_rows(title: str, rows: Sequence[Row]) -> str:
     """Horizontal bars, each as long as the others, cut by counts; a count is written under its part if it fits."""
     tall, right = 64, 12
@@ -170,6 +210,17 @@ def strips(title: str, rows: Sequence[Strip], unit: str, target: float | None = 
             parts.append(_line(at(value), middle - 15, at(value), middle + 15, "whisker"))
             parts.append(_text(at(value), middle - 18, label, "mid value"))
     return _svg(title, bottom + foot, parts)
+
+
+def _stretches(shares: Sequence[float | None]) -> list[list[tuple[int, float]]]:
+    """What stands side by side without a gap."""
+    found: list[list[tuple[int, float]]] = [[]]
+    for place, share in enumerate(shares):
+        if share is None:
+            found.append([])
+        else:
+            found[-1].append((place, share))
+    return [stretch for stretch in found if stretch]
 
 
 def _beside(names: Sequence[str]) -> float:
