@@ -63,6 +63,7 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], wish: 
                 for line in proven:
                     console.print(line)
     tell(done, console)
+    console.print(await morning_line(home), markup=False, highlight=False)
     return done
 
 

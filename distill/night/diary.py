@@ -26,7 +26,7 @@ STAGES: tuple[Stage, ...] = ("label", "filter", "train", "examine", "certify", "
 
 RECORD = "record.json"
 _ELSEWHERE = 7200.0  # seconds without a word, after which another machine's night is taken for dead
-_FRESH = 86_400.0  # seconds: a night that was cut short longer ago is not gone on with
+_FRESH = 129_600.0  # seconds: a night that was cut short longer ago than a day and a half is not gone on with
 
 
 class Done(msgspec.Struct, frozen=True):

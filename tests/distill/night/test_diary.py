@@ -25,7 +25,9 @@ def test_a_night_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
     assert (again.name, again.watermark, again.served, again.datasets) == (first.name, 12, "a1", {"whole": "d1"})
 
 
-@pytest.mark.parametrize(("inputs", "later"), [("others", 10.0), ("inputs", DAY + 1)], ids=["settings", "days later"])
+@pytest.mark.parametrize(
+    ("inputs", "later"), [("others", 10.0), ("inputs", 1.5 * DAY + 1)], ids=["settings", "days later"]
+)
 def test_another_one_is_begun_where_that_makes_no_sense(tmp_path: Path, inputs: str, later: float) -> None:
     diary = Diary(tmp_path)
     first = diary.begin("inputs", 12, "", 1000.0)
