@@ -30,6 +30,7 @@ from distill.routing.replaying import Limits as RouterLimits
 from distill.snapshots import Snapshots
 from gateway.errors import SettingsError
 from gateway.learning import learn_of, sentences
+from gateway.morning.running import line as morning_line
 from gateway.nighttables import tell_foretold
 from gateway.processes.child import running_or_own
 from gateway.progress import Bars
