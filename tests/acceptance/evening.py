@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,7 +63,10 @@ async def _work(gateway: Running, home: Path) -> None:
     await asyncio.sleep(0.5)
 
 
-def begin_night(gateway: Running, examination: Path, *options: str) -> subprocess.Popen[str]:
+def begin_night(
+    gateway: Running, examination: Path, *options: str, before: Callable[[], None] | None = None
+) -> subprocess.Popen[str]:
+    """A night's process, in which `before` is called first."""
     command = [sys.executable, "-m", "gateway.cli", "night", "--config", "nightschool.toml"]
     return subprocess.Popen(
         [*command, "--examination", str(examination), *options],
@@ -72,7 +75,15 @@ def begin_night(gateway: Running, examination: Path, *options: str) -> subproces
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=before,
     )
+
+
+def night_of(gateway: Running, examination: Path, before: Callable[[], None]) -> tuple[int, str]:
+    """A whole night in a process in which `before` was called."""
+    with begin_night(gateway, examination, before=before) as night:
+        said = night.communicate(timeout=300)[1]
+    return night.returncode, said
 
 
 def whole_night(gateway: Running, examination: Path, *options: str) -> tuple[int, str]:
