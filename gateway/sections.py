@@ -121,6 +121,7 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompt: str = "plan-then-act"  # with which the base is examined besides; empty: it is not
     from_base: Annotated[int, msgspec.Meta(ge=1)] = 7  # nights, one of which trains from the base though another serves
     margin: Share = 0.05  # of exact calls, that an adapter may make fewer than the one it replaces, as far as is known
+    at_once: Annotated[int, msgspec.Meta(ge=1)] = 8  # questions of the examination
     timed: Count = 60  # questions of the examination that are asked alone, for their seconds
     keep_days: Amount = 30.0  # for which runs, refused adapters and answers are kept; 0: for good
     judge: str = ""  # the model that is asked at night whether what passed the filters is good; empty: none is

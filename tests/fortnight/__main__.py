@@ -48,10 +48,11 @@ on = false
 [night]
 examination = "{examination}"
 minimum = 20
+at_once = 16
 timed = 4
 prompt = ""
 memory_bytes = 8000000000
-replays = 300
+replays = 150
 margin = 0.1
 [night.recipe]
 rank = 16
@@ -74,7 +75,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "320", "EACH": "160", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "320", "EACH": "72", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
