@@ -52,7 +52,7 @@ at_once = 16
 timed = 4
 prompt = ""
 memory_bytes = 8000000000
-replays = 150
+replays = 400
 margin = 0.1
 [night.recipe]
 rank = 16
