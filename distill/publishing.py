@@ -36,10 +36,10 @@ def publish(models: Path, run: Path) -> tuple[str, Path]:
     return name, folder
 
 
-def write_card(folder: Path, run: Path, verdict: Verdict | None, learnt_until: float | None = None) -> None:
+def write_card(folder: Path, run: Path, verdict: Verdict | None, night: str = "") -> None:
     """card.json: where the adapter comes from and what is known of it. `parent` is the adapter that it was trained from
-    further, "" for the base; `learnt_until` are the Unix seconds up to which traces were learnt from, None where nobody
-    knows. A card with a verdict is not replaced by one without."""
+    further, "" for the base; `night` is the one that made it, whose folder tells what it learnt from, "" for none. A
+    card with a verdict is not replaced by one without."""
     if verdict is None and (folder / CARD).exists():
         return
     order = read_order(run)
@@ -49,7 +49,7 @@ def write_card(folder: Path, run: Path, verdict: Verdict | None, learnt_until: f
         "dataset": Path(order.dataset).name,
         "run": run.name,
         "parent": Path(order.warm).name if order.warm else "",
-        "learnt_until": learnt_until,
+        "night": night,
         "recipe": msgspec.to_builtins(order.recipe),
         "certificate": None,
         "verdict": msgspec.to_builtins(verdict),

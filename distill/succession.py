@@ -56,12 +56,13 @@ def level_of(verdicts: int, alpha: float = ALPHA) -> float:
     """What the next verdict may be wrong with on questions that had so many verdicts before: together at most `alpha`.
 
     The first seven get equal shares of half of it, so that a week's nights are alike; whatever comes after shares the
-    other half by 6/(π²k²), whose sum over all k is 1: Bonferroni's bound with unequal shares.
+    other half in proportion to 1/k², k being how many there were before, so that no later one gets more than an earlier
+    one: Bonferroni's bound with unequal shares.
     """
     if verdicts < LOOKS:
         return alpha / 2 / LOOKS
-    k = verdicts - LOOKS + 1
-    return alpha / 2 * 6 / (math.pi * k) ** 2
+    rest = math.pi**2 / 6 - sum(1 / k**2 for k in range(1, LOOKS))
+    return alpha / 2 / rest / verdicts**2
 
 
 def succession(served: str, old: Sequence[Mark], new: Sequence[Mark], level: float, margin: float) -> Succession:

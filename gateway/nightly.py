@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +26,8 @@ from distill.labelling import Limits
 from distill.night.course import Night, night
 from distill.night.diary import Stage
 from distill.night.foretelling import Foretold, foretell
-from distill.night.settings import NightSettings, Progress
+from distill.night.pausing import paused
+from distill.night.settings import NightOver, NightSettings, Progress
 from distill.routing.replaying import Limits as RouterLimits
 from distill.snapshots import Snapshots
 from gateway.errors import SettingsError
@@ -52,12 +54,12 @@ class Wish(msgspec.Struct, frozen=True):
 async def run_night(settings: Settings, home: Home, arguments: list[str], wish: Wish, console: Console) -> Night:
     """One night. `arguments` are those with which a gateway is started when none runs."""
     chosen = _chosen(settings, home, wish)
+    if pause := paused(home.data, time.time()):
+        raise NightOver("nothing", pause)
     proven: list[str] = []
     async with _gateway(settings, home, arguments, "night") as day:
         with Bars(console) as bars:
             learnt = partial(_learnt, settings, home, day, bars, proven)
-            if (await day.status()).get("live"):  # a base that was taught nothing answers nothing
-                await learnt("")
             try:
                 done = await night(chosen, day, bars, learnt)
             finally:
@@ -130,7 +132,7 @@ async def _learnt(
         return
     try:
         found = await learn_of(day, home, adapter, RouterLimits(settings.night.replays), progress)
-    except DayError as error:
+    except (DayError, sqlite3.Error) as error:
         proven.append(f"Nothing was learnt for the router: {error}")
         return
     proven += [f"{adapter or 'Serving'}: {line}" for line in sentences(found)]

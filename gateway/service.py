@@ -276,6 +276,12 @@ class Gateway:
         live = self.promotion.live
         serves, running = live is not None and live.adapter == adapter, self.canaries.running
         self.canaries.check(adapter)
+        beside, now = verdict.get("beside"), live.adapter if live is not None else ""
+        if isinstance(beside, str) and not serves and beside != now:
+            raise Conflict(
+                f"{adapter} was judged beside {beside or 'the base'}, and {now or 'the base'} serves now: the next "
+                "night compares them."
+            )
         rules = _rules(self.crew, self.routing, self.pace, adapter)
         exposed = rules.policy == "cascade" and (rules.certificate is not None or rules.uncertified == "serve")
         if serves or not (running or (self.settings.canary.on and exposed)):

@@ -58,10 +58,12 @@ def described(folder: Path) -> Dataset:
 
 
 def intact(folder: Path) -> bool:
-    """Whether the files are what the name is the digest of, or were and lost what was forgotten. Raises
-    DatasetError."""
-    if _manifest(folder).get("forgotten"):
-        return True
+    """Whether the files are what the name is the digest of, or what is left of that since some of it was forgotten.
+    Raises DatasetError."""
+    return _digest(folder) == str(_manifest(folder).get("left", folder.name))
+
+
+def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     try:
         for number, part in enumerate(_PARTS):
@@ -71,7 +73,7 @@ def intact(folder: Path) -> bool:
                     digest.update(piece)
     except OSError as error:
         raise DatasetError(f"{folder} cannot be read: {error}") from error
-    return digest.hexdigest()[:DIGITS] == folder.name
+    return digest.hexdigest()[:DIGITS]
 
 
 def traces_where(datasets: Path, meant: Callable[[Origin], bool]) -> list[str]:
@@ -106,6 +108,8 @@ def _forget(folder: Path, gone: frozenset[str]) -> int:
     count = sum(_without(folder / f"{part}.jsonl", gone) for part in _PARTS)
     if count and manifest is not None:
         manifest["forgotten"] = manifest.get("forgotten", 0) + count
+        with suppress(DatasetError):  # a part is missing: then it is not intact
+            manifest["left"] = _digest(folder)
         made = (folder / _MANIFEST).stat().st_mtime_ns
         _replace(folder / _MANIFEST, [msgspec.json.format(msgspec.json.encode(manifest), indent=2)])
         os.utime(folder / _MANIFEST, ns=(made, made))  # it is no newer for that

@@ -19,7 +19,8 @@ import msgspec
 
 from distill import trainer
 from distill.dataset import Dataset
-from distill.night.diary import Record
+from distill.naming import is_one
+from distill.night.diary import Record, read_learnt
 from distill.night.settings import NightOver, NightSettings
 from distill.publishing import CARD
 from distill.train.order import Order, name_of, ordered, write_order
@@ -37,17 +38,15 @@ class Served(msgspec.Struct, frozen=True):
     folder: Path
     card: dict[str, Any]
 
-    @property
-    def learnt_until(self) -> float:
-        """Unix seconds up to which it knows what there was to learn; 0 where nobody knows."""
-        known = self.card.get("learnt_until")
-        return float(known) if isinstance(known, int | float) else 0.0
+    def learnt(self, nights: Path) -> frozenset[str]:
+        """The traces that the night which made it had to learn from; none where nobody knows."""
+        return read_learnt(nights, str(self.card.get("night") or ""))
 
 
 def served(models: Path, name: str) -> Served | None:
     """What serves, by its name. None where that is the base, or its folder is gone."""
     folder = models / "adapters" / name
-    if not name or not (folder / "adapters.safetensors").is_file():
+    if not is_one(name) or not (folder / "adapters.safetensors").is_file():
         return None
     try:
         card = json.loads((folder / CARD).read_bytes())
@@ -58,8 +57,8 @@ def served(models: Path, name: str) -> Served | None:
 
 def from_base_due(before: list[Record], every: int) -> bool:
     """Whether it is time for a candidate from the base: none of the last `every` - 1 nights that trained had one."""
-    trained = [one for one in before if one.candidates][: max(0, every - 1)]
-    return len(trained) < every - 1 or not any(not found.parent for one in trained for found in one.candidates)
+    trained = [one for one in before if one.candidates][: every - 1]
+    return not any(not found.parent for one in trained for found in one.candidates)
 
 
 def orders(

@@ -8,12 +8,13 @@ Talks to models through the gateway only, and writes proposals only: the gateway
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +25,7 @@ from distill.examination.items import Item
 from distill.examination.scores import Score
 from distill.gate import Verdict
 from distill.machine import peak_memory
+from distill.naming import is_one
 from distill.night.candidates import Served, folder_of, from_base_due, in_time, orders, served, train, unchanged
 from distill.night.diary import Diary, NightStopped, Record, UnderWay
 from distill.night.gathering import Gathered, gather, label_traces
@@ -57,14 +59,23 @@ class Night(msgspec.Struct, frozen=True):
     memory: dict[str, int]
 
 
+class Judged(NamedTuple):
+    """What a night has to propose: what it learnt from, the best of its adapters, and the names of all."""
+
+    gathered: Gathered
+    best: Examined
+    made: list[str]
+
+
 async def _nothing(adapter: str) -> None:
     return
 
 
 async def night(
-    settings: NightSettings, day: Day, progress: Progress, passed: Callable[[str], Awaitable[None]] = _nothing
+    settings: NightSettings, day: Day, progress: Progress, certify: Callable[[str], Awaitable[None]] = _nothing
 ) -> Night:
-    """One night. `passed` is awaited with the name of an adapter that passed, before it is proposed.
+    """One night. `certify` is awaited with "" for what serves, at the beginning, and with the name of an adapter that
+    passed, before it is proposed.
 
     Raises NightOver where there is nothing to learn or no time left, NightStopped after the stage that was to be the
     last, DatasetError where another night is at work, and DatasetError, NightError, TrainerError or DayError when a
@@ -78,14 +89,8 @@ async def night(
     with alone(settings.data / "datasets"):
         under_way = await _begun(settings, day)
         try:
-            async with asyncio.timeout(_left(settings)) as clock:
-                return await _night(settings, recipe, under_way, day, progress, passed)
-        except TimeoutError as error:
-            if not clock.expired():
-                raise
-            reason = f"its time was over during '{under_way.stage_now}'; what was finished is kept"
-            under_way.end("partial", reason)
-            raise NightOver("partial", reason) from error
+            judged = await _in_time(_judged(settings, recipe, under_way, day, progress, certify), settings, under_way)
+            return await _proposed(settings, under_way, day, judged)  # what was begun here is ended, whatever the time
         except NightOver as over:
             under_way.end(over.outcome, str(over))
             raise
@@ -94,39 +99,62 @@ async def night(
         except (DistillError, OSError) as error:
             under_way.cut_short(str(error))
             raise
+        except sqlite3.Error as error:
+            under_way.cut_short(f"the trace store: {error}")
+            raise NightError(f"the trace store cannot be used now: {error}") from error
 
 
-async def _night(
+async def _in_time(work: Awaitable[Judged], settings: NightSettings, under_way: UnderWay) -> Judged:
+    """Raises NightOver where the night's time is over first."""
+    try:
+        async with asyncio.timeout(_left(settings)) as clock:
+            return await work
+    except TimeoutError as error:
+        if not clock.expired():
+            raise NightError(f"something took too long during '{under_way.stage_now}': {error}") from error
+        reason = f"its time was over during '{under_way.stage_now}'; what was finished is kept"
+        raise NightOver("partial", reason) from error
+
+
+async def _judged(
     settings: NightSettings,
     recipe: Recipe,
     under_way: UnderWay,
     day: Day,
     progress: Progress,
-    passed: Callable[[str], Awaitable[None]],
-) -> Night:
+    certify: Callable[[str], Awaitable[None]],
+) -> Judged:
+    """Everything up to a verdict and a certificate."""
     record = under_way.record
-    items, record.questions = await draw(settings, Diary(settings.data / "nights"), progress)
+    if record.served:  # a base that was taught nothing answers nothing
+        await certify("")
+    items, record.questions = await draw(settings, Diary(settings.data / "nights"), progress, record.name)
     old = served(settings.models, record.served)
-    if not under_way.over("label"):
-        with under_way.stage("label"):
+    with under_way.stage("label"):
+        if not under_way.over("label"):
             await label_traces(settings, record.watermark, day, progress)
     with under_way.stage("filter"):
         gathered = await _gathered(settings, recipe, record, items, old, progress)
     with under_way.stage("train"):
         runs = await _train(settings, recipe, under_way, gathered, old, day, progress)
     with under_way.stage("examine"):
-        found = await examined(settings, record, items, runs, old, day, progress)
+        found = await examined(settings, under_way, items, runs, old, day, progress)
         under_way.saw(max(size for one in found for size in one.memory.values()))
     best = best_of(found)
     with under_way.stage("certify"):
         if best.verdict.passed:
-            await passed(best.adapter)
+            await certify(best.adapter)
+    return Judged(gathered, best, [one.adapter for one in found])
+
+
+async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judged: Judged) -> Night:
+    best = judged.best
     with under_way.stage("propose"):
-        live, instead = await _propose(day, best, [one.adapter for one in found])
+        live, instead = await _propose(day, best, judged.made, under_way.record.served)
     await _close(under_way, best, instead, day)
     make_room(settings.data, settings.models, settings.keep_days, time.time())
     result = read_result(best.run) or {}
-    return Night(gathered.whole, result, best.adapter, best.verdict, best.teacher, live, instead, best.memory)
+    return Night(judged.gathered.whole, result, best.adapter, best.verdict, best.teacher, live, instead, best.memory)
 
 
 async def _begun(settings: NightSettings, day: Day) -> UnderWay:
@@ -135,7 +163,7 @@ async def _begun(settings: NightSettings, day: Day) -> UnderWay:
         watermark = await store.watermark()
     diary = Diary(settings.data / "nights")
     live = str(((await day.status()).get("live") or {}).get("adapter") or "")
-    record = diary.begin(settings.digest, watermark, live, time.time())
+    record = diary.begin(await asyncio.to_thread(lambda: settings.digest), watermark, live, time.time())
     return UnderWay(diary, record, settings.until, peak_memory)
 
 
@@ -154,11 +182,13 @@ async def _gathered(
     """What is learnt from; what this night gathered before it was cut short, if that is still whole. Raises NightOver
     where nothing is new."""
     datasets = settings.data / "datasets"
-    if record.datasets and all(_whole(datasets / name) for name in record.datasets.values()):
+    if record.datasets and all(is_one(name) and _whole(datasets / name) for name in record.datasets.values()):
         made = {part: described(datasets / name) for part, name in record.datasets.items()}
         return Gathered(made["whole"], made.get("fresh"), record.conversations, record.new, record.dropped)
-    since = old.learnt_until if old is not None else 0.0
-    found = await gather(settings, items, record.watermark, since, recipe.batch, progress)
+    diary = Diary(settings.data / "nights")
+    learnt = old.learnt(diary.nights) if old is not None else None
+    found = await gather(settings, items, record.watermark, learnt, recipe.batch, progress)
+    diary.learnt(record, found.traces)
     parts = {"whole": found.whole, "fresh": found.fresh}
     record.datasets = {part: made.digest for part, made in parts.items() if made is not None}
     record.conversations, record.new, record.dropped = found.conversations, found.new, found.dropped
@@ -190,7 +220,7 @@ async def _train(
     due = from_base_due(before, settings.from_base)
     reserve = _after(before, settings)
     done: list[tuple[Order, Path]] = []
-    async with _lease(day, settings.lease_bytes):
+    async with _lease(day, settings.lease_bytes, under_way.alive):
         for order in await asyncio.to_thread(orders, settings, recipe, gathered.whole, gathered.fresh, old, due):
             progress.stage("training", None)
             try:
@@ -235,14 +265,21 @@ def _tell(progress: Progress, step: Step) -> None:
 
 
 @asynccontextmanager
-async def _lease(day: Day, size: int) -> AsyncIterator[None]:
-    """Memory borrowed from the gateway and kept by renewing; a night that dies loses it by itself."""
+async def _lease(day: Day, size: int, alive: Callable[[], None]) -> AsyncIterator[None]:
+    """Memory borrowed from the gateway and kept by renewing, at which `alive` is called; a night that dies loses it by
+    itself."""
     lease = await day.lease(size, _LEASE_SECONDS)
 
     async def keep() -> None:
+        nonlocal lease
         while True:
             await asyncio.sleep(_LEASE_SECONDS / 3)
-            await day.renew(lease)
+            alive()
+            try:
+                await day.renew(lease)
+            except DayError:  # the gateway was started anew, or too busy for too long
+                with suppress(DayError):
+                    lease = await day.lease(size, _LEASE_SECONDS)
 
     keeper = asyncio.create_task(keep())
     try:
@@ -255,7 +292,7 @@ async def _lease(day: Day, size: int) -> AsyncIterator[None]:
             await day.give_back(lease)
 
 
-async def _propose(day: Day, best: Examined, made: Sequence[str]) -> tuple[dict[str, Any] | None, str]:
+async def _propose(day: Day, best: Examined, made: Sequence[str], beside: str) -> tuple[dict[str, Any] | None, str]:
     """The best adapter is proposed, if it passed; whatever does not serve is taken off the engine. The live pointer, if
     it is this adapter's; else what becomes of it, if it passed."""
     for adapter in made:
@@ -263,8 +300,9 @@ async def _propose(day: Day, best: Examined, made: Sequence[str]) -> tuple[dict[
             await _take_off(day, adapter)
     if not best.verdict.passed:
         return None, ""
+    told = {"passed": True, "p_value": best.verdict.p_value, "beside": beside}
     try:
-        answer = await day.propose(best.adapter, best.folder, {"passed": True, "p_value": best.verdict.p_value})
+        answer = await day.propose(best.adapter, best.folder, told)
     except DayConflict as error:
         await _take_off(day, best.adapter)
         return None, f"not proposed: {error}"

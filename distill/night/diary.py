@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +19,14 @@ import msgspec
 
 from distill.atomic import write_atomically
 from distill.errors import DistillError
+from distill.naming import is_one
 
 Outcome = Literal["", "promoted", "canary", "refused", "nothing", "partial", "abandoned"]
 Stage = Literal["label", "filter", "train", "examine", "certify", "propose"]
 STAGES: tuple[Stage, ...] = ("label", "filter", "train", "examine", "certify", "propose")
 
-RECORD = "record.json"
+RECORD, LEARNT = "record.json", "learnt.json"
+_NAME = "%Y%m%dT%H%M%SZ"
 _ELSEWHERE = 7200.0  # seconds without a word, after which another machine's night is taken for dead
 _FRESH = 129_600.0  # seconds: a night that was cut short longer ago than a day and a half is not gone on with
 
@@ -78,6 +80,23 @@ class Record(msgspec.Struct):
     serves: str = ""
 
 
+def began_at(night: str) -> float | None:
+    """When a night began, in Unix seconds, as its name tells; None for no such name."""
+    try:
+        return datetime.strptime(night.partition("-")[0], _NAME).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def read_learnt(nights: Path, night: str) -> frozenset[str]:
+    """The ids of the traces that passed a night's filters; none where that cannot be read."""
+    try:
+        known = (nights / night / LEARNT).read_bytes() if is_one(night) else b"[]"
+        return frozenset(msgspec.json.decode(known, type=list[str]))
+    except (OSError, msgspec.MsgspecError):
+        return frozenset()
+
+
 class Diary:
     """The nights of one home. One process at a time writes it, which the caller sees to."""
 
@@ -105,12 +124,16 @@ class Diary:
             found.host = here
             self.write(found)
             return found
-        when = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        when = datetime.fromtimestamp(now, UTC).strftime(_NAME)
         told = hashlib.sha256(f"{inputs} {watermark} {now}".encode()).hexdigest()[:8]
         record = Record(f"{when}-{told}", now, watermark, inputs, served, host=here)
         (self.nights / record.name).mkdir(parents=True)
         self.write(record)
         return record
+
+    def learnt(self, record: Record, traces: Iterable[str]) -> None:
+        """Keep which traces passed the filters, so that another night knows what is new."""
+        write_atomically(self.nights / record.name / LEARNT, msgspec.json.encode(sorted(traces)))
 
     def resumable(self, record: Record, inputs: str, now: float) -> bool:
         """Whether a night with these inputs would go on with that one."""
@@ -136,12 +159,10 @@ class Diary:
         """The newest night that came to an end, whatever the end."""
         return next((one for one in self.newest_first() if one.ended is not None and one.outcome != "abandoned"), None)
 
-    def verdicts_on(self, questions: str) -> int:
-        """How many nights before gave a verdict on these questions."""
-        return sum(
-            one.questions == questions and one.ended is not None and any(found.verdict for found in one.candidates)
-            for one in self.newest_first()
-        )
+    def verdicts_on(self, questions: str, but: str = "") -> int:
+        """How many verdicts were given on these questions, in nights before the one that is called `but`."""
+        before = [one for one in self.newest_first() if one.questions == questions and one.name != but]
+        return sum(found.verdict is not None for one in before for found in one.candidates)
 
 
 class NightElsewhere(DistillError):
@@ -161,7 +182,7 @@ class UnderWay:
         self._until = until
         self._memory = memory
         self._seen = 0
-        self.stage_now: Stage | None = None
+        self.stage_now = "setting"
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
@@ -179,6 +200,11 @@ class UnderWay:
     def saw(self, memory: int) -> None:
         """Another process that works for this stage took so many bytes."""
         self._seen = max(self._seen, memory)
+
+    def alive(self) -> None:
+        """Let other machines see that somebody is at it."""
+        with suppress(OSError):
+            (self._diary.nights / self.record.name / RECORD).touch()
 
     def over(self, name: Stage) -> bool:
         return name in self.record.stages

@@ -31,6 +31,7 @@ SHEETS = "sheets"  # in the data folder: a folder for each set of questions
 _WEIGHTS = {".safetensors", ".json"}
 _PACKAGES = ("nightschool", "mlx", "mlx-lm")  # another version may calculate otherwise
 _CARD = "card.json"
+_TRIES = 2
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -48,6 +49,11 @@ class Hall(msgspec.Struct, frozen=True):
     at_once: Pace
     alone: Pace
     max_tokens: int
+
+
+def sheets_of(data: Path, questions: str, at_once: int, timed: int) -> Path:
+    """The folder of the answers to these questions, put in this way: seconds are those of how they were put."""
+    return data / SHEETS / f"{questions}-{timed}-{at_once}"
 
 
 def questions_digest(items: Sequence[Item], max_tokens: int) -> str:
@@ -78,23 +84,27 @@ def weights_digest(folder: Path) -> str:
 
 async def sit_seat(
     hall: Hall, seat: Seat, day: Day, client: AsyncOpenAI, progress: Progress
-) -> tuple[list[Answered], int]:
-    """An arm's answers in the order of the questions, and the most bytes that its process was seen to take, 0 where
-    nobody told. Raises NightError where its endpoint fails."""
+) -> tuple[list[Answered], int, bool]:
+    """An arm's answers in the order of the questions, the most bytes that its process was seen to take, 0 where nobody
+    told, and whether it was asked anything now. What fails is asked once more. Raises NightError where its endpoint
+    fails too often."""
     progress.stage(f"examining the {seat.arm.label}", len(hall.items))
     teacher = seat.arm.role == "teacher"
     with Sheet(hall.folder / f"{seat.identity}.jsonl") as sheet:
-        left = sheet.left(hall.items)
-        progress.step(len(hall.items) - len(left))
-        if left:
+        open_ones = sheet.left(hall.items)
+        progress.step(len(hall.items) - len(open_ones))
+        for _ in range(_TRIES):
+            if not (left := sheet.left(hall.items)):
+                break
             pace = hall.at_once if teacher else hall.alone
             keep = partial(_keep, sheet, progress)
             await sit(client, seat.arm, left, keep, pace=pace, max_tokens=hall.max_tokens)
+        if open_ones:
             size = await peak_memory(day, "teacher" if teacher else "student")
             remember_peak(hall.folder, seat.identity, size or None)
         answers = [sheet.answers[item.question.id] for item in hall.items if item.question.id in sheet.answers]
     _check(seat.arm, answers, len(hall.items))
-    return answers, peaks(hall.folder).get(seat.identity) or 0
+    return answers, peaks(hall.folder).get(seat.identity) or 0, bool(open_ones)
 
 
 async def peak_memory(day: Day, arm: str) -> int:

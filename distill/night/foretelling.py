@@ -19,7 +19,7 @@ from distill.examination.answers import read_answers
 from distill.examination.items import Item
 from distill.night.candidates import Served, estimated, folder_of, from_base_due, orders, served
 from distill.night.diary import Diary, Record
-from distill.night.examining import SHEETS, adapter_seat, base_seat, teacher_seat
+from distill.night.examining import adapter_seat, base_seat, sheets_of, teacher_seat
 from distill.night.gathering import Gathered, gather
 from distill.night.setting import draw
 from distill.night.settings import NightSettings, Progress
@@ -64,8 +64,8 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
         items, questions = await draw(settings, diary, progress)
         watermark = record.watermark if record is not None else await _watermark(settings)
         old = served(settings.models, record.served if record is not None else live)
-        since = old.learnt_until if old is not None else 0.0
-        gathered = await gather(settings, items, watermark, since, recipe.batch, progress, Path(work))
+        learnt = old.learnt(diary.nights) if old is not None else None
+        gathered = await gather(settings, items, watermark, learnt, recipe.batch, progress, Path(work))
         trainings = await _trainings(settings, recipe, diary, gathered, old, progress)
     before = [one for one in diary.newest_first() if "propose" in one.stages]
     asked = _asked(settings, items, questions, old, len(trainings), str(status["teacher"].get("model") or "teacher"))
@@ -115,7 +115,7 @@ def _asked(
         seats.append(base_seat(settings.base, settings.prompt, "prompt-only"))
     if old is not None:
         seats.append(adapter_seat(settings.base, old.name, old.folder, "served"))
-    folder = settings.data / SHEETS / questions
+    folder = sheets_of(settings.data, questions, settings.at_once, settings.timed)
     ids = {item.question.id for item in items}
     asked = {}
     for seat in seats:

@@ -50,13 +50,15 @@ _OLD_SHARE = 0.5  # of what an adapter that is trained further learns from, so t
 
 class Gathered(msgspec.Struct, frozen=True):
     """What there is to learn: `whole`, and of it what is `fresh`, beside as much that is old; None where too little is
-    fresh to be worth it. `conversations` passed the filters, `new` of them since the mark; `dropped` by reason."""
+    fresh to be worth it. `conversations` passed the filters, `new` of them for the first time; `dropped` by reason.
+    `traces` are those of all that passed."""
 
     whole: Dataset
     fresh: Dataset | None
     conversations: int
     new: int
     dropped: dict[str, int]
+    traces: frozenset[str] = frozenset()
 
 
 async def label_traces(settings: NightSettings, until: int, day: Day, progress: Progress) -> None:
@@ -78,13 +80,13 @@ async def gather(
     settings: NightSettings,
     items: Sequence[Item],
     until: int,
-    since: float,
+    learnt: Set[str] | None,
     least: int,
     progress: Progress,
     into: Path | None = None,
 ) -> Gathered:
-    """Datasets of the traces up to the number `until`, in the data folder or `into` another; what came after `since`,
-    in Unix seconds, is fresh, and worth a dataset of its own from `least` conversations on.
+    """Datasets of the traces up to the number `until`, in the data folder or `into` another. Conversations with traces
+    that what serves has not `learnt` are fresh, and worth a dataset of their own from `least` on; None: nothing serves.
 
     Raises NightOver where there are fewer conversations than a night wants, DatasetError.
     """
@@ -104,15 +106,17 @@ async def gather(
         progress.stage("building the dataset", None)
         inputs = _inputs(settings, items, kept, earlier, dropped)
         whole = _built(inputs, into or datasets, settings.mixture)
-        new = sum(one.created > since for one in stream_examples(kept))
+        known = learnt or frozenset()
+        new = sum(_is_new(one, known) for one in stream_examples(kept))
         fresh = None
-        if since and new >= least:
-            parted = replace(inputs, examples=partial(_between, kept, since, None), replay=_both(kept, since, earlier))
+        if learnt is not None and new >= least:
+            parted = replace(inputs, examples=partial(_parted, kept, known, True), replay=_both(kept, known, earlier))
             fresh = _built(parted, into or datasets, msgspec.structs.replace(settings.mixture, replay=_OLD_SHARE))
+        traces = frozenset(name for one in stream_examples(kept) for name in one.traces)
     for made in (whole, fresh):
         if made is not None:
             await _forget_meanwhile(settings.data, made, only_there)
-    return Gathered(whole, fresh, count, new, dict(dropped))
+    return Gathered(whole, fresh, count, new, dict(dropped), traces)
 
 
 @asynccontextmanager
@@ -164,16 +168,18 @@ def _built(inputs: Inputs, datasets: Path, mixture: Mixture) -> Dataset:
     return made
 
 
-def _between(kept: Path, after: float | None, until: float | None) -> Iterator[Example]:
-    """The examples of a file that came after one time and not after another."""
-    for one in stream_examples(kept):
-        if (after is None or one.created > after) and (until is None or one.created <= until):
-            yield one
+def _is_new(example: Example, learnt: Set[str]) -> bool:
+    return not set(example.traces) <= learnt
 
 
-def _both(kept: Path, since: float, earlier: Source) -> Source:
+def _parted(kept: Path, learnt: Set[str], new: bool) -> Iterator[Example]:
+    """The examples of a file that are new, or those that are not."""
+    return (one for one in stream_examples(kept) if _is_new(one, learnt) == new)
+
+
+def _both(kept: Path, learnt: Set[str], earlier: Source) -> Source:
     def examples() -> Iterable[Example]:
-        return chain(_between(kept, None, since), earlier())
+        return chain(_parted(kept, learnt, False), earlier())
 
     return examples
 

@@ -18,14 +18,14 @@ from distill.examination.scores import Score, score
 from distill.examination.sitting import Pace, pace
 from distill.gate import Verdict, judge
 from distill.night.candidates import Served
-from distill.night.diary import Candidate, Diary, Record
+from distill.night.diary import Candidate, Diary, Record, UnderWay
 from distill.night.examining import (
-    SHEETS,
     Hall,
     Seat,
     adapter_seat,
     base_seat,
     marks_of,
+    sheets_of,
     sit_seat,
     teacher_seat,
     write_answers,
@@ -49,16 +49,17 @@ class Examined(msgspec.Struct, frozen=True):
     memory: dict[str, int]
 
 
-class _Sat(msgspec.Struct, frozen=True):
-    """What an arm answered, and the most bytes that its process took."""
+class Sat(msgspec.Struct, frozen=True):
+    """What an arm answered, the most bytes that its process took, and whether it was asked just `now`."""
 
     answers: list[Answered]
     memory: int
+    now: bool
 
 
 async def examined(
     settings: NightSettings,
-    record: Record,
+    under_way: UnderWay,
     items: list[Item],
     runs: Sequence[tuple[Order, Path]],
     old: Served | None,
@@ -67,34 +68,34 @@ async def examined(
 ) -> list[Examined]:
     """The candidates of these runs, published, examined and judged. Raises NightError where an arm cannot be examined;
     a teacher that cannot is left out."""
+    record = under_way.record
     hall = _hall(settings, record, items)
-    level = level_of(Diary(settings.data / "nights").verdicts_on(record.questions))
-    made = {publish(settings.models, run): (order, run) for order, run in runs}
+    level = level_of(Diary(settings.data / "nights").verdicts_on(record.questions, record.name)) / len(runs)
+    found: list[Examined] = []
+    record.candidates = []
     async with day.client() as client:
         arms = await _others(settings, hall, old, day, client, progress)
-        found = []
-        for (adapter, folder), (_, run) in made.items():
+        for order, run in runs:
+            adapter, folder = publish(settings.models, run)
             await day.add_adapter(adapter, folder)
             arms["adapter"] = await _sit(hall, adapter_seat(settings.base, adapter, folder), day, client, progress)
-            verdict = _verdict(arms, old, level, settings.margin)
-            write_card(folder, run, verdict, record.began)
+            verdict = verdict_of(arms, old, level, settings.margin)
+            record.candidates.append(_candidate(adapter, order, run, verdict))
+            under_way.write()
+            write_card(folder, run, verdict, record.name)
             for label, sat in arms.items():
                 write_answers(folder, label, items, sat.answers)
             teacher = score(marks_of(arms["teacher"].answers)) if "teacher" in arms else None
-            memory = {label: sat.memory for label, sat in arms.items()}
-            found.append(Examined(adapter, folder, run, verdict, teacher, memory))
-    record.candidates = [
-        Candidate(
-            one.adapter,
-            one.run.name,
-            Path(order.dataset).name,
-            Path(order.warm).name if order.warm else "",
-            order.steps or 0,
-            msgspec.to_builtins(one.verdict),
-        )
-        for one, (order, _) in zip(found, made.values(), strict=True)
-    ]
+            found.append(
+                Examined(adapter, folder, run, verdict, teacher, {name: sat.memory for name, sat in arms.items()})
+            )
     return found
+
+
+def _candidate(adapter: str, order: Order, run: Path, verdict: Verdict) -> Candidate:
+    parent = Path(order.warm).name if order.warm else ""
+    told = msgspec.to_builtins(verdict)
+    return Candidate(adapter, run.name, Path(order.dataset).name, parent, order.steps or 0, told)
 
 
 def best_of(found: Sequence[Examined]) -> Examined:
@@ -108,7 +109,7 @@ def best_of(found: Sequence[Examined]) -> Examined:
 
 
 def _hall(settings: NightSettings, record: Record, items: list[Item]) -> Hall:
-    folder = settings.data / SHEETS / record.questions
+    folder = sheets_of(settings.data, record.questions, settings.at_once, settings.timed)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     alone = pace(items, settings.at_once, settings.timed)
     return Hall(items, folder, Pace(settings.at_once), alone, settings.examination.max_tokens)
@@ -116,7 +117,7 @@ def _hall(settings: NightSettings, record: Record, items: list[Item]) -> Hall:
 
 async def _others(
     settings: NightSettings, hall: Hall, old: Served | None, day: Day, client: AsyncOpenAI, progress: Progress
-) -> dict[str, _Sat]:
+) -> dict[str, Sat]:
     """Everybody but the candidates, by label."""
     status = await day.status()
     seats = [base_seat(settings.base)]
@@ -134,25 +135,32 @@ async def _others(
     return arms
 
 
-async def _sit(hall: Hall, seat: Seat, day: Day, client: AsyncOpenAI, progress: Progress) -> _Sat:
-    return _Sat(*await sit_seat(hall, seat, day, client, progress))
+async def _sit(hall: Hall, seat: Seat, day: Day, client: AsyncOpenAI, progress: Progress) -> Sat:
+    return Sat(*await sit_seat(hall, seat, day, client, progress))
 
 
-def _verdict(arms: dict[str, _Sat], old: Served | None, level: float, margin: float) -> Verdict:
-    """Better than its base, than its base with a prompt, and fit to follow what serves."""
-    base, mine = arms["base"], arms["adapter"]
-    marks = marks_of(mine.answers)
-    found = judge(marks_of(base.answers), marks, level, (base.memory or None, mine.memory or None))
+def verdict_of(arms: dict[str, Sat], old: Served | None, level: float, margin: float) -> Verdict:
+    """Better than its base, than its base with a prompt, and fit to follow what serves. What an endpoint failed to
+    answer says nothing of a model, so that question is left out for all. Memory is compared where both sat just now: an
+    engine's peak is of all that it did since it was started."""
+    asked = {name: sat for name, sat in arms.items() if name != "teacher"}
+    failed = {one.mark.question for sat in asked.values() for one in sat.answers if one.failed}
+    marks = {
+        name: [mark for mark in marks_of(sat.answers) if mark.question not in failed] for name, sat in asked.items()
+    }
+    both = asked["base"].now and asked["adapter"].now
+    room = (asked["base"].memory or None, asked["adapter"].memory or None) if both else (None, None)
+    found = judge(marks["base"], marks["adapter"], level, room)
     reasons = list(found.reasons)
-    if "prompt-only" in arms:
-        prompted = {mark.question: mark.exact for mark in marks_of(arms["prompt-only"].answers)}
-        gained = sum(mark.exact and not prompted[mark.question] for mark in marks)
-        p_value = mcnemar(gained, sum(prompted[mark.question] and not mark.exact for mark in marks))
+    if "prompt-only" in marks:
+        prompted = {mark.question: mark.exact for mark in marks["prompt-only"]}
+        gained = sum(mark.exact and not prompted[mark.question] for mark in marks["adapter"])
+        p_value = mcnemar(gained, sum(prompted[mark.question] and not mark.exact for mark in marks["adapter"]))
         if p_value > level:
             reasons.append(f"not significantly more exact calls than the base with a prompt (p = {p_value:.3g})")
     beside: Succession | None = None
     if old is not None:
-        beside = succession(old.name, marks_of(arms["served"].answers), marks, level, margin)
+        beside = succession(old.name, marks["served"], marks["adapter"], level, margin)
         if not beside.may_follow:
             reasons.append(beside.told)
     return msgspec.structs.replace(found, passed=not reasons, reasons=reasons, succession=beside)

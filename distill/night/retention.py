@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from distill.naming import is_one
 from distill.night.examining import SHEETS
 from distill.publishing import CARD
 
@@ -23,15 +24,18 @@ def make_room(data: Path, models: Path, days: float, now: float) -> list[Path]:
     if not days:
         return []
     cards = {path.parent.name: _read(path) for path in (models / "adapters").glob(f"*/{CARD}")}
-    old = [path for path in _candidates(data, models, cards, _named(models)) if now - _changed(path) > days * _DAY]
+    named = _named(models)
+    old = [path for path in _candidates(data, models, cards, named) if now - _changed(path, now) > days * _DAY]
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return old
 
 
 def _candidates(data: Path, models: Path, cards: dict[str, dict[str, Any]], named: set[str]) -> Iterator[Path]:
-    """Runs, whose adapters have folders of their own; adapters that did not pass; answers to questions."""
-    yield from (models / "runs").glob("[!.]*")
+    """Runs whose adapters have folders of their own; adapters that did not pass; answers to questions."""
+    for name in {str(card.get("run")) for card in cards.values()} - named:
+        if is_one(name) and (models / "runs" / name).is_dir():
+            yield models / "runs" / name
     for name, card in cards.items():
         verdict = card.get("verdict")
         refused = isinstance(verdict, dict) and verdict.get("passed") is False
@@ -41,16 +45,20 @@ def _candidates(data: Path, models: Path, cards: dict[str, dict[str, Any]], name
 
 
 def _named(models: Path) -> set[str]:
-    """Adapters that the gateway's own files name."""
+    """Adapters and runs that the gateway's own files name."""
     live, pin = _read(models / "live.json"), _read(models / "pin.json")
     previous = live.get("previous")
     found = [live, pin, previous if isinstance(previous, dict) else {}]
-    return {str(one.get("adapter")) for one in found}
+    paths = [Path(str(one.get("path", ""))) for one in found]
+    return {str(one.get("adapter")) for one in found} | {part for path in paths for part in path.parts}
 
 
-def _changed(folder: Path) -> float:
-    """When anything in it was last written, in Unix seconds."""
-    return max((path.stat().st_mtime for path in (folder, *folder.rglob("*"))), default=0.0)
+def _changed(folder: Path, now: float) -> float:
+    """When anything in it was last written, in Unix seconds; now, where that cannot be told."""
+    try:
+        return max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return now
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,6 +18,7 @@ from distill.labelling import Limits
 from distill.night.diary import Stage
 from distill.prompts import Prompt
 from distill.snapshots import Snapshots
+from distill.train.order import base_digest
 
 
 class NightError(DistillError):
@@ -70,7 +72,8 @@ class NightSettings(msgspec.Struct, frozen=True):
     def digest(self) -> str:
         """Of all that decides what comes out of a night, but for where things lie and how long it may take."""
         told = (
-            self.base.name,
+            base_digest(self.base),
+            {name: metadata.version(name) for name in ("nightschool", "mlx", "mlx-lm")},
             msgspec.to_builtins(self.examination),
             self.recipe,
             self.minimum,
@@ -81,7 +84,8 @@ class NightSettings(msgspec.Struct, frozen=True):
             msgspec.to_builtins(self.labels),
             self.judge,
             msgspec.to_builtins(self.mixture),
-            self.prompt.name if self.prompt else "",
+            msgspec.to_builtins(self.prompt),
+            sorted(passage.question + "\n" + passage.answer for passage in self.passages),
             self.from_base,
             self.margin,
         )

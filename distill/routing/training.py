@@ -48,7 +48,7 @@ class Trained(msgspec.Struct, frozen=True):
 
 def train(labels: Sequence[Label]) -> Trained:
     """Both gates. Raises TooFewLabels, also where all drafts are good, or none is."""
-    good = np.array([not label.worse for label in labels])
+    good = np.array([not label.worse for label in labels], bool)
     groups = np.array([label.conversation for label in labels])
     conversations = len({*groups.tolist()})
     if len(labels) < FEWEST or conversations < _FOLDS or min(good.sum(), (~good).sum()) < _FEWEST_KIND:

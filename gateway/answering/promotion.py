@@ -185,6 +185,7 @@ class Promotion:
         if adapter not in self.adapters:
             raise Conflict(f"There is no adapter '{adapter}'.")
         if self.live is not None and self.live.adapter == adapter:
+            self._student.put_to_work(adapter)  # it may have been missing when the engine started
             return self.live
         folder = self.adapters[adapter]
         live = Live(

@@ -135,6 +135,15 @@ class Canaries:
         self._roll_back(entry, "somebody rolled it back")
         return _adapter(entry)
 
+    def quarantine(self, adapter: str, folder: Path) -> None:
+        """Note that somebody rolled an adapter back that served: for a while it is not proposed again."""
+        name, now = PREFIX + adapter, self._clock()
+        if name in self._book.entries:
+            self._book.drop(name)
+        canary = begin(now, self._pace())
+        why = "somebody rolled it back"
+        self._book.write(Entry(_experiment(adapter, canary), now, "rolled_back", now, why, canary, str(folder)))
+
     def give_way(self, adapter: str) -> None:
         """End the canary, since somebody wants this adapter to serve everybody, "" the base: its own, as promoted."""
         if (entry := self.running) is None:

@@ -12,7 +12,7 @@ import msgspec
 
 from distill.cards import card
 from gateway.answering.pinning import BASE, Pin
-from gateway.answering.promotion import Promotion, holds_adapter
+from gateway.answering.promotion import Live, Promotion, holds_adapter
 from gateway.errors import Conflict, NotFound
 from gateway.experiments.canaries import Canaries
 from gateway.experiments.running import Experiments
@@ -41,7 +41,10 @@ class Handles:
         self._promotion.check_free()
         if canary := self._canaries.roll_back():
             return Done(canary=canary)
-        return Done(gone=await self._promotion.roll_back())
+        left = self._promotion.live
+        gone = await self._promotion.roll_back()
+        self._leave(left)
+        return Done(gone=gone)
 
     async def return_to(self, adapter: str, *, force: bool) -> Done:
         """Let an earlier adapter serve, or the base; a canary ends. Raises Conflict, NotFound or BackendError."""
@@ -52,7 +55,9 @@ class Handles:
         name = await self._ready(adapter, force=force)
         self._promotion.check_free()  # while it was loaded somebody may have pinned another
         self._canaries.give_way(name)
+        left = self._promotion.live
         await self._promotion.return_to(name)
+        self._leave(left)
         return Done(canary=running)
 
     async def pin(self, adapter: str) -> Pin:
@@ -63,6 +68,12 @@ class Handles:
         self._experiments.check_none_exchanges()  # one may have begun
         self._canaries.give_way(name)
         return await self._promotion.pin(name)
+
+    def _leave(self, left: Live | None) -> None:
+        """What serves no more is not proposed again at once."""
+        live = self._promotion.live
+        if left is not None and (live is None or live.adapter != left.adapter):
+            self._canaries.quarantine(left.adapter, Path(left.path))
 
     async def _ready(self, adapter: str, *, force: bool) -> str:
         """See that the engine has an adapter that may serve; its name, "" for the base."""

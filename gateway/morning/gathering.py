@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from distill.night.diary import began_at
 from distill.night.pausing import paused
 from distill.store.schema import StoreError
 from distill.store.store import TraceStore
@@ -88,7 +89,7 @@ def _serving(home: Home, told: dict[str, Any], notes: list[str]) -> Serving:
         before=str(((live.previous if live is not None else None) or {}).get("adapter") or ""),
         base=str(card.get("base") or ""),
         parent=str(card.get("parent") or ""),
-        learnt_until=float(until) if isinstance(until := card.get("learnt_until"), int | float) else None,
+        learnt_until=began_at(str(card.get("night") or "")),
     )
     return _certified(home, found, str((told.get("router") or {}).get("teachers") or ""), notes)
 

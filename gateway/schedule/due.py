@@ -15,6 +15,8 @@ from gateway.schedule.conditions import Answer
 from gateway.schedule.window import hours, local
 from gateway.sections import NightSettings
 
+_LEAST = 1800.0  # seconds that a night has to have
+
 
 class Due(msgspec.Struct, frozen=True):
     """A night may begin, and take so many seconds."""
@@ -29,12 +31,13 @@ class NotDue(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What there is to know. Moments are Unix seconds: `now`, when the last night ended (None: there was none), and
-    since when there is a schedule (None: not known). `idle` are seconds since a gateway's last request (None: not
-    known), `new` the traces since the last night, as far as they were counted."""
+    """What there is to know. Moments are Unix seconds: `now`, when the last night began, to an end or not, when one
+    last ended (None: there was none), and since when there is a schedule (None: not known). `idle` are seconds since a
+    gateway's last request (None: not known), `new` the traces since the last night, as far as they were counted."""
 
     now: float
     zone: tzinfo
+    last_begun: float | None
     last_ended: float | None
     since: float | None
     idle: float | None
@@ -64,9 +67,12 @@ def _time(settings: NightSettings, known: Known) -> Due | NotDue:
     if current is not None:
         if known.last_ended is not None and known.last_ended >= current.begins:
             return NotDue(f"the night of these hours ended at {local(known.last_ended, zone)}")
-        return Due(current.ends - now)
+        left = current.ends - now
+        if left < _LEAST:
+            return NotDue(f"the hours for a night end in {left / 60:.0f} minutes, too few to begin one")
+        return Due(left)
     missed = allowed.passed(now, zone)
-    anchors = [moment for moment in (known.last_ended, known.since) if moment is not None]
+    anchors = [moment for moment in (known.last_begun, known.last_ended, known.since) if moment is not None]
     if settings.catch_up and missed is not None and anchors and missed.begins >= max(anchors):
         return Due(missed.seconds)
     return NotDue(f"it is {local(now, zone)}, and nights begin from {settings.at} to {settings.until}")

@@ -10,6 +10,7 @@ import time
 
 from distill.day import Day, DayError
 from distill.night.diary import Diary
+from distill.night.pausing import paused
 from distill.store.listing import Wanted
 from distill.store.schema import StoreError
 from distill.store.store import TraceStore
@@ -25,9 +26,13 @@ _PATIENCE = 10.0  # seconds that a gateway gets to answer
 
 async def look(settings: Settings, home: Home) -> Due | NotDue:
     """Whether a night is due now."""
-    now, last = time.time(), Diary(home.data / "nights").last_ended()
+    now, nights = time.time(), list(Diary(home.data / "nights").newest_first())
+    if pause := paused(home.data, now):
+        return NotDue(pause)
+    last = next((one for one in nights if one.ended is not None and one.outcome != "abandoned"), None)
+    read = next((one.watermark for one in nights if "filter" in one.stages), 0)
     try:
-        new, newest = await _traces(home, last.watermark if last is not None else 0, settings.night.new)
+        new, newest = await _traces(home, read, settings.night.new)
     except (sqlite3.Error, StoreError) as error:
         return NotDue(f"the trace store of {home.data} cannot be read: {error}")
     idle = await _idle(gateway_url(settings), home)
@@ -36,6 +41,7 @@ async def look(settings: Settings, home: Home) -> Due | NotDue:
     known = Known(
         now=now,
         zone=local_zone(time_zone()),
+        last_begun=nights[0].began if nights else None,
         last_ended=last.ended if last is not None else None,
         since=since(home.data),
         idle=idle,

@@ -53,6 +53,8 @@ def test_a_card_with_a_verdict_stays(tmp_path: Path, run: Path) -> None:
         "base": "small",
         "dataset": "abc",
         "run": "one",
+        "parent": "",
+        "night": "",
         "recipe": msgspec.to_builtins(Recipe(rank=3)),
         "certificate": None,
         "verdict": None,

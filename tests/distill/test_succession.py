@@ -61,6 +61,8 @@ def test_other_questions_are_no_comparison() -> None:
 def test_all_verdicts_on_the_same_questions_share_one_level() -> None:
     assert sum(level_of(night) for night in range(100_000)) <= ALPHA
     assert len({level_of(night) for night in range(LOOKS)}) == 1
+    levels = [level_of(night) for night in range(100)]
+    assert levels == sorted(levels, reverse=True)
 
 
 def test_a_month_of_nights_promotes_a_worse_adapter_hardly_ever() -> None:

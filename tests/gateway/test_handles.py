@@ -90,6 +90,27 @@ def test_rollback_and_pin_say_what_serves(gateway: Running, small: Script) -> No
     assert small.asked[-1].body["model"] == "small"
 
 
+def test_what_was_rolled_back_is_not_proposed_again_at_once(gateway: Running) -> None:
+    one, two = adapter(gateway.home, "one"), adapter(gateway.home, "two")
+    assert gateway.admin("/admin/proposals", one)[0] == 201
+    assert done(gateway, "rollback") == "Now serves: the base"
+    status, told = gateway.admin("/admin/proposals", one)
+    assert status == 409
+    assert "one was rolled back (somebody rolled it back): try again in 24 hours" in told["error"]["message"]
+    assert gateway.admin("/admin/proposals", two)[0] == 201
+    assert done(gateway, "rollback", "one") == "Now serves: one"  # by name it may come back
+    assert gateway.admin("/admin/proposals", two)[0] == 409
+
+
+def test_an_adapter_that_was_judged_beside_another_does_not_follow_this_one(gateway: Running) -> None:
+    one, two, three = (adapter(gateway.home, name) for name in ("one", "two", "three"))
+    assert gateway.admin("/admin/proposals", {**one, "verdict": {"passed": True, "beside": ""}})[0] == 201
+    assert gateway.admin("/admin/proposals", {**two, "verdict": {"passed": True, "beside": "one"}})[0] == 201
+    status, told = gateway.admin("/admin/proposals", {**three, "verdict": {"passed": True, "beside": "one"}})
+    assert status == 409
+    assert "three was judged beside one, and two serves now" in told["error"]["message"]
+
+
 def test_without_a_gateway_nothing_is_changed_and_that_is_said(tmp_path: Path) -> None:
     port = free_port()
     for arguments in (["rollback"], ["pin", "base"], ["pin", "--off"]):

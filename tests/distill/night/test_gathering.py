@@ -64,7 +64,7 @@ async def learnt(
             async with await TraceStore.open(data / "traces.db", 60.0) as store:
                 until = await store.watermark()
             await label_traces(chosen, until, day, stages)
-            return (await gather(chosen, [], until, 0.0, 1, stages)).whole
+            return (await gather(chosen, [], until, None, 1, stages)).whole
 
 
 async def stored(data: Path) -> None:

@@ -33,17 +33,24 @@ def test_what_nobody_needs_goes_after_its_time(tmp_path: Path) -> None:
     data, models = tmp_path / "data", tmp_path / "models"
     old = {
         made(models / "runs" / "r1", 31),
-        made(models / "adapters" / "refused", 31, card(False)),
+        made(models / "adapters" / "refused", 31, {**card(False), "run": "r1"}),
         made(data / "sheets" / "q1", 31),
     }
     made(models / "runs" / "r2", 29)
+    made(models / "runs" / "of-a-sweep", 90)
     made(models / "adapters" / "refused-lately", 29, card(False))
-    made(models / "adapters" / "passed", 90, card(True))
+    made(models / "adapters" / "passed", 90, {**card(True), "run": "r2"})
+    made(models / "adapters" / "hostile", 90, {**card(True), "run": "../../data/datasets/d1"})
     made(models / "adapters" / "imported", 90)
     made(data / "datasets" / "d1", 90)
     assert set(make_room(data, models, 30.0, NOW)) == old
     assert not any(path.exists() for path in old)
-    assert {path.name for path in (models / "adapters").iterdir()} == {"refused-lately", "passed", "imported"}
+    assert {path.name for path in (models / "adapters").iterdir()} == {
+        "refused-lately",
+        "passed",
+        "imported",
+        "hostile",
+    }
     assert (data / "datasets" / "d1").exists()
     assert make_room(data, models, 0.0, NOW * 10) == []
 

@@ -74,6 +74,8 @@ def test_drafts_of_one_kind_teach_nothing(share: float) -> None:
 
 
 def test_a_handful_teaches_nothing() -> None:
+    with pytest.raises(TooFewLabels, match="0 good and 0 worse drafts of 0"):
+        train([])
     with pytest.raises(TooFewLabels):
         train(drafts(FEWEST - 1, seed=6))
     with pytest.raises(TooFewLabels, match="of 4"):

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def add_adapter(home: Home, verdict: Verdict | None, answers: dict[str, list[Mar
     (run / "adapter" / "adapters.safetensors").write_bytes(b"weights")
     (run / "result.json").write_text(json.dumps({"adapter_digest": f"{number:012x}"}))
     name, folder = publish(home.models, run)
-    write_card(folder, run, verdict, NOW - DAY)
+    write_card(folder, run, verdict, f"{datetime.fromtimestamp(NOW - DAY, UTC):%Y%m%dT%H%M%SZ}-made")
     for label, found in (answers or {}).items():
         items = [Item(_question(mark.question), None) for mark in found]  # type: ignore[arg-type]
         write_answers(folder, label, items, [Answered(mark, "", "") for mark in found])

@@ -16,7 +16,7 @@ from tests.gateway.schedule.test_window import utc
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 HOUR = 3600.0
 NIGHT = NightSettings()
-KNOWN = Known(utc("2026-12-02 01:00"), BERLIN, utc("2026-12-01 02:00"), None, 10_000.0, 50)  # 02:00 there
+KNOWN = Known(utc("2026-12-02 01:00"), BERLIN, None, utc("2026-12-01 02:00"), None, 10_000.0, 50)  # 02:00 there
 
 
 def found(settings: NightSettings = NIGHT, **known: Any) -> Due | NotDue:

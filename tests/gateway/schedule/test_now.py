@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distill.night.diary import Diary
+from distill.night.diary import Diary, Done
 from distill.store.store import TraceStore
 from gateway.schedule import since
 from gateway.schedule.due import Due, NotDue
@@ -46,7 +46,9 @@ async def filled(folder: Path, *seconds_ago: float) -> Home:
 def ended(home: Home, watermark: int, when: float) -> None:
     """A night that read up to this trace."""
     diary = Diary(home.data / "nights")
-    diary.end(diary.begin("inputs", watermark, "", when - 10), "nothing", "", when)
+    record = diary.begin("inputs", watermark, "", when - 10)
+    record.stages["filter"] = Done(when, 1.0)
+    diary.end(record, "nothing", "", when)
 
 
 async def test_a_night_is_due_where_there_is_enough_that_is_new(tmp_path: Path) -> None:
