@@ -7,4 +7,4 @@ from pathlib import Path
 
 def is_one(name: str) -> bool:
     """Whether it names one folder, and none elsewhere."""
-    return bool(name) and Path(name).name == name and not name.startswith(".")
+    return bool(name) and Path(name).name == name and not name.startswith(".") and "\0" not in name

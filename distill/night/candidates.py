@@ -121,8 +121,5 @@ def unchanged(old: Served, recipe: Recipe) -> bool:
     made = old.card.get("recipe")
     if not isinstance(made, dict):
         return False
-    mine = msgspec.to_builtins(recipe)
     free = {"learning_rate", "epochs"} if old.card.get("parent") else set()
-    return {name: made.get(name) for name in mine if name not in free} == {
-        name: value for name, value in mine.items() if name not in free
-    }
+    return all(made.get(name) == value for name, value in msgspec.to_builtins(recipe).items() if name not in free)

@@ -25,12 +25,12 @@ from distill.examination.peaks import peaks, remember_peak
 from distill.examination.sitting import FAILURES, Pace, sit
 from distill.night.settings import NightError, Progress
 from distill.prompts import Prompt
+from distill.publishing import CARD
 from distill.train.order import base_digest
 
 SHEETS = "sheets"  # in the data folder: a folder for each set of questions
 _WEIGHTS = {".safetensors", ".json"}
 _PACKAGES = ("nightschool", "mlx", "mlx-lm")  # another version may calculate otherwise
-_CARD = "card.json"
 _TRIES = 2
 
 
@@ -78,7 +78,7 @@ def teacher_seat(model: str) -> Seat:
 
 def weights_digest(folder: Path) -> str:
     """Of an adapter, without its card, which changes with what becomes known of it."""
-    parts = [path for path in sorted(folder.iterdir()) if path.suffix in _WEIGHTS and path.name != _CARD]
+    parts = [path for path in sorted(folder.iterdir()) if path.suffix in _WEIGHTS and path.name != CARD]
     return combined_digest(f"{path.name}={file_digest(path)}" for path in parts)
 
 

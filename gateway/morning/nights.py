@@ -15,6 +15,7 @@ import msgspec
 from distill.examination.marking import Mark
 from distill.examination.scores import Score, score
 from distill.gate import Verdict
+from distill.naming import is_one
 from distill.night.diary import Candidate, Diary, Record
 from distill.publishing import CARD
 from gateway.morning.morning import Diversity, Examined, Night
@@ -82,7 +83,7 @@ def read_object(path: Path, kind: type[_Read], notes: list[str]) -> _Read | None
 
 def card_of(home: Home, adapter: str, notes: list[str]) -> Mapping[str, Any]:
     """An adapter's card; empty where there is none."""
-    if not adapter or not _is_name(adapter):
+    if not is_one(adapter):
         return {}
     return read_object(home.models / "adapters" / adapter / CARD, dict[str, Any], notes) or {}
 
@@ -112,7 +113,7 @@ def _night(
 def _examined(home: Home, record: Record, made: Candidate, last: bool, notes: list[str]) -> Examined:
     """Only of the last night is read what others answered: these files are large."""
     dataset = _manifest(home, made.dataset, notes) if last else None
-    sat = home.models / "adapters" / made.adapter if last and _is_name(made.adapter) else None
+    sat = home.models / "adapters" / made.adapter if last and is_one(made.adapter) else None
     return Examined(
         made.adapter,
         made.parent,
@@ -157,7 +158,7 @@ def _score(folder: Path | None, arm: str, notes: list[str]) -> Score | None:
 
 
 def _manifest(home: Home, dataset: str, notes: list[str]) -> _Manifest | None:
-    if not dataset or not _is_name(dataset):
+    if not is_one(dataset):
         return None
     return read_object(home.data / "datasets" / dataset / "manifest.json", _Manifest, notes)
 
@@ -174,8 +175,3 @@ def _diversity(manifest: _Manifest | None) -> Diversity | None:
 def _depth(category: str) -> str:
     """Out of a category's name, tool/depth/answer; a tool may have any name."""
     return category.rsplit("/", 2)[-2] if category.count("/") > 1 else ""
-
-
-def _is_name(name: str) -> bool:
-    """Whether it names something in a folder, and no other place."""
-    return name not in (".", "..") and not {"/", "\\", "\0"} & set(name)

@@ -26,10 +26,10 @@ _PATIENCE = 10.0  # seconds that a gateway gets to answer
 
 async def look(settings: Settings, home: Home) -> Due | NotDue:
     """Whether a night is due now."""
-    now, nights = time.time(), list(Diary(home.data / "nights").newest_first())
+    now, diary = time.time(), Diary(home.data / "nights")
     if pause := paused(home.data, now):
         return NotDue(pause)
-    last = next((one for one in nights if one.ended is not None and one.outcome != "abandoned"), None)
+    nights, last = list(diary.newest_first()), diary.last_ended()
     read = next((one.watermark for one in nights if "filter" in one.stages), 0)
     try:
         new, newest = await _traces(home, read, settings.night.new)
