@@ -131,7 +131,7 @@ class Day:
         await self._call("POST", "/admin/adapters", {"name": name, "path": str(path)})
 
     async def remove_adapter(self, name: str) -> None:
-        await self._call("DELETE", f"/admin/adapters/{name}")
+        await self._call("DELETE", f"/admin/adapters/{quote(name, safe='')}")
 
     async def propose(self, adapter: str, path: Path, verdict: dict[str, Any]) -> dict[str, Any]:
         """Propose an adapter; the gateway tells the live pointer, and the canary, if it begins with one. Raises

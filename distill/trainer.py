@@ -10,8 +10,9 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from distill.errors import DistillError
 from distill.train.record import Estimate, Step
 
 _LOCK = ".lock"
+_PATIENCE = 10.0  # seconds that a trainer is waited for whose night is gone
 _LINE = 1 << 20  # bytes of one line at most
 _FULL = ("No space left", "Unable to write")  # as the system says it, and MLX
 _KILLED = (
@@ -37,10 +39,9 @@ async def train(folder: Path, report: Callable[[Step], object]) -> None:
 
     Raises TrainerError with the reason, where the trainer fails or another is at this run.
     """
-    with _alone(folder):
-        async with _running(folder) as lines:
-            async for line in lines:
-                report(msgspec.json.decode(line, type=Step))
+    async with _alone(folder) as lock, _running(folder, lock=lock) as lines:
+        async for line in lines:
+            report(msgspec.json.decode(line, type=Step))
 
 
 async def estimate(folder: Path) -> Estimate:
@@ -54,24 +55,40 @@ async def estimate(folder: Path) -> Estimate:
     return found
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Be the only one who trains in a folder; the system lifts the lock when its holder ends, however it ends."""
+@asynccontextmanager
+async def _alone(folder: Path) -> AsyncIterator[int]:
+    """Be the only one who trains in a folder. The lock, as a file's number: the trainer inherits it and holds it, too,
+    so that nobody begins beside one whose night was killed; it ends within seconds."""
     with (folder / _LOCK).open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainerError(f"{folder} is being trained by another process: wait until it is done") from None
-        yield
+        end = time.monotonic() + _PATIENCE
+        while not _locked(lock.fileno()):
+            if time.monotonic() > end:
+                raise TrainerError(f"{folder} is being trained by another process: wait until it is done")
+            await asyncio.sleep(0.1)
+        yield lock.fileno()
+
+
+def _locked(file: int) -> bool:
+    """Whether the lock could be had. The system lifts it when the last of its holders ends, however it ends."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @asynccontextmanager
-async def _running(folder: Path, *mode: str) -> AsyncIterator[asyncio.StreamReader]:
+async def _running(folder: Path, *mode: str, lock: int | None = None) -> AsyncIterator[asyncio.StreamReader]:
     """The trainer at work; its lines. On leaving it is gone, and TrainerError says why it failed, if it did."""
     pipe = asyncio.subprocess.PIPE
     command = [sys.executable, "-m", "distill.train", str(folder), str(os.getpid()), *mode]
     trainer = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, limit=_LINE
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        limit=_LINE,
+        pass_fds=() if lock is None else (lock,),
     )
     assert trainer.stdout is not None
     assert trainer.stderr is not None

@@ -8,6 +8,7 @@ no longer what its name is the digest of, which its manifest then says.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -37,10 +38,10 @@ class Origin(msgspec.Struct):
 _origin = msgspec.json.Decoder(Origin).decode
 
 
-def newest(datasets: Path, count: int) -> list[Path]:
-    """The folders of the datasets that were made last, the newest first."""
+def newest(datasets: Path, count: int, before: float = math.inf) -> list[Path]:
+    """The folders of the datasets that were made last, the newest first; `before` then, in Unix seconds."""
     found = [(path.stat().st_mtime, path.parent) for path in datasets.glob(f"*/{_MANIFEST}")]
-    return [folder for _, folder in sorted(found, reverse=True)[:count]]
+    return [folder for _, folder in sorted((one for one in found if one[0] < before), reverse=True)[:count]]
 
 
 def traces_of(folders: Sequence[Path]) -> list[str]:

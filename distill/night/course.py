@@ -41,6 +41,7 @@ from distill.train.record import RESULT, Step, read_result
 
 _LEASE_SECONDS = 60.0
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
+_LEFT_OUT = -1  # steps of a candidate for which there was no time
 _AFTER = 0.25  # of a night is kept for what comes after training, where no night before says how long that takes
 
 
@@ -187,7 +188,7 @@ async def _gathered(
         return Gathered(made["whole"], made.get("fresh"), record.conversations, record.new, record.dropped)
     diary = Diary(settings.data / "nights")
     learnt = old.learnt(diary.nights) if old is not None else None
-    found = await gather(settings, items, record.watermark, learnt, recipe.batch, progress)
+    found = await gather(settings, items, record.watermark, learnt, recipe.batch, progress, before=record.began)
     diary.learnt(record, found.traces)
     parts = {"whole": found.whole, "fresh": found.fresh}
     record.datasets = {part: made.digest for part, made in parts.items() if made is not None}
@@ -228,6 +229,8 @@ async def _train(
             except NightOver:
                 if not done:
                     raise
+                under_way.record.steps[name_of(order)] = _LEFT_OUT
+                under_way.write()
                 continue
             folder = folder_of(settings.models, chosen)
             await train(chosen, folder, partial(_tell, progress))
@@ -242,6 +245,8 @@ async def _with_steps(order: Order, settings: NightSettings, under_way: UnderWay
     key, known = name_of(order), under_way.record.steps
     if (folder_of(settings.models, order) / RESULT).exists():
         return order
+    if known.get(key) == _LEFT_OUT:
+        raise NightOver("nothing", "there was no time for it when the night got so far")
     if key not in known:
         fitted = await in_time(order, settings, reserve)
         known[key] = fitted.steps or 0

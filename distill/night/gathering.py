@@ -4,6 +4,7 @@ and what is new. Knows nothing of what is done with the datasets.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence, Set
@@ -84,8 +85,10 @@ async def gather(
     least: int,
     progress: Progress,
     into: Path | None = None,
+    before: float = math.inf,
 ) -> Gathered:
-    """Datasets of the traces up to the number `until`, in the data folder or `into` another. Conversations with traces
+    """Datasets of the traces up to the number `until`, in the data folder or `into` another; replayed are those of
+    datasets that were made `before`, in Unix seconds. Conversations with traces
     that what serves has not `learnt` are fresh, and worth a dataset of their own from `least` on; None: nothing serves.
 
     Raises NightOver where there are fewer conversations than a night wants, DatasetError.
@@ -96,7 +99,7 @@ async def gather(
         async with _collecting(settings) as (store, collector):
             progress.stage("filtering traces", None)
             count, dropped = await _keep(collector, until, kept)
-            earlier, only_there = await _earlier(store, datasets)
+            earlier, only_there = await _earlier(store, datasets, before)
         if count < settings.minimum:
             told = ", ".join(f"{reason} {number}" for reason, number in dropped.most_common()) or "none"
             raise NightOver(
@@ -184,10 +187,10 @@ def _both(kept: Path, learnt: Set[str], earlier: Source) -> Source:
     return examples
 
 
-async def _earlier(store: TraceStore, datasets: Path) -> tuple[Source, Set[str]]:
+async def _earlier(store: TraceStore, datasets: Path, before: float) -> tuple[Source, Set[str]]:
     """The newest datasets' examples of traces that had to make room, and these traces. What was forgotten is gone from
     datasets, too."""
-    folders = newest(datasets, _REPLAYED)
+    folders = newest(datasets, _REPLAYED, before)
     traces = traces_of(folders)
     known = await store.known(traces)
     return replayed(folders, known), set(traces) - known

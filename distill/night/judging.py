@@ -72,6 +72,7 @@ async def examined(
     hall = _hall(settings, record, items)
     level = level_of(Diary(settings.data / "nights").verdicts_on(record.questions, record.name)) / len(runs)
     found: list[Examined] = []
+    known = {one.adapter: one for one in record.candidates}  # before the night was cut short
     record.candidates = []
     async with day.client() as client:
         arms = await _others(settings, hall, old, day, client, progress)
@@ -79,7 +80,7 @@ async def examined(
             adapter, folder = publish(settings.models, run)
             await day.add_adapter(adapter, folder)
             arms["adapter"] = await _sit(hall, adapter_seat(settings.base, adapter, folder), day, client, progress)
-            verdict = verdict_of(arms, old, level, settings.margin)
+            verdict = _given(known.get(adapter)) or verdict_of(arms, old, level, settings.margin)
             record.candidates.append(_candidate(adapter, order, run, verdict))
             under_way.write()
             write_card(folder, run, verdict, record.name)
@@ -90,6 +91,11 @@ async def examined(
                 Examined(adapter, folder, run, verdict, teacher, {name: sat.memory for name, sat in arms.items()})
             )
     return found
+
+
+def _given(before: Candidate | None) -> Verdict | None:
+    """The verdict that this night gave before it was cut short: it may have been acted upon."""
+    return msgspec.convert(before.verdict, Verdict) if before is not None and before.verdict is not None else None
 
 
 def _candidate(adapter: str, order: Order, run: Path, verdict: Verdict) -> Candidate:
