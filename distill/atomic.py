@@ -7,6 +7,16 @@ import tempfile
 from pathlib import Path
 
 
+def settle(folder: Path) -> None:
+    """See that the files of a folder are on the disk, before its name says that it is whole."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a reader sees the old or the new one, never a part, whatever dies meanwhile.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from distill.atomic import write_atomically
+from distill.atomic import settle, write_atomically
 from distill.errors import DatasetError
 from distill.gate import Verdict
 from distill.train.order import read_order
@@ -32,6 +32,7 @@ def publish(models: Path, run: Path) -> tuple[str, Path]:
         partial = folder.with_name(f".{name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(run / ADAPTER, partial)
+        settle(partial)
         partial.rename(folder)
     return name, folder
 

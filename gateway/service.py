@@ -38,6 +38,7 @@ from gateway.experiments.handles import Handles
 from gateway.experiments.labelling import Labelling
 from gateway.experiments.running import Experiments
 from gateway.forgetting import drop_prefixes
+from gateway.processes.home import HomeLock
 from gateway.processes.lease import Leases
 from gateway.processes.supervisor import Supervisor
 from gateway.recording.frames import Orders
@@ -66,6 +67,7 @@ class Gateway:
     def __init__(self, settings: Settings, home: Home, reread: Callable[[], Settings]) -> None:
         self.home = home
         self._reread = reread
+        self._alone = HomeLock(home.data)
         self.leases = Leases(time.monotonic)
         self.supervisor = Supervisor(settings.gateway.memory_bytes)
         self.supervisor.room.leased = self.leases.held
@@ -139,6 +141,7 @@ class Gateway:
         return self.crew.arms
 
     async def start(self) -> None:
+        self._alone.take()
         self.admission.admin_key = admin_key(self.home.data / "admin.key")
         self.admission.ring.load()
         await self._open(self.crew, self.arms)
@@ -168,6 +171,7 @@ class Gateway:
             await spend.stop()
         if self.telemetry is not None:
             await self.telemetry.stop()
+        self._alone.leave()
 
     async def reload(self) -> Change:
         """Take up what has changed in the settings, for requests from now on.

@@ -61,7 +61,7 @@ async def run_iteration(
     async with running_or_own(address, arguments, log, home.data) as url:
         here = _at(settings, url)
         console.rule(f"{iteration.name}: {order.total} examples")
-        failures = order.failures or (_last_failures(home, iteration) if iteration.from_failures else None)
+        failures = order.failures or (_last_failures(home, iteration.failed_in) if iteration.failed_in else None)
         await run_generate(here, home, msgspec.structs.replace(order, url=url, failures=failures), console)
         console.rule("the night")
         done = await _night(here, home, console)
@@ -91,7 +91,7 @@ def _at(settings: Settings, url: str) -> Settings:
     )
 
 
-def _last_failures(home: Home, iteration: Iteration) -> Path:
+def _last_failures(home: Home, examination: str) -> Path:
     """The folder of the newest result of this examination. Raises SettingsError where there is none."""
     found = []
     for path in (home.data / "examined").glob("*/result.json"):
@@ -99,12 +99,12 @@ def _last_failures(home: Home, iteration: Iteration) -> Path:
             result = msgspec.json.decode(path.read_bytes(), type=Result)
         except (OSError, msgspec.MsgspecError):
             continue
-        if result.examination.name == iteration.examination and result.student:
+        if result.examination.name == examination and result.student:
             found.append((path.stat().st_mtime, path.parent))
     if not found:
         raise SettingsError(
-            f"nobody sat the examination '{iteration.examination}' yet, so nothing is known to fail: first "
-            "`nightschool scale`, or name a result with --for-failures"
+            f"nobody sat the examination '{examination}' yet, so nothing is known to fail: first "
+            f"`nightschool exam {examination}`, or name a result with --for-failures"
         )
     return max(found)[1]
 

@@ -13,13 +13,14 @@ Name = Literal["mve", "scale", "refine"]
 
 class Iteration(msgspec.Struct, frozen=True):
     """`total` questions are put to the teacher; after the night the student sits `examination`. `then` is what to do by
-    what is decided. `from_failures`: the questions are of the kinds that an examination's student failed at."""
+    what is decided. `failed_in` is the examination whose failures say what kinds of questions are asked, "" for all
+    kinds: never the one that decides, which would then be learnt."""
 
     name: Name
     total: int
     examination: str
     then: dict[str, str]
-    from_failures: bool = False
+    failed_in: str = ""
 
 
 ITERATIONS: dict[Name, Iteration] = {
@@ -53,7 +54,7 @@ ITERATIONS: dict[Name, Iteration] = {
             "more": "again, with what fails now: the same command",
             "not enough": "what fails is not mended by examples of it: one of the pivots below",
         },
-        from_failures=True,
+        failed_in="demo",
     ),
 }
 

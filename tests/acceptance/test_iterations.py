@@ -26,7 +26,7 @@ def test_the_minimal_viable_experiment_goes_from_questions_to_what_follows(tmp_p
         assert part in said, said
     code, said = _command(tmp_path, "refine", "--total", "8")
     assert code == 1
-    assert "nobody sat the examination 'autonomous' yet" in said
+    assert "nobody sat the examination 'demo' yet" in said
 
 
 def _command(home: Path, *words: str) -> tuple[int, str]:
