@@ -39,7 +39,7 @@ from distill.train.order import Order, name_of
 from distill.train.recipe import Recipe, recipe_of
 from distill.train.record import RESULT, Step, read_result
 
-_LEASE_SECONDS = 60.0
+_LEASE_SECONDS = 30.0  # that a dead night holds its memory at most: with a model to load, the day is back in a minute
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
 _LEFT_OUT = -1  # steps of a candidate for which there was no time
 _AFTER = 0.25  # of a night is kept for what comes after training, where no night before says how long that takes

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from openai import AsyncOpenAI
 
@@ -37,11 +38,11 @@ recipe = { layers = 2, rank = 2, batch = 4, epochs = 0.5, learning_rate = 1e-4, 
 
 
 @contextmanager
-def evening_of(home: Path) -> Iterator[Running]:
+def evening_of(home: Path, **settings: Any) -> Iterator[Running]:
     """A gateway on which the expert answered a dozen questions by day."""
     link_model(home)
     (home / "nightschool.toml").write_text(NIGHT)
-    with Running(home, "", "", "--profile", "embedded", router__uncertified="shadow") as gateway:
+    with Running(home, "", "", "--profile", "embedded", router__uncertified="shadow", **settings) as gateway:
         gateway.wait(lambda health: health["student"]["ready"] and health["teacher"]["ready"], 200)
         asyncio.run(_work(gateway, home))
         yield gateway
