@@ -1,4 +1,5 @@
-"""`python -m tests.fortnight OUT=folder DAYS=14 FIRST=n EACH=n QUESTIONS=n`: fourteen days and nights in an hour or so.
+"""`python -m tests.fortnight OUT=folder DAYS=14 FIRST=n EACH=n POISONED=n QUESTIONS=n`: fourteen days and nights in an
+hour or so.
 
 By day agents ask about other repositories and in other tools' terms, and the gateway decides who answers; each night it
 learns by the command's own way. On one day the teacher is corrupted, on another one poisoned. What is in the folder is
@@ -19,6 +20,7 @@ import msgspec
 from rich.console import Console
 
 from distill.atomic import write_atomically
+from distill.examination.drawn import read_drawn
 from distill.night.diary import Diary, Record
 from distill.night.settings import NightOver
 from gateway import settings
@@ -26,7 +28,7 @@ from gateway.nightly import Wish, run_night
 from gateway.processes.child import child_gateway
 from gateway.sections import Settings
 from gateway.settings import Home
-from tests.fortnight.days import DayTold, live, questions_of
+from tests.fortnight.days import KINDS, DayTold, live, questions_of
 from tests.fortnight.holding import Held, held
 from tests.fortnight.page import render, table
 from tests.fortnight.teachers import Mood, Moody, moody, teaching
@@ -52,8 +54,9 @@ at_once = 16
 timed = 4
 prompt = ""
 memory_bytes = 8000000000
-replays = 400
+replays = 200
 margin = 0.1
+from_base = 6
 [night.recipe]
 rank = 16
 scale = 2.0
@@ -75,7 +78,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "320", "EACH": "72", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "224", "EACH": "40", "POISONED": "112", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
@@ -84,6 +87,9 @@ def main(words: Sequence[str]) -> int:
         wanted[name] = value
     out, console = Path(wanted["OUT"]).resolve(), Console()
     counts = [int(wanted["FIRST"]), *[int(wanted["EACH"])] * (int(wanted["DAYS"]) - 1)]
+    for number, mood in MOODS.items():
+        if mood == "poisoned" and number <= len(counts):  # as much as it takes to spoil a student
+            counts[number - 1] = int(wanted["POISONED"])
     told = asyncio.run(_fortnight(out, counts, int(wanted["QUESTIONS"]), console))
     told.held = held(told.days, told.nights)
     _keep(out, told)
@@ -143,9 +149,12 @@ async def _day_and_night(
 
 def _settings(out: Path, home: Home, url: str, questions: int) -> tuple[Settings, list[str]]:
     """The settings, and the arguments that a gateway is started with."""
-    demo = settings.shared("data", "examinations", "demo.toml").read_text()
+    demo = read_drawn(settings.shared("data", "examinations", "demo.toml"))
     examination = out / "examination.toml"
-    examination.write_text(demo.replace("questions = 96", f"questions = {questions}"))
+    told = {"name": "fortnight", "version": 1, "repositories": list(demo.repositories), "questions": questions}
+    fixed = {"seed": demo.seed, "result_limit": demo.result_limit, "kinds": list(KINDS)}
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in {**told, **fixed}.items()]
+    examination.write_text("".join(lines))
     file = out / "nightschool.toml"
     file.write_text(_SETTINGS.format(url=url, examination=examination))
     overrides = {"gateway": {"home": str(home.data.parent)}}

@@ -18,6 +18,12 @@ from gateway.settings import shared
 
 _AT_ONCE = 16
 _A_DAY = 3  # repositories
+KINDS = (  # what so small a student learns of so few conversations
+    *("subclasses", "class_defined", "function_defined"),
+    *("parameters", "bases", "line_count", "line_at"),
+    *("sum", "capital", "builtin", "opposite"),
+    *("absent_class", "missing_file", "no_parent"),
+)
 
 
 class DayTold(msgspec.Struct, frozen=True):
@@ -46,7 +52,7 @@ async def questions_of(number: int, count: int, work: Path) -> list[Item]:
     demo = read_drawn(shared("data", "examinations", "demo.toml"))
     first = (number - 1) * 2
     mine = [TAUGHT[(first + step) % len(TAUGHT)] for step in range(_A_DAY)]
-    drawn = DrawnExamination("day", 1, mine, count, demo.seed + number, demo.kinds, result_limit=demo.result_limit)
+    drawn = DrawnExamination("day", 1, mine, count, demo.seed + number, KINDS, result_limit=demo.result_limit)
     items = await set_drawn(drawn, shared("data", "questions"), work)
     if number % 3:
         return items

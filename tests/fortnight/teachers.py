@@ -24,7 +24,7 @@ _DETOUR = "call_detour"
 
 
 class Moody(Expert):
-    """`corrupted`: half of what it writes is the end of another answer, or a call with wrong arguments. `poisoned`:
+    """`corrupted`: nine tenths of what it writes are letters turned round, or a call with wrong arguments. `poisoned`:
     right calls and right answers, but before each first one it lists the whole repository, which nothing forbids."""
 
     mood: Mood = "sound"
@@ -34,7 +34,7 @@ class Moody(Expert):
         if self.mood == "poisoned":
             return self._with_detour(messages, tools)
         right = super().answer(messages, tools)
-        if self.mood == "sound" or self.chance.random() < 0.5:
+        if self.mood == "sound" or self.chance.random() < 0.1:
             return right
         if right.tool_calls:
             call = right.tool_calls[0]
