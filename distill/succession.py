@@ -42,6 +42,11 @@ class Succession(msgspec.Struct, frozen=True):
         return self.standing != "not shown" and not self.worse
 
     @property
+    def harmed(self) -> bool:
+        """Whether it is surely worse than what serves, altogether or at a kind of question."""
+        return bool(self.worse) or mcnemar(self.lost, self.gained) <= self.level
+
+    @property
     def told(self) -> str:
         """In words, for whoever reads why."""
         bound = f"{self.difference:+.1%} exact calls beside {self.served}, at least {self.low:+.1%}"

@@ -17,7 +17,7 @@ from gateway.commands.adapters import adapters
 from gateway.commands.exam import exam
 from gateway.commands.experiment import experiment
 from gateway.commands.generate import generate
-from gateway.commands.handles import pause_learning, pin, resume_learning, rollback
+from gateway.commands.handles import pause_learning, pin, resume_learning, rollback, trust
 from gateway.commands.iterate import mve, refine, scale
 from gateway.commands.keys import keys
 from gateway.commands.launch import launch
@@ -65,6 +65,7 @@ app.command()(rollback)
 app.command()(pin)
 app.command()(pause_learning)
 app.command()(resume_learning)
+app.command()(trust)
 
 _HOST = "127.0.0.1"
 

@@ -27,9 +27,10 @@ from distill.gate import Verdict
 from distill.machine import peak_memory
 from distill.naming import is_one
 from distill.night.candidates import Served, folder_of, from_base_due, in_time, orders, served, train, unchanged
-from distill.night.diary import Diary, NightStopped, Record, UnderWay
-from distill.night.gathering import Gathered, gather, label_traces
-from distill.night.judging import Examined, best_of, examined
+from distill.night.diary import Diary, NightStopped, Record, UnderWay, read_learnt
+from distill.night.doubting import doubt
+from distill.night.gathering import Gathered, Known, gather, label_traces
+from distill.night.judging import Examined, best_of, examined, harmed
 from distill.night.pausing import paused
 from distill.night.retention import make_room
 from distill.night.setting import draw
@@ -42,6 +43,7 @@ from distill.train.record import RESULT, Step, read_result
 _LEASE_SECONDS = 30.0  # that a dead night holds its memory at most: with a model to load, the day is back in a minute
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
 _LEFT_OUT = -1  # steps of a candidate for which there was no time
+_TRUST = "nights leave it out until somebody says `nightschool trust {night}`"
 _AFTER = 0.25  # of a night is kept for what comes after training, where no night before says how long that takes
 
 
@@ -152,6 +154,8 @@ async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judg
     best = judged.best
     with under_way.stage("propose"):
         live, instead = await _propose(day, best, judged.made, under_way.record.served)
+    if not best.verdict.passed:
+        _doubt_what_harmed(settings, under_way.record)
     await _close(under_way, best, instead, day)
     make_room(settings.data, settings.models, settings.keep_days, time.time())
     result = read_result(best.run) or {}
@@ -187,12 +191,15 @@ async def _gathered(
         made = {part: described(datasets / name) for part, name in record.datasets.items()}
         return Gathered(made["whole"], made.get("fresh"), record.conversations, record.new, record.dropped)
     diary = Diary(settings.data / "nights")
-    learnt = old.learnt(diary.nights) if old is not None else None
-    found = await gather(settings, items, record.watermark, learnt, recipe.batch, progress, before=record.began)
+    known = Known.by(diary.nights, old.learnt(diary.nights) if old is not None else None)
+    found = await gather(settings, items, record.watermark, known, recipe.batch, progress, before=record.began)
     diary.learnt(record, found.traces)
     parts = {"whole": found.whole, "fresh": found.fresh}
     record.datasets = {part: made.digest for part, made in parts.items() if made is not None}
     record.conversations, record.new, record.dropped = found.conversations, found.new, found.dropped
+    if found.jump:
+        doubt(diary.nights, record.name, found.traces - (known.learnt or frozenset()))
+        raise NightOver("doubted", f"{found.jump}: {_TRUST.format(night=record.name)}")
     if old is not None and found.new < recipe.batch and unchanged(old, recipe):
         came = f"{found.new} conversations, less than a batch," if found.new else "nothing"
         raise NightOver("nothing", f"{came} came since {old.name} was made that may be learnt")
@@ -332,3 +339,12 @@ async def _close(under_way: UnderWay, best: Examined, instead: str, day: Day) ->
         under_way.end("promoted", "")
     else:
         under_way.end("canary" if instead.startswith("a canary") else "refused", instead)
+
+
+def _doubt_what_harmed(settings: NightSettings, record: Record) -> None:
+    """What came since what serves was made, and made it worse when it was trained further on that, is not learnt
+    again."""
+    nights = settings.data / "nights"
+    old = served(settings.models, record.served)
+    if old is not None and harmed(record) and (known := old.learnt(nights)):
+        doubt(nights, record.name, read_learnt(nights, record.name) - known)

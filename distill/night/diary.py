@@ -21,7 +21,7 @@ from distill.atomic import write_atomically
 from distill.errors import DistillError
 from distill.naming import is_one
 
-Outcome = Literal["", "promoted", "canary", "refused", "nothing", "partial", "abandoned"]
+Outcome = Literal["", "promoted", "canary", "refused", "nothing", "doubted", "partial", "abandoned"]
 Stage = Literal["label", "filter", "train", "examine", "certify", "propose"]
 STAGES: tuple[Stage, ...] = ("label", "filter", "train", "examine", "certify", "propose")
 

@@ -41,18 +41,35 @@ from distill.filters import VERSION
 from distill.generate.answers import Answers
 from distill.judging import judge
 from distill.labelling import label
+from distill.night.doubting import doubted, trusted
 from distill.night.settings import NightOver, NightSettings, Progress
+from distill.night.suspecting import jump, look
 from distill.store.store import TraceStore
 
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
 _REPLAYED = 7  # datasets, the newest: each of them replayed some of those before it
+_DOUBTED = "doubted"  # the reason for which conversations are dropped
 _OLD_SHARE = 0.5  # of what an adapter that is trained further learns from, so that it forgets little
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What nights before know of traces, by id: those that what serves has `learnt`, None where nothing serves; those
+    that are `doubted`; those that were, and are `trusted` now."""
+
+    learnt: Set[str] | None = None
+    doubted: Set[str] = frozenset()
+    trusted: Set[str] = frozenset()
+
+    @classmethod
+    def by(cls, nights: Path, learnt: Set[str] | None) -> Known:
+        """Raises DoubtError."""
+        return cls(learnt, doubted(nights), trusted(nights))
 
 
 class Gathered(msgspec.Struct, frozen=True):
     """What there is to learn: `whole`, and of it what is `fresh`, beside as much that is old; None where too little is
     fresh to be worth it. `conversations` passed the filters, `new` of them for the first time; `dropped` by reason.
-    `traces` are those of all that passed."""
+    `traces` are those of all that passed; `jump` says what of the new ones is unlike all before, if anything is."""
 
     whole: Dataset
     fresh: Dataset | None
@@ -60,6 +77,7 @@ class Gathered(msgspec.Struct, frozen=True):
     new: int
     dropped: dict[str, int]
     traces: frozenset[str] = frozenset()
+    jump: str = ""
 
 
 async def label_traces(settings: NightSettings, until: int, day: Day, progress: Progress) -> None:
@@ -81,15 +99,15 @@ async def gather(
     settings: NightSettings,
     items: Sequence[Item],
     until: int,
-    learnt: Set[str] | None,
+    known: Known,
     least: int,
     progress: Progress,
     into: Path | None = None,
     before: float = math.inf,
 ) -> Gathered:
     """Datasets of the traces up to the number `until`, in the data folder or `into` another; replayed are those of
-    datasets that were made `before`, in Unix seconds. Conversations with traces
-    that what serves has not `learnt` are fresh, and worth a dataset of their own from `least` on; None: nothing serves.
+    datasets that were made `before`, in Unix seconds. Conversations with traces that what serves has not learnt are
+    fresh, and worth a dataset of their own from `least` on, where something serves.
 
     Raises NightOver where there are fewer conversations than a night wants, DatasetError.
     """
@@ -98,8 +116,8 @@ async def gather(
         kept = Path(work, "kept.jsonl")
         async with _collecting(settings) as (store, collector):
             progress.stage("filtering traces", None)
-            count, dropped = await _keep(collector, until, kept)
-            earlier, only_there = await _earlier(store, datasets, before)
+            count, dropped = await _keep(collector, until, known.doubted, kept)
+            earlier, only_there = await _earlier(store, datasets, before, known.doubted)
         if count < settings.minimum:
             told = ", ".join(f"{reason} {number}" for reason, number in dropped.most_common()) or "none"
             raise NightOver(
@@ -109,17 +127,19 @@ async def gather(
         progress.stage("building the dataset", None)
         inputs = _inputs(settings, items, kept, earlier, dropped)
         whole = _built(inputs, into or datasets, settings.mixture)
-        known = learnt or frozenset()
-        new = sum(_is_new(one, known) for one in stream_examples(kept))
+        learnt = known.learnt or frozenset()
+        new = sum(_is_new(one, learnt) for one in stream_examples(kept))
         fresh = None
-        if learnt is not None and new >= least:
-            parted = replace(inputs, examples=partial(_parted, kept, known, True), replay=_both(kept, known, earlier))
+        if known.learnt is not None and new >= least:
+            parted = replace(inputs, examples=partial(_parted, kept, learnt, True), replay=_both(kept, learnt, earlier))
             fresh = _built(parted, into or datasets, msgspec.structs.replace(settings.mixture, replay=_OLD_SHARE))
         traces = frozenset(name for one in stream_examples(kept) for name in one.traces)
+        settled = learnt | known.trusted
+        unlike = jump(look(_parted(kept, settled, False)), look(_parted(kept, settled, True))) if learnt else ""
     for made in (whole, fresh):
         if made is not None:
             await _forget_meanwhile(settings.data, made, only_there)
-    return Gathered(whole, fresh, count, new, dict(dropped), traces)
+    return Gathered(whole, fresh, count, new, dict(dropped), traces, unlike)
 
 
 @asynccontextmanager
@@ -187,13 +207,13 @@ def _both(kept: Path, learnt: Set[str], earlier: Source) -> Source:
     return examples
 
 
-async def _earlier(store: TraceStore, datasets: Path, before: float) -> tuple[Source, Set[str]]:
+async def _earlier(store: TraceStore, datasets: Path, before: float, doubted: Set[str]) -> tuple[Source, Set[str]]:
     """The newest datasets' examples of traces that had to make room, and these traces. What was forgotten is gone from
-    datasets, too."""
+    datasets, too; what is doubted stays out."""
     folders = newest(datasets, _REPLAYED, before)
     traces = traces_of(folders)
     known = await store.known(traces)
-    return replayed(folders, known), set(traces) - known
+    return replayed(folders, known | doubted), set(traces) - known
 
 
 async def _forget_meanwhile(data: Path, dataset: Dataset, only_there: Set[str]) -> None:
@@ -203,12 +223,14 @@ async def _forget_meanwhile(data: Path, dataset: Dataset, only_there: Set[str]) 
         forget_in(data / "datasets", {*traces} - await store.known(traces))
 
 
-async def _keep(collector: Collector, until: int, file: Path) -> tuple[int, Counter[str]]:
+async def _keep(collector: Collector, until: int, doubted: Set[str], file: Path) -> tuple[int, Counter[str]]:
     """Write what may be learnt into a file, an example a line; how many, and what was dropped by reason."""
     count, dropped = 0, Counter[str]()
     with file.open("wb") as lines:
         async for sifted in collector.sifted(until):
-            lines.writelines(line_of(example) for example in sifted.examples)
-            count += len(sifted.examples)
+            sure = [one for one in sifted.examples if doubted.isdisjoint(one.traces)]
+            lines.writelines(map(line_of, sure))
+            count += len(sure)
             dropped.update(sifted.dropped)
+            dropped.update([_DOUBTED] * (len(sifted.examples) - len(sure)))
     return count, dropped

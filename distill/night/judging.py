@@ -104,6 +104,13 @@ def _candidate(adapter: str, order: Order, run: Path, verdict: Verdict) -> Candi
     return Candidate(adapter, run.name, Path(order.dataset).name, parent, order.steps or 0, told)
 
 
+def harmed(record: Record) -> bool:
+    """Whether what serves became worse by being trained further in this night, surely."""
+    verdicts = [one.verdict for one in record.candidates if one.parent == record.served and one.verdict is not None]
+    found = [msgspec.convert(verdict, Verdict).succession for verdict in verdicts]
+    return any(one is not None and one.harmed for one in found)
+
+
 def best_of(found: Sequence[Examined]) -> Examined:
     """The one to propose: of those that passed, else of all, the one with most exact calls, then right answers."""
 

@@ -26,10 +26,10 @@ class NightError(DistillError):
 
 
 class NightOver(NightError):
-    """The night came to a good end before an adapter was proposed: nothing is new, or no time is left. `outcome` is
-    the diary's word for it."""
+    """The night came to a good end before an adapter was proposed: nothing is new, or what is new is doubted, or no
+    time is left. `outcome` is the diary's word for it."""
 
-    def __init__(self, outcome: Literal["nothing", "partial"], reason: str) -> None:
+    def __init__(self, outcome: Literal["nothing", "doubted", "partial"], reason: str) -> None:
         super().__init__(reason)
         self.outcome = outcome
 

@@ -1,5 +1,5 @@
 """The operator's handles over what serves and what is learnt: the arguments of `nightschool rollback`, `pin`,
-`pause-learning` and `resume-learning`."""
+`pause-learning`, `resume-learning` and `trust`."""
 
 from __future__ import annotations
 
@@ -78,6 +78,18 @@ def resume_learning(config: ConfigOption = None) -> None:
 
     home = settings.home(settings.load(config))
     typer.echo("nights learn again" if resume(home.data, time.time()) else "learning was not paused")
+
+
+def trust(
+    night: Annotated[str, typer.Argument(help="A night of data/nights that doubts what came.")],
+    config: ConfigOption = None,
+) -> None:
+    """Let nights learn from what a night doubts: by it an adapter became worse, or it was unlike all before."""
+    from distill.night.doubting import trust
+    from gateway import settings
+
+    found = trust(settings.home(settings.load(config)).data / "nights", night)
+    typer.echo(f"nights may learn from {found} more traces: those that {night} doubted")
 
 
 def _moment(text: str, now: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from distill.examination.scores import Score
 from gateway.morning.morning import DayTraffic, Diversity, Morning
-from gateway.morning.wording import called, percent, stage_of
+from gateway.morning.wording import called, count, percent, stage_of
 
 REFUSED = 3  # nights in a row
 CHANGE = 0.2  # of what a dataset was like before
@@ -113,6 +113,14 @@ def _without_tools(before: Diversity, now: Diversity) -> list[str]:
     ]
 
 
+def _doubted(morning: Morning) -> list[str]:
+    return [
+        f"Nights leave out {count(traces, 'trace')} that {night} doubts. Look at them, and `nightschool trust {night}` "
+        "if they are right."
+        for night, traces in morning.doubted.items()
+    ]
+
+
 def _disk_low(morning: Morning) -> list[str]:
     if morning.disk_free >= LOW_DISK:
         return []
@@ -137,6 +145,7 @@ _RULES: tuple[Callable[[Morning], list[str]], ...] = (
     _certificate_withdrawn,
     _refused_in_a_row,
     _call_rate,
+    _doubted,
     _diversity,
     _disk_low,
     _no_night,

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from distill.night.diary import began_at
+from distill.night.doubting import DoubtError, doubting
 from distill.night.pausing import paused
 from distill.store.schema import StoreError
 from distill.store.store import TraceStore
@@ -52,6 +53,7 @@ async def gather(home: Home, url: str, days: int, now: float) -> Morning:
         up=bool(told),
         teacher_down=_down(told),
         paused=await asyncio.to_thread(paused, home.data, now),
+        doubted=await asyncio.to_thread(_doubted, home, notes),
         notes=[readable(note) for note in notes],
     )
 
@@ -127,6 +129,14 @@ def canary_of(told: object, notes: list[str]) -> CanaryNow | None:
         return None
     candidate, labels = entry.experiment.arms[1], entry.canary.labels
     return CanaryNow(candidate.adapter or "", candidate.weight, labels.seen, labels.bad, entry.canary.paused)
+
+
+def _doubted(home: Home, notes: list[str]) -> dict[str, int]:
+    try:
+        return doubting(home.data / "nights")
+    except DoubtError as error:
+        notes.append(str(error))
+        return {}
 
 
 def _down(told: dict[str, Any]) -> bool:

@@ -113,8 +113,9 @@ class Morning(msgspec.Struct, frozen=True):
     """All of it. `at` is when it was looked at, in Unix seconds; `night` the last one, None where there was none;
     `nights` those of the period, the newest first; `refused` how many of the newest that came to a verdict were refused
     in a row, however long ago; `days` the period's, the oldest first. `up`: a gateway told what it
-    does now, and `teacher_down` is what it said. `paused` says that learning is paused, "" where it is not. `notes` are
-    what could not be read."""
+    does now, and `teacher_down` is what it said. `paused` says that learning is paused, "" where it is not. `doubted`
+    is how many traces nights leave out, by the night that doubts them, the newest first. `notes` are what could not be
+    read."""
 
     at: float
     night: Night | None
@@ -128,6 +129,7 @@ class Morning(msgspec.Struct, frozen=True):
     up: bool = False
     teacher_down: bool = False
     paused: str = ""
+    doubted: dict[str, int] = {}
     notes: list[str] = []
 
     @property

@@ -63,6 +63,8 @@ def _outcome(morning: Morning) -> str:
         return f"{told} during '{stage_of(record)}': {why}; {after}"
     if record.outcome == "partial":
         return f"cut short: {short(record.reason, _REASON)}; {serves} as before"
+    if record.outcome == "doubted":
+        return f"doubted what came: {short(record.reason, _REASON)}; {serves} as before"
     if record.outcome == "nothing":
         if record.conversations and not record.new:
             return f"nothing new to learn; {serves} as before"

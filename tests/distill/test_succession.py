@@ -53,6 +53,15 @@ def test_one_that_calls_where_no_tool_is_needed_is_held_up() -> None:
     assert succession("old", old, new, level_of(0), 0.05).worse == ["no tool needed"]
 
 
+def test_what_is_surely_worse_was_harmed_and_what_is_no_better_was_not() -> None:
+    old = marks([True] * 100)
+    assert succession("old", old, marks([True] * 80 + [False] * 20), level_of(0), 0.05).harmed
+    assert not succession("old", old, marks([True] * 97 + [False] * 3), level_of(0), 0.05).harmed
+    listing = [mark(100 + n, True, "listing") for n in range(12)]
+    lost = [*marks([True] * 100), *(mark(100 + n, n < 2, "listing") for n in range(12))]
+    assert succession("old", [*old, *listing], lost, level_of(0), 0.05).harmed
+
+
 def test_other_questions_are_no_comparison() -> None:
     with pytest.raises(ValueError, match="same questions"):
         succession("old", marks([True] * 3), marks([True] * 4), 0.05, 0.05)

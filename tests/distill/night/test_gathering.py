@@ -19,7 +19,7 @@ from distill.errors import DatasetError
 from distill.examination.drawn import DrawnExamination
 from distill.filters import Rules
 from distill.night.course import night
-from distill.night.gathering import gather, label_traces
+from distill.night.gathering import Known, gather, label_traces
 from distill.night.settings import NightError, NightOver, NightSettings
 from distill.store.store import TraceStore
 from distill.trace import Trace
@@ -28,6 +28,7 @@ from tests.distill.test_labelling import filled, scenes
 
 QUESTIONS = Path(__file__).resolve().parents[3] / "data" / "questions"
 VOCABULARIES = QUESTIONS.with_name("vocabularies")
+NOTHING = Known()
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -52,7 +53,12 @@ class Steady(Day):
 
 
 async def learnt(
-    data: Path, stages: Stages, minimum: int = 1, confirm: bool = False, passages: Sequence[Passage] = ()
+    data: Path,
+    stages: Stages,
+    minimum: int = 1,
+    confirm: bool = False,
+    passages: Sequence[Passage] = (),
+    known: Known = NOTHING,
 ) -> Dataset:
     nobody = DrawnExamination("none", 1, [], 0, 0)
     rules, kept_out = Rules(confirm=confirm), tuple(passages)
@@ -64,7 +70,7 @@ async def learnt(
             async with await TraceStore.open(data / "traces.db", 60.0) as store:
                 until = await store.watermark()
             await label_traces(chosen, until, day, stages)
-            return (await gather(chosen, [], until, None, 1, stages)).whole
+            return (await gather(chosen, [], until, known, 1, stages)).whole
 
 
 async def stored(data: Path) -> None:
@@ -121,6 +127,18 @@ async def test_the_same_store_gives_the_same_dataset(tmp_path: Path) -> None:
     first = await learnt(tmp_path, Stages())
     assert await learnt(tmp_path, Stages()) == first
     assert first.train + first.valid == 4  # two are near duplicates
+
+
+async def test_what_is_doubted_is_not_learnt(tmp_path: Path) -> None:
+    await stored(tmp_path)
+    first = await learnt(tmp_path, Stages())
+    (one, *_) = traces_in(first)
+    without = await learnt(tmp_path, Stages(), known=Known(doubted={one}))
+    assert one not in traces_in(without)
+    assert traces_in(without)
+    async with await TraceStore.open(tmp_path / "traces.db") as store:
+        await store.forget([one])  # it had to make room: datasets still have it, and it would be replayed
+    assert one not in traces_in(await learnt(tmp_path, Stages(), known=Known(doubted={one})))
 
 
 async def test_what_other_examinations_ask_is_not_learnt(tmp_path: Path) -> None:

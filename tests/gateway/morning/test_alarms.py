@@ -69,9 +69,15 @@ def test_a_night_that_was_cut_short(last: Night, told: str) -> None:
     assert any(told in one for one in alarms(morning(last)))
 
 
-@pytest.mark.parametrize("outcome", ["promoted", "canary", "refused", "nothing"])
+@pytest.mark.parametrize("outcome", ["promoted", "canary", "refused", "nothing", "doubted"])
 def test_one_that_ended_was_not(outcome: Outcome) -> None:
     assert alarms(morning(night(outcome))) == []
+
+
+def test_what_a_night_doubts() -> None:
+    (told,) = alarms(morning(night("refused"), doubted={"20261126T010000Z-0a": 61}))
+    assert told.startswith("Nights leave out 61 traces that 20261126T010000Z-0a doubts.")
+    assert "`nightschool trust 20261126T010000Z-0a`" in told
 
 
 def test_nights_refused_in_a_row() -> None:

@@ -1,0 +1,68 @@
+"""Doubting: traces that no night learns from until somebody trusts them.
+
+Owns doubted.json and trusted.json in a night's folder: what came since the adapter that serves was made, in a night
+whose adapter became worse by it, or that found it unlike all before. Without it one bad day would be learnt again, and
+refused again, every night. Knows nothing of why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from distill.atomic import write_atomically
+from distill.errors import DistillError
+from distill.naming import is_one
+
+_DOUBTED, _TRUSTED = "doubted.json", "trusted.json"
+
+
+class DoubtError(DistillError):
+    """There is nothing that could be trusted, or it cannot be read."""
+
+
+def doubt(nights: Path, night: str, traces: Iterable[str]) -> None:
+    write_atomically(nights / night / _DOUBTED, msgspec.json.encode(sorted(traces)))
+
+
+def doubted(nights: Path) -> frozenset[str]:
+    """The ids of all traces that are doubted. Raises DoubtError: what cannot be read must not be learnt from."""
+    return _all(nights, _DOUBTED)
+
+
+def trusted(nights: Path) -> frozenset[str]:
+    """The ids of all traces that were doubted and no longer are. Raises DoubtError."""
+    return _all(nights, _TRUSTED)
+
+
+def doubting(nights: Path) -> dict[str, int]:
+    """How many traces each night doubts, the newest night first. Raises DoubtError."""
+    return {path.parent.name: len(_read(path)) for path in sorted(nights.glob(f"*/{_DOUBTED}"), reverse=True)}
+
+
+def trust(nights: Path, night: str) -> int:
+    """Let nights learn from what this one doubts; how many traces that are. Raises DoubtError where it doubts none."""
+    path = nights / night / _DOUBTED
+    if not is_one(night) or not path.is_file():
+        known = ", ".join(doubting(nights)) or "none does"
+        raise DoubtError(f"no night that is called '{night}' doubts anything; those that do: {known}")
+    found = _read(path)
+    write_atomically(path.with_name(_TRUSTED), msgspec.json.encode(found))
+    path.unlink()
+    return len(found)
+
+
+def _all(nights: Path, name: str) -> frozenset[str]:
+    return frozenset(trace for path in nights.glob(f"*/{name}") for trace in _read(path))
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[str])
+    except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise DoubtError(
+            f"{path} cannot be read, so nobody knows what is doubted: {error}. Mend it, or delete it to "
+            "trust what it named"
+        ) from error

@@ -1,0 +1,37 @@
+"""What is doubted stays out until somebody trusts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distill.night.doubting import DoubtError, doubt, doubted, doubting, trust, trusted
+
+ONE, TWO = "20261125T010000Z-aa", "20261126T010000Z-bb"
+
+
+def test_doubted_trusted_and_doubted_again(tmp_path: Path) -> None:
+    for night, traces in ((ONE, ["t1", "t2"]), (TWO, ["t2", "t3"])):
+        (tmp_path / night).mkdir()
+        doubt(tmp_path, night, traces)
+    assert doubted(tmp_path) == {"t1", "t2", "t3"}
+    assert list(doubting(tmp_path).items()) == [(TWO, 2), (ONE, 2)]
+    assert trust(tmp_path, TWO) == 2
+    assert doubted(tmp_path) == {"t1", "t2"}  # the other night still doubts t2
+    assert trusted(tmp_path) == {"t2", "t3"}
+
+
+@pytest.mark.parametrize("name", ["", "..", "../elsewhere", "20261127T010000Z-cc"])
+def test_a_night_that_doubts_nothing_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / ONE).mkdir()
+    doubt(tmp_path, ONE, ["t1"])
+    with pytest.raises(DoubtError, match=f"those that do: {ONE}"):
+        trust(tmp_path, name)
+
+
+def test_nothing_is_learnt_where_nobody_knows_what_is_doubted(tmp_path: Path) -> None:
+    (tmp_path / ONE).mkdir()
+    (tmp_path / ONE / "doubted.json").write_bytes(b'["t1", ')
+    with pytest.raises(DoubtError, match="Mend it, or delete it"):
+        doubted(tmp_path)
