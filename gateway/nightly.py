@@ -131,7 +131,8 @@ async def _learnt(
     if not settings.night.replays:
         return
     try:
-        found = await learn_of(day, home, adapter, RouterLimits(settings.night.replays), progress)
+        limits = RouterLimits(settings.night.replays, settings.night.at_once)
+        found = await learn_of(day, home, adapter, limits, progress)
     except (DayError, sqlite3.Error) as error:
         proven.append(f"Nothing was learnt for the router: {error}")
         return

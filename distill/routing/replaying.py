@@ -18,7 +18,7 @@ from distill.outcome import Outcome
 from distill.outcomes import implicit_outcomes
 from distill.redact.redactor import Redactor
 from distill.routing.comparing import beside_wrong, compared, split
-from distill.routing.labels import Label, set_of
+from distill.routing.labels import Label, Set, set_of
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace, conversation_key
 from router.chat import AnswerMessage, Choice, ChoiceLogprobs
@@ -42,12 +42,15 @@ _NO_CHOICE = frozenset({"capability", "requested", "stays_here", "cached"})
 class Limits(msgspec.Struct, frozen=True):
     """How many `requests` in all, how many are under way `at_once`, and after how many `failures` in a row the student
     is left alone. Of a conversation that teaches gates up to `taught` requests are asked, of one that calibrates them
-    one: a certificate wants labels that have nothing to do with each other."""
+    one: a certificate wants labels that have nothing to do with each other. Those that calibrate come first, since
+    without them nothing is certified; of those that teach there are `teaching` altogether, as gates learn little from
+    more."""
 
     requests: int = 1000
     at_once: int = 4
     failures: int = 5
     taught: int = 3
+    teaching: int = 200
 
 
 class Replayed(msgspec.Struct):
@@ -73,17 +76,36 @@ async def replay(
     """Drafts of `student` for requests of traces up to the number `until`, and the teacher's answers to those that a
     student answered. Raises sqlite3.Error."""
     replaying = _Replaying(store, redactor, student, asked, limits, done)
+    try:
+        async for trace, known in _drawn_of(store, until, "calibrate", limits.taught):
+            await replaying.take(trace, known)
+            if replaying.given_up:
+                break
+        teaching = 0
+        async for trace, known in _drawn_of(store, until, "train", limits.taught):
+            if replaying.given_up or teaching >= limits.teaching:
+                break
+            await replaying.take(trace, known)
+            teaching += 1
+        await replaying.finish()
+    finally:
+        replaying.stop()
+    return replaying.replayed
+
+
+async def _drawn_of(
+    store: TraceStore, until: int, part: Set, taught: int
+) -> AsyncIterator[tuple[Trace, list[Outcome]]]:
+    """The requests that are drawn of one half of the conversations, with what is known of each."""
     async for traces in store.conversations(until):
-        chosen = drawn(traces, limits.taught)
+        if not traces or set_of(conversation_of(traces[0])) != part:
+            continue
+        chosen = drawn(traces, taught)
         known: dict[str, list[Outcome]] = {}
         for outcome in await store.outcomes([trace.id for trace in chosen]):
             known.setdefault(outcome.trace, []).append(outcome)
         for trace in chosen:
-            await replaying.take(trace, known.get(trace.id, []))
-        if replaying.given_up:
-            break
-    await replaying.finish()
-    return replaying.replayed
+            yield trace, known.get(trace.id, [])
 
 
 class _Replaying:
@@ -104,7 +126,7 @@ class _Replaying:
         self._asked = asked
         self._limits = limits
         self._done = done
-        self._waiting: list[Awaitable[Outcome]] = []
+        self._under_way: set[asyncio.Task[Outcome | None]] = set()
         self._begun = 0
         self._failures = 0  # in a row
         self.replayed = Replayed()
@@ -125,14 +147,24 @@ class _Replaying:
             if self.given_up:
                 return
             self._begun += 1
-            self._waiting.append(ask(trace))
-            if len(self._waiting) >= self._limits.at_once:
-                await self.finish()
+            self._under_way.add(asyncio.create_task(self._one(ask(trace))))
+            if len(self._under_way) >= self._limits.at_once:
+                await self._keep_some()
 
     async def finish(self) -> None:
-        """Wait for those under way, and keep what they said."""
-        waiting, self._waiting = self._waiting, []
-        told = [one for one in await asyncio.gather(*map(self._one, waiting)) if one is not None]
+        """Wait for those under way."""
+        while self._under_way:
+            await self._keep_some()
+
+    def stop(self) -> None:
+        """Leave those under way alone."""
+        for task in self._under_way:
+            task.cancel()
+
+    async def _keep_some(self) -> None:
+        """Wait for one that is under way at least, and keep what was said."""
+        over, self._under_way = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        told = [found for task in over if (found := task.result()) is not None]
         self.replayed.drafts += sum(one.kind == "draft" for one in told)
         self.replayed.answers += sum(one.kind == "sample" for one in told)
         await self._store.add_outcomes(told)

@@ -45,6 +45,7 @@ url = "{url}"
 name = "expert"
 [router]
 uncertified = "shadow"
+drafts = "always"
 [canary]
 on = false
 [night]
@@ -54,9 +55,8 @@ at_once = 16
 timed = 4
 prompt = ""
 memory_bytes = 8000000000
-replays = 200
+replays = 400
 margin = 0.1
-from_base = 6
 [night.recipe]
 rank = 16
 scale = 2.0
@@ -78,7 +78,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "224", "EACH": "40", "POISONED": "112", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "224", "EACH": "32", "POISONED": "112", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
