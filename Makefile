@@ -13,7 +13,7 @@ export HF_HUB_OFFLINE := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-gateway test-school test-all clients check fix bench soak faults fuzz natural-day learning-curve router-table fortnight freeze
+.PHONY: help install demo serve test test-gateway test-school test-nights test-all clients check fix bench soak faults fuzz natural-day learning-curve router-table fortnight freeze
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ test-gateway: $(READY) ## The gateway's wires, clients, keys, faults: tests that
 
 test-school: $(READY) ## Questions by the hundred, facts beside other tools, tools attacked, training, conversions
 	$(BIN)/python -m pytest -m "school and not slow and not clients and not gateways"
+
+test-nights: $(READY) ## Nights whose adapter is promoted, killed 26 times; a quarter of an hour
+	$(BIN)/python -m pytest -m slow tests/acceptance/test_night_promoted.py
 
 test-all: $(READY) ## All tests but those of `make clients`
 	$(BIN)/python -m pytest -m "not clients"

@@ -134,7 +134,7 @@ def missing(
     """What is missing where no threshold was certified: at the one where, by all that is known, it is there soonest.
     With fewer than `first` accepted labels none is tested."""
     scores, worse = _columns([*taught, *labels])
-    soonest, chosen, likely = math.inf, float(scores.min()), None
+    soonest, chosen, likely = math.inf, float(scores.min(initial=math.inf, where=np.isfinite(scores))), None
     for share in _SHARES:
         threshold = float(np.quantile(scores, 1 - share, method="inverted_cdf"))
         if not math.isfinite(threshold):

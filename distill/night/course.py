@@ -28,7 +28,7 @@ from distill.machine import peak_memory
 from distill.naming import is_one
 from distill.night.candidates import Served, folder_of, from_base_due, in_time, orders, served, train, unchanged
 from distill.night.diary import Diary, NightStopped, Record, UnderWay, read_learnt
-from distill.night.doubting import doubt
+from distill.night.doubting import doubt, suspect
 from distill.night.gathering import Gathered, Known, gather, label_traces
 from distill.night.judging import Examined, best_of, examined, harmed
 from distill.night.pausing import paused
@@ -155,7 +155,7 @@ async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judg
     with under_way.stage("propose"):
         live, instead = await _propose(day, best, judged.made, under_way.record.served)
     if not best.verdict.passed:
-        _doubt_what_harmed(settings, under_way.record)
+        _suspect_what_harmed(settings, under_way.record)
     await _close(under_way, best, instead, day)
     make_room(settings.data, settings.models, settings.keep_days, time.time())
     result = read_result(best.run) or {}
@@ -341,10 +341,9 @@ async def _close(under_way: UnderWay, best: Examined, instead: str, day: Day) ->
         under_way.end("canary" if instead.startswith("a canary") else "refused", instead)
 
 
-def _doubt_what_harmed(settings: NightSettings, record: Record) -> None:
-    """What came since what serves was made, and made it worse when it was trained further on that, is not learnt
-    again."""
+def _suspect_what_harmed(settings: NightSettings, record: Record) -> None:
+    """What came since what serves was made, and made it worse when it was trained further on that."""
     nights = settings.data / "nights"
     old = served(settings.models, record.served)
     if old is not None and harmed(record) and (known := old.learnt(nights)):
-        doubt(nights, record.name, read_learnt(nights, record.name) - known)
+        suspect(nights, record.name, read_learnt(nights, record.name) - known)

@@ -1,8 +1,9 @@
 """Doubting: traces that no night learns from until somebody trusts them.
 
-Owns doubted.json and trusted.json in a night's folder: what came since the adapter that serves was made, in a night
-whose adapter became worse by it, or that found it unlike all before. Without it one bad day would be learnt again, and
-refused again, every night. Knows nothing of why.
+Owns doubted.json, suspected.json and trusted.json in a night's folder. A night suspects what it had to learn anew when
+the adapter became worse by it, which training may do by chance as well; what a second one suspects is doubted, and what
+is unlike all before at once. Without it one bad day would be learnt again, and refused again, every night. Knows
+nothing of how that is told.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from distill.atomic import write_atomically
 from distill.errors import DistillError
 from distill.naming import is_one
 
-_DOUBTED, _TRUSTED = "doubted.json", "trusted.json"
+_DOUBTED, _SUSPECTED, _TRUSTED = "doubted.json", "suspected.json", "trusted.json"
 
 
 class DoubtError(DistillError):
@@ -25,6 +26,18 @@ class DoubtError(DistillError):
 
 def doubt(nights: Path, night: str, traces: Iterable[str]) -> None:
     write_atomically(nights / night / _DOUBTED, msgspec.json.encode(sorted(traces)))
+
+
+def suspect(nights: Path, night: str, traces: Iterable[str]) -> int:
+    """What a night learnt to an adapter's harm; how many traces are doubted for that: those that another night
+    suspected, too. Raises DoubtError."""
+    mine = frozenset(traces)
+    others = (path for path in nights.glob(f"*/{_SUSPECTED}") if path.parent.name != night)
+    again = mine & {trace for path in others for trace in _read(path)}
+    write_atomically(nights / night / _SUSPECTED, msgspec.json.encode(sorted(mine)))
+    if again:
+        doubt(nights, night, again)
+    return len(again)
 
 
 def doubted(nights: Path) -> frozenset[str]:

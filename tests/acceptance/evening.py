@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,22 @@ recipe = { layers = 2, rank = 2, batch = 4, epochs = 0.5, learning_rate = 1e-4, 
 
 
 @contextmanager
-def evening_of(home: Path, **settings: Any) -> Iterator[Running]:
+def evening_of(
+    home: Path, *, night: str = NIGHT, kinds: Sequence[str] = KINDS, questions: int = 12, **settings: Any
+) -> Iterator[Running]:
     """A gateway on which the expert answered a dozen questions by day."""
     link_model(home)
-    (home / "nightschool.toml").write_text(NIGHT)
+    (home / "nightschool.toml").write_text(night)
+    with evening_on(home, **settings) as gateway:
+        asyncio.run(_work(gateway, home, kinds, questions))
+        yield gateway
+
+
+@contextmanager
+def evening_on(home: Path, **settings: Any) -> Iterator[Running]:
+    """A gateway on a home that is there."""
     with Running(home, "", "", "--profile", "embedded", router__uncertified="shadow", **settings) as gateway:
         gateway.wait(lambda health: health["student"]["ready"] and health["teacher"]["ready"], 200)
-        asyncio.run(_work(gateway, home))
         yield gateway
 
 
@@ -55,8 +64,8 @@ def link_model(home: Path) -> None:
         (home / "models" / "smollm2-135m").symlink_to(ROOT / "models" / "smollm2-135m")
 
 
-async def _work(gateway: Running, home: Path) -> None:
-    lessons = DrawnExamination("day", 1, ["pluggy"], 12, 1, kinds=KINDS)
+async def _work(gateway: Running, home: Path, kinds: Sequence[str], questions: int) -> None:
+    lessons = DrawnExamination("day", 1, ["pluggy"], questions, 1, kinds=list(kinds))
     items = await set_drawn(lessons, ROOT / "data" / "questions", home / "data" / "repositories")
     async with AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none") as client:
         done = await examine(client, "nightschool", items, pace=Pace(4), max_tokens=72)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.night.doubting import DoubtError, doubt, doubted, doubting, trust, trusted
+from distill.night.doubting import DoubtError, doubt, doubted, doubting, suspect, trust, trusted
 
 ONE, TWO = "20261125T010000Z-aa", "20261126T010000Z-bb"
 
@@ -20,6 +20,17 @@ def test_doubted_trusted_and_doubted_again(tmp_path: Path) -> None:
     assert trust(tmp_path, TWO) == 2
     assert doubted(tmp_path) == {"t1", "t2"}  # the other night still doubts t2
     assert trusted(tmp_path) == {"t2", "t3"}
+
+
+def test_what_did_harm_twice_is_doubted(tmp_path: Path) -> None:
+    for night in (ONE, TWO):
+        (tmp_path / night).mkdir()
+    assert suspect(tmp_path, ONE, ["t1", "t2"]) == 0
+    assert suspect(tmp_path, ONE, ["t1", "t2"]) == 0  # the same night, started again
+    assert doubted(tmp_path) == frozenset()
+    assert suspect(tmp_path, TWO, ["t2", "t3"]) == 1
+    assert doubting(tmp_path) == {TWO: 1}
+    assert doubted(tmp_path) == {"t2"}
 
 
 @pytest.mark.parametrize("name", ["", "..", "../elsewhere", "20261127T010000Z-cc"])
