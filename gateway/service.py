@@ -110,7 +110,7 @@ class Gateway:
                 self.supervisor.processes,
                 self._builder.spends,
                 lambda: self.recorder.status,
-                self.leases.held,
+                self.leases.lent,
             )
         )
         self.telemetry = _telemetry(settings)

@@ -18,7 +18,7 @@ from distill.outcome import Outcome
 from distill.outcomes import implicit_outcomes
 from distill.redact.redactor import Redactor
 from distill.routing.comparing import beside_wrong, compared, split
-from distill.routing.labels import Label, Set, set_of
+from distill.routing.labels import Label, set_of
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace, conversation_key
 from router.chat import AnswerMessage, Choice, ChoiceLogprobs
@@ -77,29 +77,25 @@ async def replay(
     student answered. Raises sqlite3.Error."""
     replaying = _Replaying(store, redactor, student, asked, limits, done)
     try:
-        async for trace, known in _drawn_of(store, until, "calibrate", limits.taught):
-            await replaying.take(trace, known)
+        teaching: list[tuple[Trace, list[Outcome]]] = []
+        async for trace, known in _all_drawn(store, until, limits.taught):
+            if set_of(conversation_of(trace)) == "calibrate":
+                await replaying.take(trace, known)
+            elif len(teaching) < limits.teaching:
+                teaching.append((trace, known))
             if replaying.given_up:
                 break
-        teaching = 0
-        async for trace, known in _drawn_of(store, until, "train", limits.taught):
-            if replaying.given_up or teaching >= limits.teaching:
-                break
+        for trace, known in teaching:
             await replaying.take(trace, known)
-            teaching += 1
         await replaying.finish()
     finally:
         replaying.stop()
     return replaying.replayed
 
 
-async def _drawn_of(
-    store: TraceStore, until: int, part: Set, taught: int
-) -> AsyncIterator[tuple[Trace, list[Outcome]]]:
-    """The requests that are drawn of one half of the conversations, with what is known of each."""
+async def _all_drawn(store: TraceStore, until: int, taught: int) -> AsyncIterator[tuple[Trace, list[Outcome]]]:
+    """The requests that are drawn of all conversations, with what is known of each."""
     async for traces in store.conversations(until):
-        if not traces or set_of(conversation_of(traces[0])) != part:
-            continue
         chosen = drawn(traces, taught)
         known: dict[str, list[Outcome]] = {}
         for outcome in await store.outcomes([trace.id for trace in chosen]):

@@ -185,7 +185,7 @@ async def status(state: State) -> dict[str, Any]:
         "pin": gateway.promotion.pinned,
         "adapters": {name: str(path) for name, path in gateway.promotion.adapters.items()},
         "idle_seconds": gateway.admission.limits.idle_seconds,
-        "leased_bytes": gateway.leases.held(),
+        "leased_bytes": gateway.leases.lent(),
         "cache": gateway.cache.status,
         "spend": {name: spend.status for name, spend in gateway.teachers.spends.items()},
     }

@@ -50,9 +50,14 @@ class Leases:
         self._leases.pop(lease_id, None)
 
     def held(self) -> int:
-        """Bytes lent now."""
+        """Bytes lent or promised now."""
         self._forget_ended()
         return sum(lease.bytes for lease in self._leases.values())
+
+    def lent(self) -> int:
+        """Bytes lent now: models that make room for a promise may use them still."""
+        self._forget_ended()
+        return sum(lease.bytes for lease in self._leases.values() if lease.expires < math.inf)
 
     def _forget_ended(self) -> None:
         now = self._clock()

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import StartError
 from gateway.processes.home import HomeLock
-from tests.gateway.running import Running, Script, nightschool
+from tests.gateway.running import Running, Script, free_port, nightschool
 
 
 def test_a_second_one_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_another_gateway_says_why_it_does_not_start(tmp_path: Path) -> None:
         other = nightschool(
             "serve",
             home=tmp_path,
-            NIGHTSCHOOL_GATEWAY_PORT="0",
+            NIGHTSCHOOL_GATEWAY_PORT=str(free_port()),
             NIGHTSCHOOL_STUDENT_URL=model.url,
             NIGHTSCHOOL_TEACHER_URL=model.url,
         )
