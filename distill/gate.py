@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from distill.examination.marking import Mark
+from distill.examination.marking import Mark, changed, paired_marks
 from distill.examination.rows import standing, turned
 from distill.examination.scores import Score, score
 from distill.statistics import mcnemar
@@ -42,11 +42,7 @@ def judge(
 
     Both must have answered the same questions, each once. The base counts its answers with the same tolerant parser.
     """
-    before = {mark.question: mark for mark in base}
-    if sorted(before) != sorted(mark.question for mark in adapter) or len(before) < len(base):
-        raise ValueError("base and adapter were not examined on the same questions")
-    gained = sum(mark.exact and not before[mark.question].exact for mark in adapter)
-    lost = sum(before[mark.question].exact and not mark.exact for mark in adapter)
+    gained, lost = changed(paired_marks(base, adapter))
     p_value = mcnemar(gained, lost)
     old, new = score(base), score(adapter)
     reasons = []

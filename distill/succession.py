@@ -8,12 +8,12 @@ become significantly worse. Nights ask the same questions again and again, so ea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from distill.examination.marking import Mark
+from distill.examination.marking import Mark, changed, paired_marks
 from distill.statistics import holm, mcnemar, paired
 
 ALPHA = 0.05
@@ -72,11 +72,8 @@ def level_of(verdicts: int, alpha: float = ALPHA) -> float:
 
 def succession(served: str, old: Sequence[Mark], new: Sequence[Mark], level: float, margin: float) -> Succession:
     """Raises ValueError where they did not answer the same questions, each once."""
-    before = {mark.question: mark for mark in old}
-    if sorted(before) != sorted(mark.question for mark in new) or len(before) < len(old):
-        raise ValueError("the adapters were not examined on the same questions")
-    pairs = [(before[mark.question], mark) for mark in new]
-    gained, lost = _changed(pairs, _exact)
+    pairs = paired_marks(old, new)
+    gained, lost = changed(pairs)
     p_value = mcnemar(gained, lost)
     found = paired([one.exact for one, _ in pairs], [two.exact for _, two in pairs], 1 - 2 * level)
     standing: Literal["superior", "not inferior", "not shown"] = "not shown"
@@ -96,19 +93,9 @@ def _worse(pairs: Sequence[tuple[Mark, Mark]]) -> list[str]:
         kinds.setdefault(pair[1].category if pair[1].needed else _NO_TOOL, []).append(pair)
     p_values = {}
     for name, mine in kinds.items():
-        gained, lost = _changed(mine, _kept_from_tools if name == _NO_TOOL else _exact)
+        gained, lost = changed(mine, _kept_from_tools) if name == _NO_TOOL else changed(mine)
         p_values[name] = mcnemar(lost, gained)
     return sorted(name for name, p_value in holm(p_values).items() if p_value <= ALPHA)
-
-
-def _changed(pairs: Sequence[tuple[Mark, Mark]], good: Callable[[Mark], bool]) -> tuple[int, int]:
-    """How many became good, and how many bad."""
-    gained = sum(good(new) and not good(old) for old, new in pairs)
-    return gained, sum(good(old) and not good(new) for old, new in pairs)
-
-
-def _exact(mark: Mark) -> bool:
-    return mark.exact
 
 
 def _kept_from_tools(mark: Mark) -> bool:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,6 +44,13 @@ class Mark(msgspec.Struct, frozen=True):
     covering: bool = False
     credit: float = 0.0
     alone: bool = False
+
+
+class Changed(NamedTuple):
+    """Between two who answered the same questions."""
+
+    gained: int
+    lost: int
 
 
 def mark(question: Question, conversation: Conversation, toolbox: Toolbox) -> Mark:
@@ -86,3 +94,18 @@ def call_of(made: FunctionCall) -> Call:
     except (msgspec.DecodeError, RecursionError):
         decoded = None
     return Call(made.name, decoded if isinstance(decoded, dict) else {"": made.arguments})
+
+
+def paired_marks(before: Sequence[Mark], after: Sequence[Mark]) -> list[tuple[Mark, Mark]]:
+    """Both marks of each question. Raises ValueError where not the same questions were answered, each once."""
+    known = {mark.question: mark for mark in before}
+    if sorted(known) != sorted(mark.question for mark in after) or len(known) < len(before):
+        raise ValueError("both were not examined on the same questions")
+    return [(known[mark.question], mark) for mark in after]
+
+
+def changed(pairs: Iterable[tuple[Mark, Mark]], good: Callable[[Mark], bool] = lambda mark: mark.exact) -> Changed:
+    """How many questions became good, and how many bad: whose calls are exact and were not, unless something else is
+    good."""
+    flags = [(good(old), good(new)) for old, new in pairs]
+    return Changed(sum(new and not old for old, new in flags), sum(old and not new for old, new in flags))

@@ -27,7 +27,7 @@ from distill.gate import Verdict
 from distill.machine import peak_memory
 from distill.naming import is_one
 from distill.night.candidates import Served, folder_of, from_base_due, in_time, orders, served, train, unchanged
-from distill.night.diary import Diary, NightStopped, Record, UnderWay, read_learnt
+from distill.night.diary import Diary, NightStopped, Outcome, Record, UnderWay, read_learnt
 from distill.night.doubting import doubt, suspect
 from distill.night.gathering import Gathered, Known, gather, label_traces
 from distill.night.judging import Examined, best_of, examined, harmed
@@ -43,6 +43,7 @@ from distill.train.record import RESULT, Step, read_result
 _LEASE_SECONDS = 30.0  # that a dead night holds its memory at most: with a model to load, the day is back in a minute
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
 _LEFT_OUT = -1  # steps of a candidate for which there was no time
+_CANARY = "a canary now: it serves a growing share of the conversations until it has earned them all"
 _TRUST = "nights leave it out until somebody says `nightschool trust {night}`"
 _AFTER = 0.25  # of a night is kept for what comes after training, where no night before says how long that takes
 
@@ -60,6 +61,14 @@ class Night(msgspec.Struct, frozen=True):
     live: dict[str, Any] | None
     instead: str
     memory: dict[str, int]
+
+
+class Proposed(NamedTuple):
+    """What became of the best adapter: the live pointer, if it serves now, and the diary's word with its reason."""
+
+    live: dict[str, Any] | None
+    outcome: Outcome
+    reason: str
 
 
 class Judged(NamedTuple):
@@ -153,13 +162,16 @@ async def _judged(
 async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judged: Judged) -> Night:
     best = judged.best
     with under_way.stage("propose"):
-        live, instead = await _propose(day, best, judged.made, under_way.record.served)
+        proposed = await _propose(day, best, judged.made, under_way.record.served)
     if not best.verdict.passed:
         _suspect_what_harmed(settings, under_way.record)
-    await _close(under_way, best, instead, day)
+    under_way.record.chosen = best.adapter
+    under_way.record.serves = str(((await day.status()).get("live") or {}).get("adapter") or "")
+    under_way.end(proposed.outcome, proposed.reason)
     make_room(settings.data, settings.models, settings.keep_days, time.time())
     result = read_result(best.run) or {}
-    return Night(judged.gathered.whole, result, best.adapter, best.verdict, best.teacher, live, instead, best.memory)
+    whole, reason = judged.gathered.whole, proposed.reason if best.verdict.passed else ""
+    return Night(whole, result, best.adapter, best.verdict, best.teacher, proposed.live, reason, best.memory)
 
 
 async def _begun(settings: NightSettings, day: Day) -> UnderWay:
@@ -304,41 +316,28 @@ async def _lease(day: Day, size: int, alive: Callable[[], None]) -> AsyncIterato
             await day.give_back(lease)
 
 
-async def _propose(day: Day, best: Examined, made: Sequence[str], beside: str) -> tuple[dict[str, Any] | None, str]:
-    """The best adapter is proposed, if it passed; whatever does not serve is taken off the engine. The live pointer, if
-    it is this adapter's; else what becomes of it, if it passed."""
+async def _propose(day: Day, best: Examined, made: Sequence[str], beside: str) -> Proposed:
+    """The best adapter is proposed, if it passed; whatever does not serve is taken off the engine."""
     for adapter in made:
         if adapter != best.adapter or not best.verdict.passed:
             await _take_off(day, adapter)
     if not best.verdict.passed:
-        return None, ""
+        return Proposed(None, "refused", "; ".join(best.verdict.reasons))
     told = {"passed": True, "p_value": best.verdict.p_value, "beside": beside}
     try:
         answer = await day.propose(best.adapter, best.folder, told)
     except DayConflict as error:
         await _take_off(day, best.adapter)
-        return None, f"not proposed: {error}"
+        return Proposed(None, "refused", f"not proposed: {error}")
     if answer["canary"] is not None:
-        return None, "a canary now: it serves a growing share of the conversations until it has earned them all"
-    return dict(answer["live"]), ""
+        return Proposed(None, "canary", _CANARY)
+    return Proposed(dict(answer["live"]), "promoted", "")
 
 
 async def _take_off(day: Day, adapter: str) -> None:
     """Take an adapter off the engine, unless it serves: a night with nothing new makes the same one again."""
     with suppress(DayConflict):
         await day.remove_adapter(adapter)
-
-
-async def _close(under_way: UnderWay, best: Examined, instead: str, day: Day) -> None:
-    record = under_way.record
-    record.chosen = best.adapter
-    record.serves = str(((await day.status()).get("live") or {}).get("adapter") or "")
-    if not best.verdict.passed:
-        under_way.end("refused", "; ".join(best.verdict.reasons))
-    elif record.serves == best.adapter:
-        under_way.end("promoted", "")
-    else:
-        under_way.end("canary" if instead.startswith("a canary") else "refused", instead)
 
 
 def _suspect_what_harmed(settings: NightSettings, record: Record) -> None:

@@ -14,6 +14,7 @@ from openai import AsyncOpenAI
 from distill.day import Day
 from distill.examination.answers import Answered
 from distill.examination.items import Item
+from distill.examination.marking import changed, paired_marks
 from distill.examination.scores import Score, score
 from distill.examination.sitting import Pace, pace
 from distill.gate import Verdict, judge
@@ -166,9 +167,7 @@ def verdict_of(arms: dict[str, Sat], old: Served | None, level: float, margin: f
     found = judge(marks["base"], marks["adapter"], level, room)
     reasons = list(found.reasons)
     if "prompt-only" in marks:
-        prompted = {mark.question: mark.exact for mark in marks["prompt-only"]}
-        gained = sum(mark.exact and not prompted[mark.question] for mark in marks["adapter"])
-        p_value = mcnemar(gained, sum(prompted[mark.question] and not mark.exact for mark in marks["adapter"]))
+        p_value = mcnemar(*changed(paired_marks(marks["prompt-only"], marks["adapter"])))
         if p_value > level:
             reasons.append(f"not significantly more exact calls than the base with a prompt (p = {p_value:.3g})")
     beside: Succession | None = None

@@ -45,29 +45,29 @@ def test_a_candidate_can_be_asked_by_its_name(school: tuple[Running, Script]) ->
     assert gateway.chat(model="small-1")[0] == 404
 
 
-def test_a_proposal_serves_from_then_on_survives_a_restart_and_can_be_rolled_back(
-    school: tuple[Running, Script],
-) -> None:
-    gateway, student = school
-    pointer = gateway.home / "models" / "live.json"
-    for name in ("small-1", "small-2"):
-        made = adapter(gateway.home, name)
-        status, answer = gateway.admin("/admin/proposals", {"adapter": name, "path": made["path"], "verdict": {}})
-        assert (status, answer["live"]["adapter"]) == (201, name)
-        gateway.chat()
-        assert student.asked[-1].body["model"] == name
-    live = msgspec.json.decode(pointer.read_bytes())
-    assert (live["adapter"], live["previous"]["adapter"]) == ("small-2", "small-1")
-    assert set(live) == {"adapter", "path", "digest", "since", "previous"}
-    with Running(gateway.home, student.url, student.url) as second:
-        second.wait_ready()
-        assert second.get("/health")["student"]["model"] == "small-2"
-    assert gateway.admin("/admin/rollback")[1]["live"]["adapter"] == "small-1"
-    gateway.chat()
-    assert student.asked[-1].body["model"] == "small-1"
-    assert gateway.admin("/admin/rollback")[1]["live"] is None
-    assert not pointer.exists()
-    assert gateway.admin("/admin/rollback")[0] == 409
+def test_a_proposal_serves_from_then_on_survives_a_restart_and_can_be_rolled_back(tmp_path: Path) -> None:
+    pointer = tmp_path / "models" / "live.json"
+    with Script(Act(text="student"), model="small") as student:
+        with Running(tmp_path, student.url, student.url) as gateway:
+            gateway.wait_ready()
+            for name in ("small-1", "small-2"):
+                proposal = {"adapter": name, "path": adapter(tmp_path, name)["path"], "verdict": {}}
+                status, answer = gateway.admin("/admin/proposals", proposal)
+                assert (status, answer["live"]["adapter"]) == (201, name)
+                gateway.chat()
+                assert student.asked[-1].body["model"] == name
+        live = msgspec.json.decode(pointer.read_bytes())
+        assert (live["adapter"], live["previous"]["adapter"]) == ("small-2", "small-1")
+        assert set(live) == {"adapter", "path", "digest", "since", "previous"}
+        with Running(tmp_path, student.url, student.url) as gateway:
+            gateway.wait_ready()
+            assert gateway.get("/health")["student"]["model"] == "small-2"
+            assert gateway.admin("/admin/rollback")[1]["live"]["adapter"] == "small-1"
+            gateway.chat()
+            assert student.asked[-1].body["model"] == "small-1"
+            assert gateway.admin("/admin/rollback")[1]["live"] is None
+            assert not pointer.exists()
+            assert gateway.admin("/admin/rollback")[0] == 409
 
 
 def test_what_may_not_serve_is_refused(
