@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 
 from distill.errors import DistillError, Refused
 from distill.trace import Draft, Trace
-from router.chat import WHOLE, AnswerMessage, ChatRequest, ChatResponse, Choice, EngineNote, request_body
+from router.chat import WHOLE, AnswerMessage, ChatRequest, ChatResponse, request_body
 
 _AT_ONCE = 5000  # traces named in one call
 _WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
@@ -37,10 +37,13 @@ class DayRefused(DayError, Refused):
 
 
 class Day:
-    """A running gateway. `url` without /v1; the admin key is read from the data folder."""
+    """A running gateway. `url` without /v1; the admin key is read from the data folder. `spent` are the tokens, read
+    and written, of the answers that `again`, `instead` and `answer` gave."""
 
     def __init__(self, url: str, admin_key: str) -> None:
         self._url = url
+        self._allowed = 0
+        self.spent = 0
         self._admin_key = admin_key
         self._http = httpx2.AsyncClient(
             base_url=url, headers={"Authorization": f"Bearer {admin_key}"}, timeout=120.0, trust_env=False
@@ -64,6 +67,10 @@ class Day:
             default_headers={"x-nightschool-no-trace": "1"},
         )
 
+    def allow(self, tokens: int, spent: int = 0) -> None:
+        """Ask for no more answers once they took so many tokens, 0: never mind, of which some are `spent` already."""
+        self._allowed, self.spent = tokens, spent
+
     async def again(self, trace: Trace, number: int) -> AnswerMessage:
         """Another answer of the teacher to a trace's request: whole, and not empty. Raises DayError, and DayRefused
         where another request may be answered all the same."""
@@ -75,7 +82,8 @@ class Day:
         Raises DayError, and DayRefused where another request may be answered all the same."""
         request = msgspec.structs.replace(_plain(trace), model=student, logprobs=True)
         began = time.monotonic()
-        choice, note = await self._asked(request, not trace.may_leave_machine)
+        answered = await self._asked(request, not trace.may_leave_machine)
+        choice, note = answered.choices[0], answered.nightschool
         said = choice.logprobs.content if choice.logprobs else None
         return Draft(choice.message, choice.finish_reason, said, note, round(time.monotonic() - began, 3))
 
@@ -88,22 +96,29 @@ class Day:
     async def answer(self, request: ChatRequest, stays: bool) -> AnswerMessage:
         """An answer of whoever the request names, without a trace; `stays`: of nobody on another machine. Raises
         DayError, and DayRefused for an answer that is cut off or says nothing."""
-        choice, _ = await self._asked(request, stays)
+        if self._allowed and self.spent >= self._allowed:
+            raise DayError(f"a night may take {self._allowed} tokens of its teacher (night.teacher_tokens), and did")
+        answered = await self._asked(request, stays)
+        if answered.usage is not None:
+            self.spent += answered.usage.prompt_tokens + answered.usage.completion_tokens
+        choice = answered.choices[0]
         if choice.finish_reason not in WHOLE:
             raise DayRefused(f"{request.model}'s answer was cut off ({choice.finish_reason})")
         if not (choice.message.tool_calls or (choice.message.content or "").strip()):
             raise DayRefused(f"{request.model} said nothing")
         return choice.message
 
-    async def _asked(self, request: ChatRequest, stays: bool) -> tuple[Choice, EngineNote | None]:
+    async def _asked(self, request: ChatRequest, stays: bool) -> ChatResponse:
         headers = {"x-nightschool-no-trace": "1"}
         if stays:
             headers["x-nightschool-stay-here"] = "1"
         answer = await self._send("POST", "/v1/chat/completions", request_body(request), headers, _ANSWER)
         try:
             response = msgspec.json.decode(answer, type=ChatResponse)
-            return response.choices[0], response.nightschool
-        except (msgspec.MsgspecError, IndexError) as error:
+            if not response.choices:
+                raise DayError(f"{request.model}'s answer holds no choice")
+            return response
+        except msgspec.MsgspecError as error:
             raise DayError(f"{request.model}'s answer makes no sense: {error}") from error
 
     async def status(self) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def _chosen(settings: Settings, home: Home, wish: Wish) -> NightSettings:
         from_base=chosen.from_base,
         margin=chosen.margin,
         keep_days=chosen.keep_days,
+        teacher_tokens=chosen.teacher_tokens,
         at_once=chosen.at_once,
         timed=chosen.timed,
         deadline=time.time() + wish.hours * 3600 if wish.hours is not None else None,

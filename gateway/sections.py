@@ -117,6 +117,7 @@ class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confirm: bool = True  # whether conversations of agents with tools of their own need praise, or samples that agree
     samples: Count = 3  # for that, how often the teacher is asked again for each of their answers; 0: never
     asks: Count = 2000  # how often altogether in a night
+    teacher_tokens: Count = 0  # of the teacher, or a judge, that asking them again may take in a night; 0: no limit
     replays: Count = 1000  # requests that a student is asked again, for its certificate; 0: none
     prompt: str = "plan-then-act"  # with which the base is examined besides; empty: it is not
     from_base: Annotated[int, msgspec.Meta(ge=1)] = 7  # nights, one of which trains from the base though another serves

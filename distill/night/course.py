@@ -138,6 +138,7 @@ async def _judged(
 ) -> Judged:
     """Everything up to a verdict and a certificate."""
     record = under_way.record
+    day.allow(settings.teacher_tokens, record.teacher_tokens)
     if record.served:  # a base that was taught nothing answers nothing
         await certify("")
     items, record.questions = await draw(settings, Diary(settings.data / "nights"), progress, record.name)
@@ -145,6 +146,7 @@ async def _judged(
     with under_way.stage("label"):
         if not under_way.over("label"):
             await label_traces(settings, record.watermark, day, progress)
+        record.teacher_tokens = day.spent
     with under_way.stage("filter"):
         gathered = await _gathered(settings, recipe, record, items, old, progress)
     with under_way.stage("train"):
@@ -156,6 +158,7 @@ async def _judged(
     with under_way.stage("certify"):
         if best.verdict.passed:
             await certify(best.adapter)
+        record.teacher_tokens = day.spent
     return Judged(gathered, best, [one.adapter for one in found])
 
 

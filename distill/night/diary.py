@@ -57,6 +57,7 @@ class Record(msgspec.Struct):
     settings, `host` the machine that is at it. `datasets` are the names of what it learns from, by "whole" and "fresh";
     `steps` are those that its budget was turned into, by run; `questions` is the digest of what was asked. `served` was
     live when it began, `serves` when it ended; `chosen` is the adapter that is proposed, or the best of those refused.
+    `teacher_tokens` are those that asking the teacher again took.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Record(msgspec.Struct):
     candidates: list[Candidate] = []
     chosen: str = ""
     serves: str = ""
+    teacher_tokens: int = 0
 
 
 def began_at(night: str) -> float | None:

@@ -65,6 +65,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     from_base: int = 7
     margin: float = 0.05
     keep_days: float = 30.0  # that what no longer serves is kept; 0: for good
+    teacher_tokens: int = 0  # that a night may take by asking the teacher again, or a judge; 0: as many as it takes
     deadline: float | None = None
     until: Stage | None = None
 

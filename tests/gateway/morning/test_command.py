@@ -11,7 +11,7 @@ from tests.gateway.morning.evenings import add_adapter, add_night, go_live, home
 from tests.gateway.running import Running, Script, free_port, nightschool
 
 KEYS = ["line", "alarms", "at", "night", "nights", "serving", "canary", "days", "saved", "disk_free"]
-KEYS += ["refused", "up", "teacher_down", "paused", "notes"]
+KEYS += ["refused", "up", "teacher_down", "paused", "doubted", "notes"]
 
 
 def morning(home: Path, *options: str, port: int = 9) -> str:
