@@ -40,6 +40,13 @@ class Done(msgspec.Struct, frozen=True):
     memory: int = 0
 
 
+class Noise(msgspec.Struct, frozen=True):
+    """How many questions what serves was asked once more, and of how many its marks were others than before."""
+
+    asked: int
+    changed: int
+
+
 class Candidate(msgspec.Struct, frozen=True):
     """An adapter that a night made. `parent` is the adapter that its training began from, "" for the base; `verdict` is
     the verdict as its card has it, None until there is one."""
@@ -80,6 +87,7 @@ class Record(msgspec.Struct):
     chosen: str = ""
     serves: str = ""
     teacher_tokens: int = 0
+    noise: Noise | None = None
 
 
 def began_at(night: str) -> float | None:

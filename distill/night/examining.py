@@ -23,15 +23,18 @@ from distill.examination.items import Item
 from distill.examination.marking import Mark
 from distill.examination.peaks import peaks, remember_peak
 from distill.examination.sitting import FAILURES, Pace, sit
+from distill.night.diary import Noise
 from distill.night.settings import NightError, Progress
 from distill.prompts import Prompt
 from distill.publishing import CARD
 from distill.train.order import base_digest
+from router.lot import lot
 
 SHEETS = "sheets"  # in the data folder: a folder for each set of questions
 _WEIGHTS = {".safetensors", ".json"}
 _PACKAGES = ("nightschool", "mlx", "mlx-lm")  # another version may calculate otherwise
 _TRIES = 2
+_AGAIN = 12  # questions
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -105,6 +108,22 @@ async def sit_seat(
         answers = [sheet.answers[item.question.id] for item in hall.items if item.question.id in sheet.answers]
     _check(seat.arm, answers, len(hall.items))
     return answers, peaks(hall.folder).get(seat.identity) or 0, bool(open_ones)
+
+
+async def asked_again(hall: Hall, seat: Seat, client: AsyncOpenAI, before: Sequence[Answered], night: str) -> Noise:
+    """A few questions once more, drawn by lot for each night: how much of an examination is chance, where the same
+    adapter answers. Sampling is none, but a batch's size may turn a close decision. What is said counts for nothing
+    else."""
+    known = {one.mark.question: one.mark for one in before if not one.failed}
+    few = sorted(
+        (item for item in hall.items if item.question.id in known),
+        key=lambda item: lot("again", night, item.question.id),
+    )[:_AGAIN]
+    said: list[Answered] = []
+    await sit(client, seat.arm, few, said.append, pace=hall.at_once, max_tokens=hall.max_tokens)
+    marks = [one.mark for one in said if not one.failed]
+    changed = sum((one.exact, one.right) != (known[one.question].exact, known[one.question].right) for one in marks)
+    return Noise(len(marks), changed)
 
 
 async def peak_memory(day: Day, arm: str) -> int:

@@ -24,6 +24,7 @@ from distill.night.examining import (
     Hall,
     Seat,
     adapter_seat,
+    asked_again,
     base_seat,
     marks_of,
     sheets_of,
@@ -77,6 +78,9 @@ async def examined(
     record.candidates = []
     async with day.client() as client:
         arms = await _others(settings, hall, old, day, client, progress)
+        if old is not None and record.noise is None and not arms["served"].now:
+            seat = adapter_seat(settings.base, old.name, old.folder, "served")
+            record.noise = await asked_again(hall, seat, client, arms["served"].answers, record.name)
         for order, run in runs:
             adapter, folder = publish(settings.models, run)
             await day.add_adapter(adapter, folder)

@@ -13,6 +13,7 @@ CHANGE = 0.2  # of what a dataset was like before
 _LEAST = 0.05  # that a share has to change by besides: a fifth of next to nothing is nothing
 LOW_DISK = 5e9  # bytes
 FAILING = 0.05  # of the teacher's requests
+NOISE = 0.1  # of the questions that were asked again
 _FAILED = 3  # requests: fewer are chance
 _QUIET = 2 * 86_400.0  # seconds without a night
 
@@ -113,6 +114,17 @@ def _without_tools(before: Diversity, now: Diversity) -> list[str]:
     ]
 
 
+def _noise(morning: Morning) -> list[str]:
+    """What serves was asked a few questions once more: sampling is none, so nearly all have to end as before."""
+    found = morning.night.record.noise if morning.night is not None else None
+    if found is None or found.changed <= NOISE * found.asked:
+        return []
+    return [
+        f"Asked again, what serves answered {found.changed} of {found.asked} questions otherwise than before: verdicts "
+        "on close adapters are by chance."
+    ]
+
+
 def _doubted(morning: Morning) -> list[str]:
     return [
         f"Nights leave out {count(traces, 'trace')} that {night} doubts. Look at them, and `nightschool trust {night}` "
@@ -145,6 +157,7 @@ _RULES: tuple[Callable[[Morning], list[str]], ...] = (
     _certificate_withdrawn,
     _refused_in_a_row,
     _call_rate,
+    _noise,
     _doubted,
     _diversity,
     _disk_low,

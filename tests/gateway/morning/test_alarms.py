@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from distill.examination.scores import score
-from distill.night.diary import Done, Outcome, Record
+from distill.night.diary import Done, Noise, Outcome, Record
 from gateway.morning.alarms import LOW_DISK, alarms
 from gateway.morning.morning import DayTraffic, Diversity, Examined, Morning, Night, Saved, Serving
 from router.certificate import Proven
@@ -72,6 +72,14 @@ def test_a_night_that_was_cut_short(last: Night, told: str) -> None:
 @pytest.mark.parametrize("outcome", ["promoted", "canary", "refused", "nothing", "doubted"])
 def test_one_that_ended_was_not(outcome: Outcome) -> None:
     assert alarms(morning(night(outcome))) == []
+
+
+def test_an_examination_that_is_chance() -> None:
+    last = night()
+    last.record.noise = Noise(12, 1)
+    assert alarms(morning(last)) == []
+    last.record.noise = Noise(12, 2)
+    assert "answered 2 of 12 questions otherwise" in alarms(morning(last))[0]
 
 
 def test_what_a_night_doubts() -> None:
