@@ -60,7 +60,7 @@ async def learn_of(day: Day, home: Home, adapter: str, limits: Limits, progress:
         redactor = Redactor(key_at(home.data / "redact.key"))
         now = _holding(home, tested, teachers)
         found = await learn(store, redactor, tested or "student", day, teachers, limits, progress.step, now)
-    learning = Learning(tested, found.gates, found.certificate, found.missing, found.broken)
+    learning = Learning(tested, found.gates, found.certificate, found.missing, found.broken, found.tested)
     await day.teach_router(msgspec.to_builtins(learning))
     return found
 
@@ -119,4 +119,6 @@ def sentences(found: Findings) -> list[str]:
         days = lacking.days(found.a_day)
         when = f"in about {days:.0f} days" if days is not None else "no day has passed yet to say when"
         lines.append(f"{seen}. About {lacking.more} labels more are needed: {when}.")
+    if found.replayed.futile:
+        lines.append("No more drafts were asked for: all conversations there are would not be enough.")
     return lines or ["There is nothing to compare yet: the teacher has to answer some requests first."]

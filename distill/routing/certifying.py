@@ -20,14 +20,17 @@ Score = Callable[[Label], float]
 
 ALPHA: Mapping[Group, float] = {"text": 0.05, "call": 0.05, "destructive": 0.01}
 DELTA = 0.05
+_HOPE = 2.0  # times the expected labels may come, by luck, or by gates that tell good drafts from bad ones better
 _FIRST: Mapping[Group, int] = {"text": 120, "call": 120, "destructive": 600}  # accepted at the strictest threshold
 
 
 class Earned(msgspec.Struct, frozen=True):
-    """`certificate` for the groups that earned it, None where none did; what the others are `missing`."""
+    """`certificate` for the groups that earned it, None where none did; what the others are `missing`. `tested`:
+    whether any threshold was, which spends of the confidence."""
 
     certificate: Certificate | None
     missing: Mapping[Group, Missing]
+    tested: bool = False
 
 
 def certified(
@@ -45,15 +48,15 @@ def certified(
     The confidence is divided among the groups that occur, and spent in parts each time that these labels are used:
     `times` counts from 1.
     """
-    groups: dict[Group, list[Label]] = {}
-    for label in one_each(calibrating):
-        groups.setdefault(_group(label), []).append(label)
+    groups = _grouped(calibrating)
     level = spent(delta, times) / max(1, len(groups))
     earned: dict[Group, Proven] = {}
     lacking: dict[Group, Missing] = {}
+    any_tested = False
     for group, mine in groups.items():
         others = [step(told, label.worse) for label, told in taught if _group(label) == group]
         tested = thresholds(others, len(mine), alpha[group], _FIRST[group])
+        any_tested = any_tested or bool(tested)
         labels = [step(score(label), label.worse) for label in mine]
         found = certify(labels, tested, alpha[group], level)
         if found is not None:
@@ -61,7 +64,39 @@ def certified(
         else:
             lacking[group] = missing(labels, others, alpha[group], level, _FIRST[group])
     made = Certificate(scope, earned, {group: alpha[group] for group in earned}, delta, times) if earned else None
-    return Earned(made, lacking)
+    return Earned(made, lacking, any_tested)
+
+
+def within_reach(
+    taught: Sequence[Label],
+    calibrating: Sequence[Label],
+    score: Score,
+    possible: int,
+    alpha: Mapping[Group, float] = ALPHA,
+    delta: float = DELTA,
+    times: int = 1,
+) -> bool:
+    """Whether `possible` conversations that calibrate could be enough for a certificate of any group, by the labels of
+    the first of them. Nothing is tested, so nothing is spent."""
+    groups = _grouped(calibrating)
+    level = spent(delta, times) / max(1, len(groups))
+    for group, mine in groups.items():
+        others = [step(score(label), label.worse) for label in taught if _group(label) == group]
+        lacking = missing(
+            [step(score(label), label.worse) for label in mine], others, alpha[group], level, _FIRST[group]
+        )
+        expected = lacking.accepted * possible / sum(map(len, groups.values()))
+        if lacking.likely is not None and lacking.likely <= _HOPE * expected:
+            return True
+    return not groups
+
+
+def _grouped(calibrating: Sequence[Label]) -> dict[Group, list[Label]]:
+    """One label of each conversation, by group."""
+    groups: dict[Group, list[Label]] = {}
+    for label in one_each(calibrating):
+        groups.setdefault(_group(label), []).append(label)
+    return groups
 
 
 def _group(label: Label) -> Group:

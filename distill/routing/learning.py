@@ -14,10 +14,10 @@ from typing import TypeVar
 import msgspec
 
 from distill.redact.redactor import Redactor
-from distill.routing.certifying import DELTA, Earned, certified
+from distill.routing.certifying import DELTA, Earned, certified, within_reach
 from distill.routing.comparing import How
 from distill.routing.labels import Label, Set, one_each, set_of
-from distill.routing.replaying import Asked, Limits, Replayed, labels, replay
+from distill.routing.replaying import Asked, Limits, Replayed, calibrating, labels, replay
 from distill.routing.table import Better, better, scored
 from distill.routing.training import TooFewLabels, train
 from distill.routing.watching import watched
@@ -30,6 +30,7 @@ from router.scorer import Gates, Learnt, Rule, Scorer
 from router.verify import fault
 
 T = TypeVar("T")
+_PILOT = 120  # requests, after which it is looked whether a certificate is within reach
 _LAST = 200  # labels that say who student and teacher are
 
 
@@ -46,7 +47,7 @@ class Findings(msgspec.Struct, frozen=True):
     it, None where none could be trained. `labels` are all there are, by how they were found, and `worse` those of a
     worse draft; `a_day` of them that count for a certificate came in a day. `watched` is the evidence against the
     certificate that there was. Of `asked_again` requests the teacher gave several answers; in `split` these
-    disagree."""
+    disagree. `tested`: labels were used for a test, and count for less in the next one."""
 
     replayed: Replayed
     labels: Mapping[How, int]
@@ -59,6 +60,7 @@ class Findings(msgspec.Struct, frozen=True):
     watched: Mapping[Group, Limit]
     asked_again: int = 0
     split: int = 0
+    tested: bool = False
 
     @property
     def broken(self) -> str:
@@ -87,7 +89,7 @@ async def learn(
     Raises sqlite3.Error.
     """
     until = await store.watermark()
-    replayed = await replay(store, redactor, until, student, asked, limits, done)
+    replayed = await _replayed(store, redactor, until, student, asked, limits, done, now)
     evidence = await watched(store, until, now.certificate, limits.taught) if now.certificate is not None else {}
     since = now.since if any(guard.against(DELTA) for guard in evidence.values()) else 0.0
     found = of_now([label async for label in labels(store, until, student, limits.taught) if label.created >= since])
@@ -114,7 +116,44 @@ async def learn(
         evidence,
         sum(label.teachers > 1 for label in found),
         sum(label.split for label in found),
+        earned.tested,
     )
+
+
+async def _replayed(
+    store: TraceStore,
+    redactor: Redactor,
+    until: int,
+    student: str,
+    asked: Asked,
+    limits: Limits,
+    done: Callable[[], None],
+    now: Holding,
+) -> Replayed:
+    """All that may be asked; of a student that has no certificate no more than a part, where that shows that all there
+    is cannot be enough for one: each draft takes seconds, and what agents do by day labels it as well."""
+    first = msgspec.structs.replace(limits, requests=min(_PILOT, limits.requests), teaching=0)
+    replayed = await replay(store, redactor, until, student, asked, first, done)
+    if now.certificate is None and not await _within_reach(store, until, student, now.times + 1):
+        replayed.futile = True
+        return replayed
+    rest = msgspec.structs.replace(limits, requests=limits.requests - replayed.asked)
+    more = await replay(store, redactor, until, student, asked, rest, done)
+    return Replayed(
+        replayed.drafts + more.drafts,
+        replayed.answers + more.answers,
+        replayed.failed + more.failed,
+        more.error or replayed.error,
+        more.known - replayed.asked,
+    )
+
+
+async def _within_reach(store: TraceStore, until: int, student: str, times: int) -> bool:
+    found = of_now([label async for label in labels(store, until, student, 1)])
+    taught = [label for label in found if set_of(label.conversation) == "train"]
+    mine = [label for label in found if set_of(label.conversation) == "calibrate"]
+    score = partial(confidence, scorer=Rule())
+    return within_reach(taught, mine, score, await calibrating(store, until), times=times)
 
 
 def of_now(found: Sequence[Label]) -> list[Label]:

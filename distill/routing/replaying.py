@@ -55,13 +55,18 @@ class Limits(msgspec.Struct, frozen=True):
 
 class Replayed(msgspec.Struct):
     """Drafts and teacher's answers that came, requests that failed with the last error, and traces of which all was
-    known already."""
+    known already. `futile`: no more were asked, as all that there are cannot be enough for a certificate."""
 
     drafts: int = 0
     answers: int = 0
     failed: int = 0
     error: str = ""
     known: int = 0
+    futile: bool = False
+
+    @property
+    def asked(self) -> int:
+        return self.drafts + self.answers + self.failed
 
 
 async def replay(
@@ -91,6 +96,11 @@ async def replay(
     finally:
         replaying.stop()
     return replaying.replayed
+
+
+async def calibrating(store: TraceStore, until: int) -> int:
+    """Of how many conversations a request can calibrate."""
+    return sum([set_of(conversation_of(trace)) == "calibrate" async for trace, _ in _all_drawn(store, until, 1)])
 
 
 async def _all_drawn(store: TraceStore, until: int, taught: int) -> AsyncIterator[tuple[Trace, list[Outcome]]]:

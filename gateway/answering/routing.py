@@ -26,13 +26,15 @@ _MOST = 50  # adapters of which something is kept: those that were tested last
 
 class Learning(msgspec.Struct, frozen=True):
     """What a night found out about an adapter ("" for the base): its gates, None for the rule; the certificate that it
-    earned with them, None where it earned none; what is missing elsewhere; and why the one before was broken, if so."""
+    earned with them, None where it earned none; what is missing elsewhere; why the one before was broken, if so; and
+    whether labels were used for a test."""
 
     adapter: str
     gates: Gates | None = None
     certificate: Certificate | None = None
     missing: Mapping[Group, Missing] = {}
     broken: str = ""
+    tested: bool = True
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -104,7 +106,7 @@ class Routing:
             learning.certificate,
             learning.missing,
             datetime.now(UTC).isoformat(timespec="seconds"),
-            self.times(learning.adapter) + 1,
+            self.times(learning.adapter) + learning.tested,
             learning.broken,
         )
         others = {name: one for name, one in self._kept.items() if name != learning.adapter}

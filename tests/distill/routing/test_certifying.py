@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from distill.routing.certifying import Earned, Score, certified
+from distill.routing.certifying import Earned, Score, certified, within_reach
 from distill.routing.labels import Label, set_of
 from router.certificate import RULE, Certificate, Scope
 from router.certify import holds, missing, needed_for, step
@@ -122,3 +122,28 @@ def test_a_certificate_has_a_name_and_survives_being_written_down() -> None:
     assert read.name == found.name
     assert msgspec.structs.replace(found, delta=0.1).name != found.name
     assert found.threshold("text") is None
+
+
+def reach(labels: list[Label], possible: int) -> bool:
+    taught = [label for label in labels if set_of(label.conversation) == "train"]
+    mine = [label for label in labels if set_of(label.conversation) == "calibrate"]
+    return within_reach(taught, mine, rule, possible)
+
+
+def test_a_hundred_labels_tell_whether_all_conversations_can_be_enough() -> None:
+    some = drafts(240, seed=11)
+    assert reach(some, 2000)
+    assert not reach(some, 120)
+    bad = [msgspec.structs.replace(label, worse=number % 2 == 0) for number, label in enumerate(some)]
+    assert not reach(bad, 20_000)
+
+
+def test_a_certificate_that_can_be_had_is_hardly_ever_given_up() -> None:
+    seeds = [seed for seed in range(12) if earned(drafts(3000, seed=100 + seed)).certificate is not None]
+    assert len(seeds) >= 10
+    assert sum(not reach(drafts(3000, seed=100 + seed)[:240], 1500) for seed in seeds) <= 1
+
+
+def test_only_a_test_uses_labels_up() -> None:
+    assert earned(drafts(2000, seed=1)).tested
+    assert not earned(drafts(100, seed=1)).tested
