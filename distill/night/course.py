@@ -104,6 +104,7 @@ async def night(
             judged = await _in_time(_judged(settings, recipe, under_way, day, progress, certify), settings, under_way)
             return await _proposed(settings, under_way, day, judged)  # what was begun here is ended, whatever the time
         except NightOver as over:
+            under_way.record.serves = under_way.record.served
             under_way.end(over.outcome, str(over))
             raise
         except NightStopped:

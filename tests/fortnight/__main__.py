@@ -28,7 +28,7 @@ from gateway.nightly import Wish, run_night
 from gateway.processes.child import child_gateway
 from gateway.sections import Settings
 from gateway.settings import Home
-from tests.fortnight.days import KINDS, DayTold, live, questions_of
+from tests.fortnight.days import KINDS, DayTold, drafts_of, live, questions_of
 from tests.fortnight.holding import Held, held
 from tests.fortnight.page import render, table
 from tests.fortnight.teachers import Mood, Moody, moody, teaching
@@ -78,7 +78,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "224", "EACH": "32", "POISONED": "112", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "400", "EACH": "64", "POISONED": "128", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
@@ -135,9 +135,11 @@ async def _day_and_night(
     somebody who knows nothing of it."""
     items = await questions_of(number, count, home.data / "repositories")
     teacher.mood = MOODS.get(number, "sound")
+    morning, serves = time.time(), next((one.serves for one in reversed(told.nights) if one and one.serves), "")
     day = await live(gateway, number, teacher.mood, items, _TOKENS)
     teacher.mood = "sound"
     await asyncio.sleep(1.0)  # the recorder writes within 200 ms
+    day = msgspec.structs.replace(day, drafts=await drafts_of(home.data, serves, morning))
     console.print(f"day {number}: {day.student_share:.0%} by the student, {day.right.share:.0%} right")
     try:
         await run_night(chosen, home, [], Wish(), console)

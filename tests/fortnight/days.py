@@ -10,7 +10,9 @@ from openai import AsyncOpenAI
 from distill.examination.drawn import DrawnExamination, read_drawn, set_drawn
 from distill.examination.items import Item
 from distill.examination.sitting import Pace, examine
+from distill.routing.replaying import labels
 from distill.statistics import Share, share
+from distill.store.store import TraceStore
 from distill.vocabularies import load_vocabularies
 from distill.vocabularies.choosing import with_vocabularies
 from gateway.demo.story import TAUGHT
@@ -18,17 +20,18 @@ from gateway.settings import shared
 
 _AT_ONCE = 16
 _A_DAY = 3  # repositories
-KINDS = (  # what so small a student learns of so few conversations
-    *("subclasses", "class_defined", "function_defined"),
-    *("parameters", "bases", "line_count", "line_at"),
-    *("sum", "capital", "builtin", "opposite"),
-    *("absent_class", "missing_file", "no_parent"),
+KINDS = (  # what so small a student learns of so few conversations, its answers in words included
+    *("subclasses", "imports_from", "parameters", "bases", "line_count"),
+    *("sum", "difference", "opposite"),
+    *("missing_file", "no_parent", "no_subclasses"),
 )
 
 
 class DayTold(msgspec.Struct, frozen=True):
     """A day: of `turns` answers `student` were the student's; how many questions ended right, and of those
-    conversations in which the student answered, how many were not as the questions' plan has it."""
+    conversations in which the student answered, how many were not as the questions' plan has it. `drafts` are the
+    student's for a request of each conversation, and how many were no worse than the teacher's answer; None where it
+    made none."""
 
     number: int
     mood: str
@@ -40,6 +43,7 @@ class DayTold(msgspec.Struct, frozen=True):
     right: Share
     student_right: Share
     student_wrong_turns: int
+    drafts: Share | None = None
 
     @property
     def student_share(self) -> float:
@@ -52,7 +56,7 @@ async def questions_of(number: int, count: int, work: Path) -> list[Item]:
     demo = read_drawn(shared("data", "examinations", "demo.toml"))
     first = (number - 1) * 2
     mine = [TAUGHT[(first + step) % len(TAUGHT)] for step in range(_A_DAY)]
-    drawn = DrawnExamination("day", 1, mine, count, demo.seed + number, KINDS, result_limit=demo.result_limit)
+    drawn = DrawnExamination("day", 1, mine, count, demo.seed + number, list(KINDS), result_limit=demo.result_limit)
     items = await set_drawn(drawn, shared("data", "questions"), work)
     if number % 3:
         return items
@@ -90,3 +94,12 @@ async def live(url: str, number: int, mood: str, items: list[Item], max_tokens: 
         share([mark.right for mark, _ in students]),
         sum(not (mark.exact and mark.right) for mark, _ in students),
     )
+
+
+async def drafts_of(data: Path, adapter: str, since: float) -> Share | None:
+    """The drafts that an adapter made by day, since a moment in Unix seconds; None for the base, which makes none."""
+    if not adapter:
+        return None
+    async with await TraceStore.open_to_read(data / "traces.db") as store:
+        found = [label async for label in labels(store, await store.watermark(), adapter) if label.created >= since]
+    return share([not label.worse for label in found]) if found else None

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from distill.night.diary import Record
+from distill.statistics import Share
 from gateway.reports.pieces import facts, page
 from gateway.reports.pieces import table as html_table
 from gateway.reports.plots import Bar, Series, grouped_bars, plain
 from tests.fortnight.days import DayTold
 from tests.fortnight.holding import Held
 
-_HEADS = ("day", "teacher", "by the student", "right", "night", "exact calls", "serves then")
+_HEADS = ("day", "teacher", "by the student", "drafts", "right", "night", "exact calls", "serves then")
 
 
 def table(days: Sequence[DayTold], nights: Sequence[Record | None]) -> Table:
@@ -26,13 +27,15 @@ def table(days: Sequence[DayTold], nights: Sequence[Record | None]) -> Table:
 def render(days: Sequence[DayTold], nights: Sequence[Record | None], held: Sequence[Held], seconds: float) -> str:
     names = [str(day.number) for day in days]
     share = Series("answered by the student", "adapter", [Bar(day.student_share) for day in days])
+    drafts = Series("drafts no worse than the teacher's answer", "other", [_bar(day.drafts) for day in days])
     right = Series("right answers", "teacher", [Bar(day.right.share, day.right.low, day.right.high) for day in days])
+    by_day = [share, drafts, right]
     exact = Series("exact calls of the night's adapter", "adapter", [_exact(night) for night in nights])
     return page(
         "Fourteen days and nights",
         [
             "<h1>Fourteen days and nights</h1>",
-            f"<h2>By day</h2>{grouped_bars('Share of the student, and right answers, by day', names, [share, right])}",
+            f"<h2>By day</h2>{grouped_bars('Share and drafts of the student, and right answers', names, by_day)}",
             f"<h2>By night</h2>{grouped_bars('Exact calls in the examination, by night', names, [exact])}",
             html_table(_HEADS, _rows(days, nights)),
             facts([(one.what, f"{'holds' if one.holds else 'does not hold'}: {one.seen}") for one in held]),
@@ -47,6 +50,7 @@ def _rows(days: Sequence[DayTold], nights: Sequence[Record | None]) -> list[list
             str(day.number),
             day.mood,
             f"{day.student_share:.0%}",
+            f"{day.drafts.share:.0%}" if day.drafts else "",
             f"{day.right.share:.0%}",
             f"{night.outcome}: {night.reason}"[:90] if night else "",
             f"{bar.value:.0%} ({bar.interval})" if (bar := _exact(night)) else "",
@@ -54,6 +58,10 @@ def _rows(days: Sequence[DayTold], nights: Sequence[Record | None]) -> list[list
         ]
         for day, night in zip(days, nights, strict=True)
     ]
+
+
+def _bar(found: Share | None) -> Bar | None:
+    return Bar(found.share, found.low, found.high) if found is not None else None
 
 
 def _exact(night: Record | None) -> Bar | None:
