@@ -128,8 +128,9 @@ class Day:
         """Borrow memory in bytes; the id of the lease."""
         return str((await self._call("POST", "/admin/lease", {"bytes": size, "seconds": seconds}))["id"])
 
-    async def renew(self, lease: str) -> None:
-        await self._call("POST", f"/admin/lease/{lease}", {})
+    async def renew(self, lease: str) -> int:
+        """How many requests were turned away so far since memory was lent, to anybody."""
+        return int((await self._call("POST", f"/admin/lease/{lease}", {})).get("refused", 0))
 
     async def give_back(self, lease: str) -> None:
         await self._call("DELETE", f"/admin/lease/{lease}")

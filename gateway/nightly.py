@@ -116,6 +116,7 @@ def _chosen(settings: Settings, home: Home, wish: Wish) -> NightSettings:
         from_base=chosen.from_base,
         margin=chosen.margin,
         keep_days=chosen.keep_days,
+        gives_way=chosen.gives_way,
         teacher_tokens=chosen.teacher_tokens,
         at_once=chosen.at_once,
         timed=chosen.timed,

@@ -113,6 +113,7 @@ class CanarySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examination: str = "demo"  # the name of one that ships with Nightschool, or a .toml file or a folder
     memory_bytes: int = 20_000_000_000  # what training borrows from the gateway while it runs
+    gives_way: Amount = 0.0  # seconds of quiet that training waits for, where a request wants its memory; 0: it goes on
     minimum: int = 50  # conversations; with fewer that pass the filters there is no night
     confirm: bool = True  # whether conversations of agents with tools of their own need praise, or samples that agree
     samples: Count = 3  # for that, how often the teacher is asked again for each of their answers; 0: never

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from distill.dataset import Dataset, alone, described, intact
-from distill.day import Day, DayConflict, DayError
+from distill.day import Day, DayConflict
 from distill.errors import DatasetError, DistillError
 from distill.examination.items import Item
 from distill.examination.scores import Score
 from distill.gate import Verdict
 from distill.machine import peak_memory
 from distill.naming import is_one
+from distill.night.borrowing import GaveWay, Lent, borrowed, quiet
 from distill.night.candidates import Served, folder_of, from_base_due, in_time, orders, served, train, unchanged
 from distill.night.diary import Diary, NightStopped, Outcome, Record, UnderWay, read_learnt
 from distill.night.doubting import doubt, suspect
@@ -40,7 +41,6 @@ from distill.train.order import Order, name_of
 from distill.train.recipe import Recipe, recipe_of
 from distill.train.record import RESULT, Step, read_result
 
-_LEASE_SECONDS = 30.0  # that a dead night holds its memory at most: with a model to load, the day is back in a minute
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
 _LEFT_OUT = -1  # steps of a candidate for which there was no time
 _CANARY = "a canary now: it serves a growing share of the conversations until it has earned them all"
@@ -244,22 +244,37 @@ async def _train(
     due = from_base_due(before, settings.from_base)
     reserve = _after(before, settings)
     done: list[tuple[Order, Path]] = []
-    async with _lease(day, settings.lease_bytes, under_way.alive):
-        for order in await asyncio.to_thread(orders, settings, recipe, gathered.whole, gathered.fresh, old, due):
-            progress.stage("training", None)
-            try:
-                chosen = await _with_steps(order, settings, under_way, reserve)
-            except NightOver:
-                if not done:
-                    raise
-                under_way.record.steps[name_of(order)] = _LEFT_OUT
-                under_way.write()
-                continue
-            folder = folder_of(settings.models, chosen)
-            await train(chosen, folder, partial(_tell, progress))
-            under_way.saw(int((read_result(folder) or {}).get("peak_memory_bytes", 0)))
-            done.append((chosen, folder))
+    for order in await asyncio.to_thread(orders, settings, recipe, gathered.whole, gathered.fresh, old, due):
+        progress.stage("training", None)
+        try:
+            chosen = await _trained(order, settings, under_way, reserve, day, progress)
+        except NightOver:
+            if not done:
+                raise
+            under_way.record.steps[name_of(order)] = _LEFT_OUT
+            under_way.write()
+            continue
+        folder = folder_of(settings.models, chosen)
+        under_way.saw(int((read_result(folder) or {}).get("peak_memory_bytes", 0)))
+        done.append((chosen, folder))
     return done
+
+
+async def _trained(
+    order: Order, settings: NightSettings, under_way: UnderWay, reserve: float, day: Day, progress: Progress
+) -> Order:
+    """The order as it was trained, in memory that is borrowed; where that is wished, and somebody asks for a model
+    meanwhile, training waits at its last checkpoint until it is quiet again."""
+    while True:
+        try:
+            async with borrowed(day, settings.lease_bytes, under_way.alive) as lent:
+                chosen = await _with_steps(order, settings, under_way, reserve)
+                told = partial(_tell, progress, lent if settings.gives_way else Lent(), order.recipe.checkpoint)
+                await train(chosen, folder_of(settings.models, chosen), told)
+                return chosen
+        except GaveWay as gave_way:
+            progress.step(note=str(gave_way))
+            await quiet(day, settings.gives_way)
 
 
 async def _with_steps(order: Order, settings: NightSettings, under_way: UnderWay, reserve: float) -> Order:
@@ -287,37 +302,12 @@ def _after(before: Sequence[Record], settings: NightSettings) -> float:
     return _AFTER * max(0.0, settings.deadline - time.time())
 
 
-def _tell(progress: Progress, step: Step) -> None:
+def _tell(progress: Progress, lent: Lent, checkpoint: int, step: Step) -> None:
+    """Raises GaveWay at a checkpoint, if the memory is wanted."""
     progress.stage("training", step.steps)
     progress.step(step.step, f"loss {step.loss:.3f}")
-
-
-@asynccontextmanager
-async def _lease(day: Day, size: int, alive: Callable[[], None]) -> AsyncIterator[None]:
-    """Memory borrowed from the gateway and kept by renewing, at which `alive` is called; a night that dies loses it by
-    itself."""
-    lease = await day.lease(size, _LEASE_SECONDS)
-
-    async def keep() -> None:
-        nonlocal lease
-        while True:
-            await asyncio.sleep(_LEASE_SECONDS / 3)
-            alive()
-            try:
-                await day.renew(lease)
-            except DayError:  # the gateway was started anew, or too busy for too long
-                with suppress(DayError):
-                    lease = await day.lease(size, _LEASE_SECONDS)
-
-    keeper = asyncio.create_task(keep())
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError, DayError):
-            await keeper
-        with suppress(DayError):  # it ends by itself
-            await day.give_back(lease)
+    if lent.wanted and step.step % checkpoint == 0 and step.step < step.steps:
+        raise GaveWay(f"waiting at step {step.step}: somebody asks for a model")
 
 
 async def _propose(day: Day, best: Examined, made: Sequence[str], beside: str) -> Proposed:

@@ -66,6 +66,7 @@ class NightSettings(msgspec.Struct, frozen=True):
     margin: float = 0.05
     keep_days: float = 30.0  # that what no longer serves is kept; 0: for good
     teacher_tokens: int = 0  # that a night may take by asking the teacher again, or a judge; 0: as many as it takes
+    gives_way: float = 0.0  # seconds of quiet that training waits for, where a request wants its memory; 0: it goes on
     deadline: float | None = None
     until: Stage | None = None
 

@@ -144,13 +144,13 @@ async def lend(state: State, data: Wish) -> dict[str, Any]:
     except BaseException:
         gateway.leases.end(lease.id)
         raise
-    return _told(gateway.leases.renew(lease.id))
+    return _told(gateway.leases.renew(lease.id), gateway.supervisor.room.refused)
 
 
 @post("/lease/{lease_id:str}")
 async def renew(state: State, lease_id: str) -> dict[str, Any]:
     gateway: Gateway = state.gateway
-    return _told(gateway.leases.renew(lease_id))
+    return _told(gateway.leases.renew(lease_id), gateway.supervisor.room.refused)
 
 
 @delete("/lease/{lease_id:str}", status_code=200)
@@ -191,8 +191,8 @@ async def status(state: State) -> dict[str, Any]:
     }
 
 
-def _told(lease: Lease) -> dict[str, Any]:
-    return {"id": lease.id, "bytes": lease.bytes, "expires": time.time() + lease.seconds}
+def _told(lease: Lease, refused: int) -> dict[str, Any]:
+    return {"id": lease.id, "bytes": lease.bytes, "expires": time.time() + lease.seconds, "refused": refused}
 
 
 def routes() -> Router:

@@ -55,6 +55,7 @@ class Room:
         self._heir: Tenant | None = None  # who waits for the others' memory
         self.tenants: list[Tenant] = []
         self.leased: Callable[[], int] = lambda: 0
+        self.refused = 0  # requests that were turned away since the night has the memory that they wanted
 
     def yields(self, tenant: Tenant) -> bool:
         """Whether another one waits for memory, so that this one should take on nothing new."""
@@ -78,6 +79,9 @@ class Room:
                             await asyncio.sleep(_TICK)
             except TimeoutError as error:
                 raise NoRoom(retry_after=_RETRY) from error
+            except MemoryLeased:
+                self.refused += 1
+                raise
             finally:
                 self._heir = None
             tenant.want()

@@ -124,6 +124,32 @@ def test_a_night_that_is_killed_while_it_holds_the_memory_gives_it_back(evening:
     assert asking.most <= _BUDGET
 
 
+def test_training_waits_while_somebody_asks(evening: Running) -> None:
+    file = evening.home / "nightschool.toml"
+    file.write_text(
+        file.read_text().replace("[night]", "[night]\ngives_way = 5").replace("epochs = 0.5", "epochs = 20")
+    )
+    with begin_night(evening, evening.home / "small.toml") as night:
+        until("memory is lent", lambda: leased(evening) > 0, 120)
+        with Asking(evening) as asking:
+            lent = time.monotonic()
+            until("somebody is turned away", lambda: any(one.status == 503 for one in asking.answers), 60)
+            until("the student answers", lambda: any(one.status == 200 for one in asking.since(lent, "student")), 100)
+            assert night.poll() is None
+            assert leased(evening) == 0
+        said = night.communicate(timeout=400)[1]
+    assert night.returncode == 0, said
+    assert "waiting at step" in said
+    (steps,) = {len((run / "metrics.jsonl").read_text().splitlines()) for run in _newest_runs(evening)}
+    assert steps > 20
+    assert asking.most <= _BUDGET
+
+
+def _newest_runs(gateway: Running) -> list[Path]:
+    runs = (gateway.home / "models" / "runs").iterdir()
+    return sorted(runs, key=lambda run: (run / "result.json").stat().st_mtime)[-1:]
+
+
 def until(what: str, so: object, seconds: float) -> None:
     assert callable(so)
     end = time.monotonic() + seconds
