@@ -21,6 +21,8 @@ import pytest
 from gateway.backends.scripted import Act
 from tests.gateway.running import READ_FILE, Running, Script, nightschool
 
+pytestmark = pytest.mark.gateways
+
 CANARY = {"canary__on": True, "canary__seconds": 0, "canary__quiet": 0}
 WRONG = {"good": 0.01, "bad": 0.15}
 

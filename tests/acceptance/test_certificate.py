@@ -20,6 +20,8 @@ import pytest
 from gateway.backends.scripted import Act, Play
 from tests.gateway.running import READ_FILE, Running, Script, environment
 
+pytestmark = pytest.mark.gateways
+
 
 def question(number: int) -> tuple[str, bool]:
     """A question, and whether it is a hard one: one in four is."""

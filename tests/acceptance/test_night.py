@@ -21,7 +21,7 @@ from gateway.settings import Home, shared
 from tests.acceptance.evening import KINDS, SMALL, evening_of, whole_night
 from tests.gateway.running import Running
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.model, pytest.mark.gateways, pytest.mark.timeout(400)]
 
 ARMS = ("base", "adapter", "teacher")
 
@@ -47,7 +47,6 @@ def test_the_results_of_the_day_are_read_again(evening: Running) -> None:
     assert {(f.effect, f.reason) for way in ways for f in way.findings if f.check == "rerun"} == {("passed", "")}
 
 
-@pytest.mark.gateways
 def test_a_night_that_learns_too_little_is_kept_and_not_promoted(evening: Running) -> None:
     home = evening.home
     examination = home / "small.toml"

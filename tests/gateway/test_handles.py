@@ -15,6 +15,8 @@ import pytest
 from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script, free_port, nightschool
 
+pytestmark = pytest.mark.gateways
+
 SHARE = {"hits": 57, "of": 66, "share": 0.86, "low": 0.8, "high": 0.9}
 SCORE = {"items": 66, "exact_calls": SHARE, "right_answers": {**SHARE, "hits": 40}}
 

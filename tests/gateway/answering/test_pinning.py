@@ -13,6 +13,8 @@ import pytest
 from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
+pytestmark = pytest.mark.gateways
+
 CANARY = {"canary__on": True, "canary__seconds": 0, "canary__quiet": 600}
 
 

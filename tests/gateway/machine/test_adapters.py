@@ -14,6 +14,8 @@ from distill.mlx.load import load
 from tests.gateway.hub import tiny_files
 from tests.gateway.running import nightschool
 
+pytestmark = pytest.mark.gateways
+
 NAME = "mine-0123456789ab"
 
 

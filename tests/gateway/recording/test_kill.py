@@ -16,6 +16,8 @@ from distill.store.store import TraceStore
 from gateway.backends.scripted import Act
 from tests.gateway.running import Running, Script
 
+pytestmark = pytest.mark.gateways
+
 PROMISED = 0.2  # seconds from an answer to its trace on disk
 CLIENTS = 8
 
