@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,8 +42,7 @@ class Day:
 
     def __init__(self, url: str, admin_key: str) -> None:
         self._url = url
-        self._allowed = 0
-        self.spent = 0
+        self.allow(0)
         self._admin_key = admin_key
         self._http = httpx2.AsyncClient(
             base_url=url, headers={"Authorization": f"Bearer {admin_key}"}, timeout=120.0, trust_env=False
@@ -67,9 +66,10 @@ class Day:
             default_headers={"x-nightschool-no-trace": "1"},
         )
 
-    def allow(self, tokens: int, spent: int = 0) -> None:
-        """Ask for no more answers once they took so many tokens, 0: never mind, of which some are `spent` already."""
-        self._allowed, self.spent = tokens, spent
+    def allow(self, tokens: int, spent: int = 0, told: Callable[[int], None] = lambda spent: None) -> None:
+        """Ask for no more answers once they took so many tokens, 0: never mind, of which some are `spent` already;
+        `told` is called with what is spent after each."""
+        self._allowed, self.spent, self._told = tokens, spent, told
 
     async def again(self, trace: Trace, number: int) -> AnswerMessage:
         """Another answer of the teacher to a trace's request: whole, and not empty. Raises DayError, and DayRefused
@@ -97,10 +97,11 @@ class Day:
         """An answer of whoever the request names, without a trace; `stays`: of nobody on another machine. Raises
         DayError, and DayRefused for an answer that is cut off or says nothing."""
         if self._allowed and self.spent >= self._allowed:
-            raise DayError(f"a night may take {self._allowed} tokens of its teacher (night.teacher_tokens), and did")
+            raise DayRefused(f"a night may take {self._allowed} tokens of its teacher (night.teacher_tokens), and did")
         answered = await self._asked(request, stays)
         if answered.usage is not None:
             self.spent += answered.usage.prompt_tokens + answered.usage.completion_tokens
+            self._told(self.spent)
         choice = answered.choices[0]
         if choice.finish_reason not in WHOLE:
             raise DayRefused(f"{request.model}'s answer was cut off ({choice.finish_reason})")

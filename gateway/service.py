@@ -61,13 +61,14 @@ _FORGET_SECONDS = 30.0  # how long a client waits for what is forgotten
 class Gateway:
     """Everything that runs by day. `start` and `stop` frame its life; until then nothing runs.
 
-    `reread` reads the settings anew. Making one raises SettingsError. `watchers` hear of every turn that is over.
+    `reread` reads the settings anew. Making one raises SettingsError, and StartError where another one serves the home. `watchers` hear of every turn that is over.
     """
 
     def __init__(self, settings: Settings, home: Home, reread: Callable[[], Settings]) -> None:
         self.home = home
         self._reread = reread
         self._alone = HomeLock(home.data)
+        self._alone.take()  # before anything is read that another gateway may be about to write
         self.leases = Leases(time.monotonic)
         self.supervisor = Supervisor(settings.gateway.memory_bytes)
         self.supervisor.room.leased = self.leases.held
@@ -141,7 +142,6 @@ class Gateway:
         return self.crew.arms
 
     async def start(self) -> None:
-        self._alone.take()
         self.admission.admin_key = admin_key(self.home.data / "admin.key")
         self.admission.ring.load()
         await self._open(self.crew, self.arms)

@@ -38,7 +38,8 @@ async def borrowed(day: Day, size: int, alive: Callable[[], None]) -> AsyncItera
             await asyncio.sleep(_TICK)
             alive()
             try:
-                lent.wanted = lent.wanted or await day.renew(lease) > before
+                refused = await day.renew(lease)
+                lent.wanted = lent.wanted or refused > before
             except DayError:  # the gateway was started anew, or too busy for too long
                 with suppress(DayError):
                     lease = await day.lease(size, _SECONDS)

@@ -12,7 +12,6 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -139,15 +138,14 @@ async def _judged(
 ) -> Judged:
     """Everything up to a verdict and a certificate."""
     record = under_way.record
-    day.allow(settings.teacher_tokens, record.teacher_tokens)
+    day.allow(settings.teacher_tokens, record.teacher_tokens, under_way.spent)
     if record.served:  # a base that was taught nothing answers nothing
-        await certify("")
+        await _certify(under_way, certify, "")
     items, record.questions = await draw(settings, Diary(settings.data / "nights"), progress, record.name)
     old = served(settings.models, record.served)
     with under_way.stage("label"):
         if not under_way.over("label"):
             await label_traces(settings, record.watermark, day, progress)
-        record.teacher_tokens = day.spent
     with under_way.stage("filter"):
         gathered = await _gathered(settings, recipe, record, items, old, progress)
     with under_way.stage("train"):
@@ -158,9 +156,16 @@ async def _judged(
     best = best_of(found)
     with under_way.stage("certify"):
         if best.verdict.passed:
-            await certify(best.adapter)
-        record.teacher_tokens = day.spent
+            await _certify(under_way, certify, best.adapter)
     return Judged(gathered, best, [one.adapter for one in found])
+
+
+async def _certify(under_way: UnderWay, certify: Callable[[str], Awaitable[None]], adapter: str) -> None:
+    """Once a night: a test of the same labels anew would be worth less."""
+    if adapter not in under_way.record.certified:
+        await certify(adapter)
+        under_way.record.certified = [*under_way.record.certified, adapter]
+        under_way.write()
 
 
 async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judged: Judged) -> Night:
@@ -207,7 +212,7 @@ async def _gathered(
         made = {part: described(datasets / name) for part, name in record.datasets.items()}
         return Gathered(made["whole"], made.get("fresh"), record.conversations, record.new, record.dropped)
     diary = Diary(settings.data / "nights")
-    known = Known.by(diary.nights, old.learnt(diary.nights) if old is not None else None)
+    known = Known.by(diary.nights, old.learnt(diary.nights) if old is not None else None, record.name)
     found = await gather(settings, items, record.watermark, known, recipe.batch, progress, before=record.began)
     diary.learnt(record, found.traces)
     parts = {"whole": found.whole, "fresh": found.fresh}
@@ -269,8 +274,8 @@ async def _trained(
         try:
             async with borrowed(day, settings.lease_bytes, under_way.alive) as lent:
                 chosen = await _with_steps(order, settings, under_way, reserve)
-                told = partial(_tell, progress, lent if settings.gives_way else Lent(), order.recipe.checkpoint)
-                await train(chosen, folder_of(settings.models, chosen), told)
+                steps = Steps(progress, lent if settings.gives_way else Lent(), order.recipe.checkpoint)
+                await train(chosen, folder_of(settings.models, chosen), steps.tell)
                 return chosen
         except GaveWay as gave_way:
             progress.step(note=str(gave_way))
@@ -302,12 +307,22 @@ def _after(before: Sequence[Record], settings: NightSettings) -> float:
     return _AFTER * max(0.0, settings.deadline - time.time())
 
 
-def _tell(progress: Progress, lent: Lent, checkpoint: int, step: Step) -> None:
-    """Raises GaveWay at a checkpoint, if the memory is wanted."""
-    progress.stage("training", step.steps)
-    progress.step(step.step, f"loss {step.loss:.3f}")
-    if lent.wanted and step.step % checkpoint == 0 and step.step < step.steps:
-        raise GaveWay(f"waiting at step {step.step}: somebody asks for a model")
+class Steps:
+    """The steps of one start of a training, told as they come."""
+
+    def __init__(self, progress: Progress, lent: Lent, checkpoint: int) -> None:
+        self._progress, self._lent, self._checkpoint = progress, lent, checkpoint
+        self._first: int | None = None
+
+    def tell(self, step: Step) -> None:
+        """Raises GaveWay in the step after a checkpoint, if the memory is wanted: a checkpoint of this start, so that
+        each start brings the training on."""
+        self._first = step.step if self._first is None else self._first
+        self._progress.stage("training", step.steps)
+        self._progress.step(step.step, f"loss {step.loss:.3f}")
+        kept = step.step - 1  # is on the disk, if it was a checkpoint's
+        if self._lent.wanted and kept % self._checkpoint == 0 and self._first <= kept and step.step < step.steps:
+            raise GaveWay(f"waiting at step {kept}: somebody asks for a model")
 
 
 async def _propose(day: Day, best: Examined, made: Sequence[str], beside: str) -> Proposed:

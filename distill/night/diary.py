@@ -28,6 +28,7 @@ STAGES: tuple[Stage, ...] = ("label", "filter", "train", "examine", "certify", "
 RECORD, LEARNT = "record.json", "learnt.json"
 _NAME = "%Y%m%dT%H%M%SZ"
 _ELSEWHERE = 7200.0  # seconds without a word, after which another machine's night is taken for dead
+_TELL = 2.0  # seconds
 _FRESH = 129_600.0  # seconds: a night that was cut short longer ago than a day and a half is not gone on with
 
 
@@ -64,7 +65,8 @@ class Record(msgspec.Struct):
     settings, `host` the machine that is at it. `datasets` are the names of what it learns from, by "whole" and "fresh";
     `steps` are those that its budget was turned into, by run; `questions` is the digest of what was asked. `served` was
     live when it began, `serves` when it ended; `chosen` is the adapter that is proposed, or the best of those refused.
-    `teacher_tokens` are those that asking the teacher again took.
+    `teacher_tokens` are those that asking the teacher again took; `certified` are the adapters whose labels this night
+    put to a test, "" for what served.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Record(msgspec.Struct):
     chosen: str = ""
     serves: str = ""
     teacher_tokens: int = 0
+    certified: list[str] = []
     noise: Noise | None = None
 
 
@@ -192,6 +195,7 @@ class UnderWay:
         self._until = until
         self._memory = memory
         self._seen = 0
+        self._told = time.monotonic()
         self.stage_now = "setting"
 
     @contextmanager
@@ -215,6 +219,14 @@ class UnderWay:
         """Let other machines see that somebody is at it."""
         with suppress(OSError):
             (self._diary.nights / self.record.name / RECORD).touch()
+
+    def spent(self, tokens: int) -> None:
+        """Asking the teacher took so many tokens so far: written down every few seconds, so that a night which is
+        killed does not take its budget again."""
+        self.record.teacher_tokens = tokens
+        if time.monotonic() - self._told > _TELL:
+            self.write()
+            self._told = time.monotonic()
 
     def over(self, name: Stage) -> bool:
         return name in self.record.stages

@@ -31,7 +31,7 @@ def doubt(nights: Path, night: str, traces: Iterable[str]) -> None:
 def suspect(nights: Path, night: str, traces: Iterable[str]) -> int:
     """What a night learnt to an adapter's harm; how many traces are doubted for that: those that another night
     suspected, too. Raises DoubtError."""
-    mine = frozenset(traces)
+    mine = frozenset(traces) - trusted(nights)
     others = (path for path in nights.glob(f"*/{_SUSPECTED}") if path.parent.name != night)
     again = mine & {trace for path in others for trace in _read(path)}
     write_atomically(nights / night / _SUSPECTED, msgspec.json.encode(sorted(mine)))
@@ -40,9 +40,10 @@ def suspect(nights: Path, night: str, traces: Iterable[str]) -> int:
     return len(again)
 
 
-def doubted(nights: Path) -> frozenset[str]:
-    """The ids of all traces that are doubted. Raises DoubtError: what cannot be read must not be learnt from."""
-    return _all(nights, _DOUBTED)
+def doubted(nights: Path, but: str = "") -> frozenset[str]:
+    """The ids of all traces that are doubted, by other nights than the one that is called `but`. Raises DoubtError:
+    what cannot be read must not be learnt from."""
+    return _all(nights, _DOUBTED, but)
 
 
 def trusted(nights: Path) -> frozenset[str]:
@@ -67,8 +68,9 @@ def trust(nights: Path, night: str) -> int:
     return len(found)
 
 
-def _all(nights: Path, name: str) -> frozenset[str]:
-    return frozenset(trace for path in nights.glob(f"*/{name}") for trace in _read(path))
+def _all(nights: Path, name: str, but: str = "") -> frozenset[str]:
+    found = (path for path in nights.glob(f"*/{name}") if path.parent.name != but)
+    return frozenset(trace for path in found for trace in _read(path))
 
 
 def _read(path: Path) -> list[str]:

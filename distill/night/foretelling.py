@@ -22,7 +22,7 @@ from distill.night.diary import Diary, Record
 from distill.night.examining import adapter_seat, base_seat, sheets_of, teacher_seat
 from distill.night.gathering import Gathered, Known, gather
 from distill.night.setting import draw
-from distill.night.settings import NightSettings, Progress
+from distill.night.settings import NightOver, NightSettings, Progress
 from distill.store.store import TraceStore
 from distill.train.recipe import Recipe, recipe_of
 from distill.train.record import RESULT, Estimate
@@ -66,6 +66,8 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
         old = served(settings.models, record.served if record is not None else live)
         known = Known.by(diary.nights, old.learnt(diary.nights) if old is not None else None)
         gathered = await gather(settings, items, watermark, known, recipe.batch, progress, Path(work))
+        if gathered.jump:
+            raise NightOver("doubted", gathered.jump)
         trainings = await _trainings(settings, recipe, diary, gathered, old, progress)
     before = [one for one in diary.newest_first() if "propose" in one.stages]
     asked = _asked(settings, items, questions, old, len(trainings), str(status["teacher"].get("model") or "teacher"))

@@ -43,7 +43,7 @@ from distill.judging import judge
 from distill.labelling import label
 from distill.night.doubting import doubted, trusted
 from distill.night.settings import NightOver, NightSettings, Progress
-from distill.night.suspecting import jump, look
+from distill.night.suspecting import LEAST, jump, look
 from distill.store.store import TraceStore
 
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
@@ -61,9 +61,9 @@ class Known(msgspec.Struct, frozen=True):
     trusted: Set[str] = frozenset()
 
     @classmethod
-    def by(cls, nights: Path, learnt: Set[str] | None) -> Known:
-        """Raises DoubtError."""
-        return cls(learnt, doubted(nights), trusted(nights))
+    def by(cls, nights: Path, learnt: Set[str] | None, night: str = "") -> Known:
+        """As the `night` has to know it: what it doubts itself it did before it was killed. Raises DoubtError."""
+        return cls(learnt, doubted(nights, night), trusted(nights))
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -134,8 +134,7 @@ async def gather(
             parted = replace(inputs, examples=partial(_parted, kept, learnt, True), replay=_both(kept, learnt, earlier))
             fresh = _built(parted, into or datasets, msgspec.structs.replace(settings.mixture, replay=_OLD_SHARE))
         traces = frozenset(name for one in stream_examples(kept) for name in one.traces)
-        settled = learnt | known.trusted
-        unlike = jump(look(_parted(kept, settled, False)), look(_parted(kept, settled, True))) if learnt else ""
+        unlike = _unlike(kept, learnt, known.trusted) if learnt else ""
     for made in (whole, fresh):
         if made is not None:
             await _forget_meanwhile(settings.data, made, only_there)
@@ -198,6 +197,16 @@ def _is_new(example: Example, learnt: Set[str]) -> bool:
 def _parted(kept: Path, learnt: Set[str], new: bool) -> Iterator[Example]:
     """The examples of a file that are new, or those that are not."""
     return (one for one in stream_examples(kept) if _is_new(one, learnt) == new)
+
+
+def _unlike(kept: Path, learnt: Set[str], trusted: Set[str]) -> str:
+    """What of the new examples is unlike all before, those that were trusted included; nothing, where they are like
+    these: whoever changed what his agents do, says so once."""
+    settled = learnt | trusted
+    new = look(_parted(kept, settled, True))
+    told = jump(look(_parted(kept, settled, False)), new)
+    vouched = look(one for one in stream_examples(kept) if trusted >= set(one.traces))
+    return "" if vouched.conversations >= LEAST and not jump(vouched, new) else told
 
 
 def _both(kept: Path, learnt: Set[str], earlier: Source) -> Source:

@@ -75,7 +75,6 @@ async def examined(
     level = level_of(Diary(settings.data / "nights").verdicts_on(record.questions, record.name)) / len(runs)
     found: list[Examined] = []
     known = {one.adapter: one for one in record.candidates}  # before the night was cut short
-    record.candidates = []
     async with day.client() as client:
         arms = await _others(settings, hall, old, day, client, progress)
         if old is not None and record.noise is None and not arms["served"].now:
@@ -86,7 +85,8 @@ async def examined(
             await day.add_adapter(adapter, folder)
             arms["adapter"] = await _sit(hall, adapter_seat(settings.base, adapter, folder), day, client, progress)
             verdict = _given(known.get(adapter)) or verdict_of(arms, old, level, settings.margin)
-            record.candidates.append(_candidate(adapter, order, run, verdict))
+            made = _candidate(adapter, order, run, verdict)
+            record.candidates = [*(one for one in record.candidates if one.adapter != adapter), made]
             under_way.write()
             write_card(folder, run, verdict, record.name)
             for label, sat in arms.items():

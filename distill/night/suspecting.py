@@ -15,7 +15,7 @@ from distill.dataset import Example
 from distill.dataset.example import short_digest
 from distill.statistics import wilson
 
-_LEAST = 30  # conversations on either side: with fewer there is nothing that could be unlike
+LEAST = 30  # conversations on either side: with fewer there is nothing that could be unlike
 _JUMP = 0.3  # of all conversations, that a share has to move by besides being surely another one
 _CONFIDENCE = 0.999
 _DECLINES = re.compile(
@@ -49,7 +49,7 @@ def look(examples: Iterable[Example]) -> Look:
 
 def jump(before: Look, now: Look) -> str:
     """What of it is unlike before, in words; "" where nothing surely is."""
-    if min(before.conversations, now.conversations) < _LEAST:
+    if min(before.conversations, now.conversations) < LEAST:
         return ""
     told = [
         _moved(before, now, "declined", "end with an answer that declines", falls=False),

@@ -131,7 +131,7 @@ async def _replayed(
     now: Holding,
 ) -> Replayed:
     """All that may be asked; of a student that has no certificate no more than a part, where that shows that all there
-    is cannot be enough for one: each draft takes seconds, and what agents do by day labels it as well."""
+    is cannot be enough for one: each draft takes seconds."""
     first = msgspec.structs.replace(limits, requests=min(_PILOT, limits.requests), teaching=0)
     replayed = await replay(store, redactor, until, student, asked, first, done)
     if now.certificate is None and not await _within_reach(store, until, student, now.times + 1):

@@ -83,12 +83,15 @@ async def replay(
     replaying = _Replaying(store, redactor, student, asked, limits, done)
     try:
         teaching: list[tuple[Trace, list[Outcome]]] = []
+        most = limits.requests - min(
+            limits.teaching, limits.requests // 4
+        )  # no threshold is found without some that teach
         async for trace, known in _all_drawn(store, until, limits.taught):
-            if set_of(conversation_of(trace)) == "calibrate":
+            if set_of(conversation_of(trace)) == "train":
+                teaching += [(trace, known)] * (len(teaching) < limits.teaching)
+            elif replaying.begun < most:
                 await replaying.take(trace, known)
-            elif len(teaching) < limits.teaching:
-                teaching.append((trace, known))
-            if replaying.given_up:
+            if replaying.given_up or (replaying.begun >= most and len(teaching) >= limits.teaching):
                 break
         for trace, known in teaching:
             await replaying.take(trace, known)
@@ -133,13 +136,13 @@ class _Replaying:
         self._limits = limits
         self._done = done
         self._under_way: set[asyncio.Task[Outcome | None]] = set()
-        self._begun = 0
+        self.begun = 0
         self._failures = 0  # in a row
         self.replayed = Replayed()
 
     @property
     def given_up(self) -> bool:
-        return self._begun >= self._limits.requests or self._failures >= self._limits.failures
+        return self.begun >= self._limits.requests or self._failures >= self._limits.failures
 
     async def take(self, trace: Trace, known: Sequence[Outcome]) -> None:
         """Ask whoever has not answered this yet."""
@@ -152,7 +155,7 @@ class _Replaying:
         for ask in missing:
             if self.given_up:
                 return
-            self._begun += 1
+            self.begun += 1
             self._under_way.add(asyncio.create_task(self._one(ask(trace))))
             if len(self._under_way) >= self._limits.at_once:
                 await self._keep_some()

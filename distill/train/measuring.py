@@ -7,7 +7,7 @@ largest says how much memory is needed. A teacher is not asked. Knows nothing of
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -26,8 +26,8 @@ _SAMPLES = 5  # batches that stand for all
 _LOOKED = 2  # batches of those kept apart
 
 
-def measure(order: Order, alive: Callable[[], object]) -> Estimate:
-    """An estimate for a whole run of this order; `alive` is called between batches and may raise.
+def measure(order: Order) -> Estimate:
+    """An estimate for a whole run of this order.
 
     Raises what training would raise before its first step.
     """
@@ -36,8 +36,7 @@ def measure(order: Order, alive: Callable[[], object]) -> Estimate:
     started = time.monotonic() - began
     kit = ready.kit
     looks = -(-len(ready.batches) // ready.look_every) if kit.apart else 0
-    step_seconds = _step_seconds(ready, order, alive)
-    alive()
+    step_seconds = _step_seconds(ready, order)
     look_seconds = looks * _look_seconds(ready, order) + _once(kit.apart_loss) if looks else 0.0
     return Estimate(
         taught=ready.taught,
@@ -53,7 +52,7 @@ def measure(order: Order, alive: Callable[[], object]) -> Estimate:
     )
 
 
-def _step_seconds(ready: Ready, order: Order, alive: Callable[[], object]) -> float:
+def _step_seconds(ready: Ready, order: Order) -> float:
     """Of all steps together: what a few take, by the tokens that are run, and once what is kept of frozen layers."""
     kit = ready.kit
     tokens = list(map(kit.loss.run_tokens, ready.batches))
@@ -64,14 +63,11 @@ def _step_seconds(ready: Ready, order: Order, alive: Callable[[], object]) -> fl
     steps.seconds(ready.batches[sizes[0]])  # what is compiled or fetched once
     frozen, trained = 0.0, 0.0
     for number in chosen:
-        alive()
         below, above = steps.seconds(ready.batches[number])
         frozen, trained = frozen + below, trained + above
     if sizes[-1] not in chosen:
-        alive()
         steps.seconds(ready.batches[sizes[-1]])  # for its memory
     share = sum(tokens) / sum(tokens[number] for number in chosen)
-    alive()
     return (trained + frozen * _left_out(kit.loss, len(kit.examples))) * share + _once(kit.loss)
 
 

@@ -146,8 +146,8 @@ def test_training_waits_while_somebody_asks(evening: Running) -> None:
 
 
 def _newest_runs(gateway: Running) -> list[Path]:
-    runs = (gateway.home / "models" / "runs").iterdir()
-    return sorted(runs, key=lambda run: (run / "result.json").stat().st_mtime)[-1:]
+    results = (gateway.home / "models" / "runs").glob("*/result.json")
+    return [path.parent for path in sorted(results, key=lambda path: path.stat().st_mtime)[-1:]]
 
 
 def until(what: str, so: object, seconds: float) -> None:

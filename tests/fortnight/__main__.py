@@ -139,13 +139,12 @@ async def _day_and_night(
     day = await live(gateway, number, teacher.mood, items, _TOKENS)
     teacher.mood = "sound"
     await asyncio.sleep(1.0)  # the recorder writes within 200 ms
-    day = msgspec.structs.replace(day, drafts=await drafts_of(home.data, serves, morning))
     console.print(f"day {number}: {day.student_share:.0%} by the student, {day.right.share:.0%} right")
     try:
         await run_night(chosen, home, [], Wish(), console)
     except NightOver as over:
         console.print(f"night {number}: {over}")
-    told.days.append(day)
+    told.days.append(msgspec.structs.replace(day, drafts=await drafts_of(home.data, serves, morning)))
     told.nights.append(Diary(home.data / "nights").last_ended())
 
 

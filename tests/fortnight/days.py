@@ -97,7 +97,8 @@ async def live(url: str, number: int, mood: str, items: list[Item], max_tokens: 
 
 
 async def drafts_of(data: Path, adapter: str, since: float) -> Share | None:
-    """The drafts that an adapter made by day, since a moment in Unix seconds; None for the base, which makes none."""
+    """An adapter's drafts for the requests since a moment in Unix seconds, for which nights asked it again; None for
+    the base, which is not asked."""
     if not adapter:
         return None
     async with await TraceStore.open_to_read(data / "traces.db") as store:

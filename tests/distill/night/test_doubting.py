@@ -31,6 +31,10 @@ def test_what_did_harm_twice_is_doubted(tmp_path: Path) -> None:
     assert suspect(tmp_path, TWO, ["t2", "t3"]) == 1
     assert doubting(tmp_path) == {TWO: 1}
     assert doubted(tmp_path) == {"t2"}
+    assert doubted(tmp_path, but=TWO) == frozenset()  # as that night has to see it, started again
+    trust(tmp_path, TWO)
+    (tmp_path / "20261127T010000Z-cc").mkdir()
+    assert suspect(tmp_path, "20261127T010000Z-cc", ["t2"]) == 0  # somebody vouched for it
 
 
 @pytest.mark.parametrize("name", ["", "..", "../elsewhere", "20261127T010000Z-cc"])
