@@ -61,7 +61,8 @@ _FORGET_SECONDS = 30.0  # how long a client waits for what is forgotten
 class Gateway:
     """Everything that runs by day. `start` and `stop` frame its life; until then nothing runs.
 
-    `reread` reads the settings anew. Making one raises SettingsError, and StartError where another one serves the home. `watchers` hear of every turn that is over.
+    `reread` reads the settings anew. Making one raises SettingsError, and StartError where another one serves the
+    home. `watchers` hear of every turn that is over.
     """
 
     def __init__(self, settings: Settings, home: Home, reread: Callable[[], Settings]) -> None:

@@ -6,8 +6,8 @@ Owns the lock, which the system lifts when its holder ends, however it ends. Kno
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
-from typing import IO
 
 from gateway.errors import StartError
 
@@ -19,16 +19,16 @@ class HomeLock:
 
     def __init__(self, data: Path) -> None:
         self._path = data / _LOCK
-        self._file: IO[bytes] | None = None
+        self._file: int | None = None
 
     def take(self) -> None:
         """Raises StartError where another gateway has it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("ab")
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.close()
+            os.close(file)
             raise StartError(
                 f"another gateway serves the home {self._path.parent.parent}: stop it, or give this one a home of its "
                 "own (gateway.home, or NIGHTSCHOOL_HOME)"
@@ -37,5 +37,5 @@ class HomeLock:
 
     def leave(self) -> None:
         if self._file is not None:
-            self._file.close()
+            os.close(self._file)
             self._file = None
