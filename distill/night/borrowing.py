@@ -26,16 +26,16 @@ class Lent:
 
 
 @asynccontextmanager
-async def borrowed(day: Day, size: int, alive: Callable[[], None]) -> AsyncIterator[Lent]:
-    """So many bytes, for as long as the block lasts; `alive` is called when they are renewed. A night that dies loses
-    them by itself. Raises DayError."""
+async def borrowed(day: Day, size: int, alive: Callable[[], None], every: float = _TICK) -> AsyncIterator[Lent]:
+    """So many bytes, for as long as the block lasts, renewed `every` so many seconds, when `alive` is called. A night
+    that dies loses them by itself. Raises DayError."""
     lease, lent = await day.lease(size, _SECONDS), Lent()
     before = await day.renew(lease)
 
     async def keep() -> None:
         nonlocal lease, before
         while True:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(every)
             alive()
             try:
                 refused = await day.renew(lease)

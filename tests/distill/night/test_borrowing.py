@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from distill.day import Day
-from distill.night import borrowing
 from distill.night.borrowing import GaveWay, Lent, borrowed
 from distill.night.course import Steps
 from distill.train.record import Step
@@ -36,11 +33,10 @@ class Quiet:
     def step(self, done: int | None = None, note: str = "") -> None: ...
 
 
-async def test_a_lease_is_renewed_after_somebody_was_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(borrowing, "_TICK", 0.01)
+async def test_a_lease_is_renewed_after_somebody_was_turned_away() -> None:
     day = Lending("http://127.0.0.1:9", "nobody")
     day.refused = 3  # before
-    async with borrowed(day, 1, lambda: None) as lent:
+    async with borrowed(day, 1, lambda: None, every=0.01) as lent:
         await asyncio.sleep(0.1)
         assert not lent.wanted
         day.refused = 4
