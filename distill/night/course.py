@@ -278,7 +278,7 @@ async def _trained(
                 await train(chosen, folder_of(settings.models, chosen), steps.tell)
                 return chosen
         except GaveWay as gave_way:
-            progress.step(note=str(gave_way))
+            progress.stage(str(gave_way), None)
             await quiet(day, settings.gives_way)
 
 

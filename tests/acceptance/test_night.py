@@ -77,7 +77,7 @@ def test_a_night_that_learns_too_little_is_kept_and_not_promoted(evening: Runnin
     assert code == 0, said
     assert f"nothing came since {adapter.name} was made that may be learnt" in said
     assert "Serving: " in said  # what the live adapter has proven, or what is missing
-    assert evening.admin("/admin/status", method="GET")[1]["router"]["times"] == 1
+    assert evening.admin("/admin/status", method="GET")[1]["router"]["times"] == 0  # so few labels are no test
     assert (
         run / "adapter" / "adapters.safetensors"
     ).stat().st_mtime_ns == trained  # done once, and known by its inputs
