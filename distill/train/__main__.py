@@ -23,6 +23,7 @@ def _leave_with(parent: int) -> None:
     checkpoint."""
     while os.getppid() == parent:
         time.sleep(0.5)
+    os.write(2, b"who ordered this run is gone\n")
     os._exit(1)
 
 

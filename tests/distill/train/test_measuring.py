@@ -31,22 +31,20 @@ def order(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Order:
 
 
 def test_an_estimate_is_about_what_the_run_takes(order: Order, tmp_path: Path) -> None:
-    asked: list[int] = []
-    found = measure(order, lambda: asked.append(1))
+    found = measure(order)
     done: list[Step] = []
     result = train(order, tmp_path / "run", done.append)
     assert found.taught == read_taught(tmp_path / "run")
     assert (found.steps, found.looks) == (result["steps"], sum(step.look is not None for step in done))
     assert found.run_tokens < sum(step.tokens for step in done)  # shared beginnings count once
     assert found.measured == 5
-    assert len(asked) > found.measured
     assert result["seconds"] / _OFF < found.step_seconds + found.look_seconds < result["seconds"] * _OFF
     assert found.disk_bytes > sum(file.stat().st_size for file in (tmp_path / "run").rglob("*") if file.is_file())
     assert 0.5 * result["peak_memory_bytes"] < found.memory_bytes < 2 * result["peak_memory_bytes"]
 
 
 def test_time_grows_with_the_run(order: Order) -> None:
-    short, long = (measure(Order(order.base, order.dataset, RECIPE, steps=steps), lambda: None) for steps in (4, 400))
+    short, long = (measure(Order(order.base, order.dataset, RECIPE, steps=steps)) for steps in (4, 400))
     assert (short.steps, long.steps) == (4, 400)
     assert long.run_tokens == pytest.approx(100 * short.run_tokens, rel=0.1)
     assert 20 < long.step_seconds / short.step_seconds < 500
@@ -54,7 +52,7 @@ def test_time_grows_with_the_run(order: Order) -> None:
 
 def test_it_refuses_what_training_would_refuse(order: Order, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read"):
-        measure(Order(order.base, str(tmp_path), RECIPE), lambda: None)
+        measure(Order(order.base, str(tmp_path), RECIPE))
 
 
 def test_a_disk_with_too_little_room_is_refused_and_what_a_run_holds_counts(tmp_path: Path) -> None:
