@@ -205,6 +205,8 @@ def _unlike(kept: Path, learnt: Set[str], trusted: Set[str]) -> str:
     settled = learnt | trusted
     new = look(_parted(kept, settled, True))
     told = jump(look(_parted(kept, settled, False)), new)
+    if not told or not trusted:
+        return told
     vouched = look(one for one in stream_examples(kept) if trusted >= set(one.traces))
     return "" if vouched.conversations >= LEAST and not jump(vouched, new) else told
 
