@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.day import Day
+from distill.night.doubting import doubted
 from distill.night.settings import Progress
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
@@ -51,16 +52,18 @@ async def run_learning(
 
 async def learn_of(day: Day, home: Home, adapter: str, limits: Limits, progress: Progress) -> Findings:
     """Have an adapter that the engine has loaded, "" for what serves now, asked again, and put to work what that earns
-    it. Raises DayError or sqlite3.Error."""
+    it. Raises DayError, DoubtError or sqlite3.Error."""
     progress.stage(f"asking {adapter or 'the student'} again", None)
     told = await day.status()
     tested = adapter or str((told.get("live") or {}).get("adapter") or "")
     teachers = told["router"]["teachers"]
+    left_out, now = doubted(home.data / "nights"), _holding(home, tested, teachers)
     async with await TraceStore.open(home.data / "traces.db", _BUSY_SECONDS) as store:
         redactor = Redactor(key_at(home.data / "redact.key"))
-        now = _holding(home, tested, teachers)
-        found = await learn(store, redactor, tested or "student", day, teachers, limits, progress.step, now)
-    learning = Learning(tested, found.gates, found.certificate, found.missing, found.broken, found.tested)
+        found = await learn(store, redactor, tested or "student", day, teachers, limits, progress.step, now, left_out)
+    learning = Learning(
+        tested, found.gates, found.certificate, found.missing, found.broken, found.tested, found.counts_from
+    )
     await day.teach_router(msgspec.to_builtins(learning))
     return found
 
@@ -68,9 +71,11 @@ async def learn_of(day: Day, home: Home, adapter: str, limits: Limits, progress:
 def _holding(home: Home, adapter: str, teacher: str) -> Holding:
     """What the student has, out of models/router.json."""
     routing = Routing(home)
-    kept = routing.of(adapter)
-    since = datetime.fromisoformat(kept.since).timestamp() if kept is not None else 0.0
-    return Holding(routing.certificate(adapter, teacher), since, routing.times(adapter))
+    if (kept := routing.of(adapter)) is None:
+        return Holding()
+    since, gates = datetime.fromisoformat(kept.since).timestamp(), routing.gates(kept.gates) if kept.gates else None
+    certificate = routing.certificate(adapter, teacher)
+    return Holding(certificate, gates, since, kept.times, kept.labels, kept.counts_from)
 
 
 def tell(found: Findings, console: Console) -> None:

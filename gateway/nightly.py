@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from distill.dataset import Mixture
-from distill.day import Day, DayError
-from distill.errors import QuestionError
+from distill.day import Day
+from distill.errors import DistillError, QuestionError
 from distill.examination.frozen import DEFINITION
 from distill.examination.items import passages
 from distill.examination.scores import Score
@@ -135,7 +135,7 @@ async def _learnt(
     try:
         limits = RouterLimits(settings.night.replays, settings.night.at_once)
         found = await learn_of(day, home, adapter, limits, progress)
-    except (DayError, sqlite3.Error) as error:
+    except (DistillError, sqlite3.Error) as error:
         proven.append(f"Nothing was learnt for the router: {error}")
         return
     proven += [f"{adapter or 'Serving'}: {line}" for line in sentences(found)]

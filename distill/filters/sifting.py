@@ -73,12 +73,14 @@ class Explanation(msgspec.Struct, frozen=True):
 
 class Sifted(msgspec.Struct, frozen=True):
     """What one conversation came to: examples, how many trajectories were dropped for which reason, and how many
-    messages of the others were masked."""
+    messages of the others were masked. `traces` are the ids of all of it, the last `created` in Unix seconds."""
 
     conversation: str
     examples: list[Example]
     dropped: dict[str, int]
     masked: dict[str, int]
+    traces: tuple[str, ...] = ()
+    created: float = 0.0
 
 
 def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifted]:
@@ -97,7 +99,14 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
                 examples.append(_example(trajectory, explained))
                 masked.update(finding.reason for finding in explained.findings if finding.effect == "masked")
             examples += _corrected(trajectory, known, corrected)
-        yield Sifted(traces[0].conversation if traces else "", examples, dict(dropped), dict(masked))
+        yield Sifted(
+            traces[0].conversation if traces else "",
+            examples,
+            dict(dropped),
+            dict(masked),
+            tuple(trace.id for trace in traces),
+            max((trace.created for trace in traces), default=0.0),
+        )
 
 
 def explain(traces: Sequence[Trace], told: Told) -> Explanation:

@@ -116,7 +116,15 @@ def _fits(old: Served, recipe: Recipe) -> bool:
     )
 
 
-def unchanged(old: Served, recipe: Recipe) -> bool:
+def nothing_new(old: Served | None, recipe: Recipe, new: int) -> str:
+    """Why so many new conversations are not worth a training, in words; "" where they are."""
+    if old is None or new >= recipe.batch or not _unchanged(old, recipe):
+        return ""
+    came = f"{new} conversations, less than a batch," if new else "nothing"
+    return f"{came} came since {old.name} was made that may be learnt"
+
+
+def _unchanged(old: Served, recipe: Recipe) -> bool:
     """Whether the recipe is the one by which an adapter was made, so that only new traces could make another."""
     made = old.card.get("recipe")
     if not isinstance(made, dict):

@@ -26,10 +26,10 @@ from distill.gate import Verdict
 from distill.machine import peak_memory
 from distill.naming import is_one
 from distill.night.borrowing import GaveWay, Lent, borrowed, quiet
-from distill.night.candidates import Served, folder_of, from_base_due, in_time, orders, served, train, unchanged
+from distill.night.candidates import Served, folder_of, from_base_due, in_time, nothing_new, orders, served, train
 from distill.night.diary import Diary, NightStopped, Outcome, Record, UnderWay, read_learnt
 from distill.night.doubting import doubt, suspect
-from distill.night.gathering import Gathered, Known, gather, label_traces
+from distill.night.gathering import Gathered, Known, Unlike, gather, label_traces
 from distill.night.judging import Examined, best_of, examined, harmed
 from distill.night.pausing import paused
 from distill.night.retention import make_room
@@ -139,15 +139,18 @@ async def _judged(
     """Everything up to a verdict and a certificate."""
     record = under_way.record
     day.allow(settings.teacher_tokens, record.teacher_tokens, under_way.spent)
-    if record.served:  # a base that was taught nothing answers nothing
-        await _certify(under_way, certify, "")
     items, record.questions = await draw(settings, Diary(settings.data / "nights"), progress, record.name)
     old = served(settings.models, record.served)
     with under_way.stage("label"):
         if not under_way.over("label"):
             await label_traces(settings, record.watermark, day, progress)
     with under_way.stage("filter"):
-        gathered = await _gathered(settings, recipe, record, items, old, progress)
+        try:
+            gathered = await _gathered(settings, recipe, record, items, old, progress)
+        except NightOver:
+            await _certify_served(under_way, certify)
+            raise
+    await _certify_served(under_way, certify)
     with under_way.stage("train"):
         runs = await _train(settings, recipe, under_way, gathered, old, day, progress)
     with under_way.stage("examine"):
@@ -158,6 +161,12 @@ async def _judged(
         if best.verdict.passed:
             await _certify(under_way, certify, best.adapter)
     return Judged(gathered, best, [one.adapter for one in found])
+
+
+async def _certify_served(under_way: UnderWay, certify: Callable[[str], Awaitable[None]]) -> None:
+    """On a night that learns nothing, too, and once it is known what is doubted of the day."""
+    if under_way.record.served:  # a base that was taught nothing answers nothing
+        await _certify(under_way, certify, "")
 
 
 async def _certify(under_way: UnderWay, certify: Callable[[str], Awaitable[None]], adapter: str) -> None:
@@ -212,18 +221,21 @@ async def _gathered(
         made = {part: described(datasets / name) for part, name in record.datasets.items()}
         return Gathered(made["whole"], made.get("fresh"), record.conversations, record.new, record.dropped)
     diary = Diary(settings.data / "nights")
-    known = Known.by(diary.nights, old.learnt(diary.nights) if old is not None else None, record.name)
-    found = await gather(settings, items, record.watermark, known, recipe.batch, progress, before=record.began)
+    known = Known.by(
+        diary.nights, old.learnt(diary.nights) if old is not None else None, record.name, diary.last_began(record)
+    )
+    try:
+        found = await gather(settings, items, record.watermark, known, recipe.batch, progress, before=record.began)
+    except Unlike as unlike:
+        record.conversations, record.dropped = unlike.conversations, unlike.dropped
+        doubt(diary.nights, record.name, unlike.traces)
+        raise NightOver("doubted", f"{unlike}: {_TRUST.format(night=record.name)}") from unlike
     diary.learnt(record, found.traces)
     parts = {"whole": found.whole, "fresh": found.fresh}
     record.datasets = {part: made.digest for part, made in parts.items() if made is not None}
     record.conversations, record.new, record.dropped = found.conversations, found.new, found.dropped
-    if found.jump:
-        doubt(diary.nights, record.name, found.traces - (known.learnt or frozenset()))
-        raise NightOver("doubted", f"{found.jump}: {_TRUST.format(night=record.name)}")
-    if old is not None and found.new < recipe.batch and unchanged(old, recipe):
-        came = f"{found.new} conversations, less than a batch," if found.new else "nothing"
-        raise NightOver("nothing", f"{came} came since {old.name} was made that may be learnt")
+    if told := nothing_new(old, recipe, found.new):
+        raise NightOver("nothing", told)
     return found
 
 

@@ -172,6 +172,11 @@ class Diary:
         """The newest night that came to an end, whatever the end."""
         return next((one for one in self.newest_first() if one.ended is not None and one.outcome != "abandoned"), None)
 
+    def last_began(self, but: Record | None) -> float:
+        """When the newest other night that came to an end began, in Unix seconds; 0 where there was none."""
+        ended = (one for one in self.newest_first() if one.ended is not None and one.outcome != "abandoned")
+        return next((one.began for one in ended if but is None or one.name != but.name), 0.0)
+
     def verdicts_on(self, questions: str, but: str = "") -> int:
         """How many verdicts were given on these questions, in nights before the one that is called `but`."""
         before = [one for one in self.newest_first() if one.questions == questions and one.name != but]

@@ -17,10 +17,10 @@ from distill.dataset import alone
 from distill.day import Day
 from distill.examination.answers import read_answers
 from distill.examination.items import Item
-from distill.night.candidates import Served, estimated, folder_of, from_base_due, orders, served
+from distill.night.candidates import Served, estimated, folder_of, from_base_due, nothing_new, orders, served
 from distill.night.diary import Diary, Record
 from distill.night.examining import adapter_seat, base_seat, sheets_of, teacher_seat
-from distill.night.gathering import Gathered, Known, gather
+from distill.night.gathering import Gathered, Known, Unlike, gather
 from distill.night.setting import draw
 from distill.night.settings import NightOver, NightSettings, Progress
 from distill.store.store import TraceStore
@@ -64,10 +64,14 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
         items, questions = await draw(settings, diary, progress)
         watermark = record.watermark if record is not None else await _watermark(settings)
         old = served(settings.models, record.served if record is not None else live)
-        known = Known.by(diary.nights, old.learnt(diary.nights) if old is not None else None)
-        gathered = await gather(settings, items, watermark, known, recipe.batch, progress, Path(work))
-        if gathered.jump:
-            raise NightOver("doubted", gathered.jump)
+        since = diary.last_began(record)
+        known = Known.by(diary.nights, old.learnt(diary.nights) if old is not None else None, since=since)
+        try:
+            gathered = await gather(settings, items, watermark, known, recipe.batch, progress, Path(work))
+        except Unlike as unlike:
+            raise NightOver("doubted", str(unlike)) from unlike
+        if told := nothing_new(old, recipe, gathered.new):
+            raise NightOver("nothing", told)
         trainings = await _trainings(settings, recipe, diary, gathered, old, progress)
     before = [one for one in diary.newest_first() if "propose" in one.stages]
     asked = _asked(settings, items, questions, old, len(trainings), str(status["teacher"].get("model") or "teacher"))

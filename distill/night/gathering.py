@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -34,7 +34,7 @@ from distill.dataset import (
 )
 from distill.dataset.example import line_of
 from distill.day import Day
-from distill.errors import DatasetError
+from distill.errors import DatasetError, DistillError
 from distill.examination.items import Item, passages
 from distill.facts import Cache
 from distill.filters import VERSION
@@ -43,7 +43,7 @@ from distill.judging import judge
 from distill.labelling import label
 from distill.night.doubting import doubted, trusted
 from distill.night.settings import NightOver, NightSettings, Progress
-from distill.night.suspecting import LEAST, jump, look
+from distill.night.suspecting import LEAST, Look, failing, jump, look
 from distill.store.store import TraceStore
 
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
@@ -54,22 +54,24 @@ _OLD_SHARE = 0.5  # of what an adapter that is trained further learns from, so t
 
 class Known(msgspec.Struct, frozen=True):
     """What nights before know of traces, by id: those that what serves has `learnt`, None where nothing serves; those
-    that are `doubted`; those that were, and are `trusted` now."""
+    that are `doubted`; those that were, and are `trusted` now. What was there when the last night began, at `since` in
+    Unix seconds, it looked at."""
 
     learnt: Set[str] | None = None
     doubted: Set[str] = frozenset()
     trusted: Set[str] = frozenset()
+    since: float = 0.0
 
     @classmethod
-    def by(cls, nights: Path, learnt: Set[str] | None, night: str = "") -> Known:
+    def by(cls, nights: Path, learnt: Set[str] | None, night: str = "", since: float = 0.0) -> Known:
         """As the `night` has to know it: what it doubts itself it did before it was killed. Raises DoubtError."""
-        return cls(learnt, doubted(nights, night), trusted(nights))
+        return cls(learnt, doubted(nights, night), trusted(nights), since)
 
 
 class Gathered(msgspec.Struct, frozen=True):
     """What there is to learn: `whole`, and of it what is `fresh`, beside as much that is old; None where too little is
     fresh to be worth it. `conversations` passed the filters, `new` of them for the first time; `dropped` by reason.
-    `traces` are those of all that passed; `jump` says what of the new ones is unlike all before, if anything is."""
+    `traces` are those of all that passed."""
 
     whole: Dataset
     fresh: Dataset | None
@@ -77,7 +79,26 @@ class Gathered(msgspec.Struct, frozen=True):
     new: int
     dropped: dict[str, int]
     traces: frozenset[str] = frozenset()
-    jump: str = ""
+
+
+class Unlike(DistillError):
+    """What came is unlike all before: these `traces`. Of all there is so many `conversations` passed the filters, and
+    others were `dropped` by reason."""
+
+    def __init__(self, told: str, traces: Iterable[str], conversations: int, dropped: Mapping[str, int]) -> None:
+        super().__init__(told)
+        self.traces, self.conversations, self.dropped = traces, conversations, dict(dropped)
+
+
+class _Kept(msgspec.Struct):
+    """What the filters left: how many examples, and what they dropped by reason. `old` and `came` are the conversations
+    that the last night looked at and the others, of which `came_traces` are the traces."""
+
+    count: int = 0
+    dropped: Counter[str] = msgspec.field(default_factory=Counter)
+    old: Look = msgspec.field(default_factory=Look)
+    came: Look = msgspec.field(default_factory=Look)
+    came_traces: set[str] = msgspec.field(default_factory=set)
 
 
 async def label_traces(settings: NightSettings, until: int, day: Day, progress: Progress) -> None:
@@ -109,15 +130,22 @@ async def gather(
     datasets that were made `before`, in Unix seconds. Conversations with traces that what serves has not learnt are
     fresh, and worth a dataset of their own from `least` on, where something serves.
 
-    Raises NightOver where there are fewer conversations than a night wants, DatasetError.
+    Raises NightOver where there are fewer conversations than a night wants, Unlike, DatasetError.
     """
     datasets = settings.data / "datasets"
     with tempfile.TemporaryDirectory(dir=datasets, prefix=COLLECTED) as work:
         kept = Path(work, "kept.jsonl")
         async with _collecting(settings) as (store, collector):
             progress.stage("filtering traces", None)
-            count, dropped = await _keep(collector, until, known.doubted, kept)
+            passed = await _keep(collector, until, known, kept)
+            count, dropped = passed.count, passed.dropped
             earlier, only_there = await _earlier(store, datasets, before, known.doubted)
+        learnt = known.learnt or frozenset()
+        traces = frozenset(name for one in stream_examples(kept) for name in one.traces)
+        if told := failing(passed.old, passed.came):
+            raise Unlike(told, passed.came_traces, count, dropped)
+        if learnt and (told := _unlike(kept, learnt, known.trusted)):
+            raise Unlike(told, traces - learnt, count, dropped)
         if count < settings.minimum:
             told = ", ".join(f"{reason} {number}" for reason, number in dropped.most_common()) or "none"
             raise NightOver(
@@ -127,18 +155,15 @@ async def gather(
         progress.stage("building the dataset", None)
         inputs = _inputs(settings, items, kept, earlier, dropped)
         whole = _built(inputs, into or datasets, settings.mixture)
-        learnt = known.learnt or frozenset()
         new = sum(_is_new(one, learnt) for one in stream_examples(kept))
         fresh = None
         if known.learnt is not None and new >= least:
             parted = replace(inputs, examples=partial(_parted, kept, learnt, True), replay=_both(kept, learnt, earlier))
             fresh = _built(parted, into or datasets, msgspec.structs.replace(settings.mixture, replay=_OLD_SHARE))
-        traces = frozenset(name for one in stream_examples(kept) for name in one.traces)
-        unlike = _unlike(kept, learnt, known.trusted) if learnt else ""
     for made in (whole, fresh):
         if made is not None:
             await _forget_meanwhile(settings.data, made, only_there)
-    return Gathered(whole, fresh, count, new, dict(dropped), traces, unlike)
+    return Gathered(whole, fresh, count, new, dict(dropped), traces)
 
 
 @asynccontextmanager
@@ -234,14 +259,19 @@ async def _forget_meanwhile(data: Path, dataset: Dataset, only_there: Set[str]) 
         forget_in(data / "datasets", {*traces} - await store.known(traces))
 
 
-async def _keep(collector: Collector, until: int, doubted: Set[str], file: Path) -> tuple[int, Counter[str]]:
-    """Write what may be learnt into a file, an example a line; how many, and what was dropped by reason."""
-    count, dropped = 0, Counter[str]()
+async def _keep(collector: Collector, until: int, known: Known, file: Path) -> _Kept:
+    """Write what may be learnt into a file, an example a line."""
+    found = _Kept()
     with file.open("wb") as lines:
         async for sifted in collector.sifted(until):
-            sure = [one for one in sifted.examples if doubted.isdisjoint(one.traces)]
+            sure = [one for one in sifted.examples if known.doubted.isdisjoint(one.traces)]
             lines.writelines(map(line_of, sure))
-            count += len(sure)
-            dropped.update(sifted.dropped)
-            dropped.update([_DOUBTED] * (len(sifted.examples) - len(sure)))
-    return count, dropped
+            found.count += len(sure)
+            found.dropped.update(sifted.dropped)
+            found.dropped.update([_DOUBTED] * (len(sifted.examples) - len(sure)))
+            if not known.doubted.isdisjoint(sifted.traces):
+                continue
+            if sifted.created > known.since:
+                found.came_traces.update(sifted.traces)
+            (found.came if sifted.created > known.since else found.old).sifted(len(sure), sifted.dropped)
+    return found

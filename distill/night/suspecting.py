@@ -7,7 +7,7 @@ of single conversations, and shows in all of them together.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -15,6 +15,9 @@ from distill.dataset import Example
 from distill.dataset.example import short_digest
 from distill.statistics import wilson
 
+_BAD = frozenset(  # reasons that speak against an answer
+    ("ungrounded", "unproven_absence", "not_looked_at", "wrong_answer", "needless_call", "judged_bad", "bad_feedback")
+)
 LEAST = 30  # conversations on either side: with fewer there is nothing that could be unlike
 _JUMP = 0.3  # of all conversations, that a share has to move by besides being surely another one
 _CONFIDENCE = 0.999
@@ -26,12 +29,21 @@ _DECLINES = re.compile(
 
 
 class Look(msgspec.Struct):
-    """Of so many conversations, in how many the last answer declines, none calls a tool, and all was said before."""
+    """Of so many conversations, in how many the last answer declines, none calls a tool, and all was said before; and
+    how many are not to be learnt from since the answers in them are bad."""
 
     conversations: int = 0
     declined: int = 0
     without_calls: int = 0
     repeated: int = 0
+    failed: int = 0
+
+    def sifted(self, passed: int, dropped: Collection[str]) -> None:
+        """Count a conversation of which so many examples passed the filters, and others did not for these reasons; one
+        that is left out for what the answers are not to blame for does not count."""
+        failed = not passed and not _BAD.isdisjoint(dropped)
+        self.conversations += failed or passed > 0
+        self.failed += failed
 
 
 def look(examples: Iterable[Example]) -> Look:
@@ -57,6 +69,13 @@ def jump(before: Look, now: Look) -> str:
         _moved(before, now, "repeated", "are there twice", falls=False),
     ]
     return "; ".join(filter(None, told))
+
+
+def failing(before: Look, now: Look) -> str:
+    """Whether far more of what came fails the filters than of what was there, in words; "" where not."""
+    if min(before.conversations, now.conversations) < LEAST:
+        return ""
+    return _moved(before, now, "failed", "have bad answers in them", falls=False)
 
 
 def _moved(before: Look, now: Look, name: str, words: str, *, falls: bool) -> str:

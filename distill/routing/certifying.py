@@ -12,7 +12,7 @@ import msgspec
 
 from distill.routing.labels import Label, one_each
 from router.certificate import Certificate, Missing, Proven, Scope
-from router.certify import certify, missing, spent, step, thresholds
+from router.certify import Labelled, certify, missing, spent, step, thresholds
 from router.groups import Group, group_of
 
 # A label's score, the higher the better; -inf of what is never served.
@@ -20,6 +20,7 @@ Score = Callable[[Label], float]
 
 ALPHA: Mapping[Group, float] = {"text": 0.05, "call": 0.05, "destructive": 0.01}
 DELTA = 0.05
+_GROWTH = 1.25
 _HOPE = 2.0  # times the expected labels may come, by luck, or by gates that tell good drafts from bad ones better
 _FIRST: Mapping[Group, int] = {"text": 120, "call": 120, "destructive": 600}  # accepted at the strictest threshold
 
@@ -51,7 +52,6 @@ def certified(
     groups = _grouped(calibrating)
     level = spent(delta, times) / max(1, len(groups))
     earned: dict[Group, Proven] = {}
-    lacking: dict[Group, Missing] = {}
     any_tested = False
     for group, mine in groups.items():
         others = [step(told, label.worse) for label, told in taught if _group(label) == group]
@@ -61,15 +61,13 @@ def certified(
         found = certify(labels, tested, alpha[group], level)
         if found is not None:
             earned[group] = found
-        else:
-            lacking[group] = missing(labels, others, alpha[group], level, _FIRST[group])
     made = Certificate(scope, earned, {group: alpha[group] for group in earned}, delta, times) if earned else None
-    return Earned(made, lacking, any_tested)
+    wanted = lacking(taught, calibrating, score, times, alpha, delta)
+    return Earned(made, {group: told for group, told in wanted.items() if group not in earned}, any_tested)
 
 
 def within_reach(
     taught: Sequence[Label],
-    calibrating: Sequence[Label],
     score: Score,
     possible: int,
     alpha: Mapping[Group, float] = ALPHA,
@@ -77,18 +75,47 @@ def within_reach(
     times: int = 1,
 ) -> bool:
     """Whether `possible` conversations that calibrate could be enough for a certificate of any group, by the labels of
-    the first of them. Nothing is tested, so nothing is spent."""
-    groups = _grouped(calibrating)
+    those that teach. Of those that calibrate nothing is looked at: whoever looks before he decides to test has tested
+    (the same holds of when one is tested again, see `is_due`)."""
+    groups: dict[Group, list[Labelled]] = {}
+    for label in taught:
+        groups.setdefault(_group(label), []).append(step(score(label), label.worse))
     level = spent(delta, times) / max(1, len(groups))
     for group, mine in groups.items():
-        others = [step(score(label), label.worse) for label in taught if _group(label) == group]
-        lacking = missing(
-            [step(score(label), label.worse) for label in mine], others, alpha[group], level, _FIRST[group]
-        )
-        expected = lacking.accepted * possible / sum(map(len, groups.values()))
+        lacking = missing(mine, [], alpha[group], level, _FIRST[group])
+        expected = lacking.accepted * possible / len(taught)
         if lacking.likely is not None and lacking.likely <= _HOPE * expected:
             return True
     return not groups
+
+
+def is_due(calibrating: int, tested: int) -> bool:
+    """Whether so many labels that calibrate are tested, where so many were the last time: once there are a quarter
+    more. Each test of the same labels is worth less than the one before, and a few labels change little."""
+    return calibrating >= _GROWTH * tested
+
+
+def lacking(
+    taught: Sequence[tuple[Label, float]],
+    calibrating: Sequence[Label],
+    score: Score,
+    times: int,
+    alpha: Mapping[Group, float] = ALPHA,
+    delta: float = DELTA,
+) -> dict[Group, Missing]:
+    """What is missing for each group in the `times`-th test; of one that only taught ones are of, all."""
+    groups: dict[Group, list[Label]] = {_group(label): [] for label, _ in taught} | _grouped(calibrating)
+    level = spent(delta, times) / max(1, len(groups))
+    return {
+        group: missing(
+            [step(score(label), label.worse) for label in mine],
+            [step(told, label.worse) for label, told in taught if _group(label) == group],
+            alpha[group],
+            level,
+            _FIRST[group],
+        )
+        for group, mine in groups.items()
+    }
 
 
 def _grouped(calibrating: Sequence[Label]) -> dict[Group, list[Label]]:

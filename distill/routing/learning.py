@@ -1,20 +1,21 @@
 """What a night does for the router: drafts of a student, gates out of them, and a certificate.
 
-Reads top to bottom: replay, train, choose between gates and rule, certify. Knows nothing of who puts it to work.
+Reads top to bottom: replay, train, choose between gates and rule, certify. A certificate stays until what is served
+under it speaks against it, or a test earned one for at least as much. Knows nothing of who puts it to work.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from distill.redact.redactor import Redactor
-from distill.routing.certifying import DELTA, Earned, certified, within_reach
+from distill.routing.certifying import DELTA, Earned, certified, is_due, lacking, within_reach
 from distill.routing.comparing import How
 from distill.routing.labels import Label, Set, one_each, set_of
 from distill.routing.replaying import Asked, Limits, Replayed, calibrating, labels, replay
@@ -30,16 +31,20 @@ from router.scorer import Gates, Learnt, Rule, Scorer
 from router.verify import fault
 
 T = TypeVar("T")
-_PILOT = 120  # requests, after which it is looked whether a certificate is within reach
 _LAST = 200  # labels that say who student and teacher are
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """What a student has: a certificate, None for none, `since` when (Unix seconds), and how often it was tested."""
+    """What a student has: a certificate, None for none, with its gates, None for the rule. It was looked at last at
+    `since` (Unix seconds), and tested so many `times`, the last time with so many `labels` that calibrate. Labels from
+    before `counts_from` (Unix seconds) count no more."""
 
     certificate: Certificate | None = None
+    gates: Gates | None = None
     since: float = 0.0
     times: int = 0
+    labels: int = 0
+    counts_from: float = 0.0
 
 
 class Findings(msgspec.Struct, frozen=True):
@@ -47,7 +52,8 @@ class Findings(msgspec.Struct, frozen=True):
     it, None where none could be trained. `labels` are all there are, by how they were found, and `worse` those of a
     worse draft; `a_day` of them that count for a certificate came in a day. `watched` is the evidence against the
     certificate that there was. Of `asked_again` requests the teacher gave several answers; in `split` these
-    disagree. `tested`: labels were used for a test, and count for less in the next one."""
+    disagree. `tested` labels that calibrate were used for a test, 0 where none was, and count for less in the next one;
+    those from before `counts_from` (Unix seconds) count no more."""
 
     replayed: Replayed
     labels: Mapping[How, int]
@@ -60,7 +66,8 @@ class Findings(msgspec.Struct, frozen=True):
     watched: Mapping[Group, Limit]
     asked_again: int = 0
     split: int = 0
-    tested: bool = False
+    tested: int = 0
+    counts_from: float = 0.0
 
     @property
     def broken(self) -> str:
@@ -81,29 +88,37 @@ async def learn(
     limits: Limits,
     done: Callable[[], None] = lambda: None,
     now: Holding = Holding(),  # noqa: B008  # a frozen value
+    doubted: Collection[str] = frozenset(),
 ) -> Findings:
     """Ask `student` again what the teacher answered, and the other way round, and see what that earns. `teacher` is
     what a certificate calls it, `now` what the student has. Where that is broken the world is another, and labels from
-    before count no more.
+    before count no more. Conversations with `doubted` traces say nothing.
 
     Raises sqlite3.Error.
     """
     until = await store.watermark()
-    replayed = await _replayed(store, redactor, until, student, asked, limits, done, now)
+    replayed = await _replayed(store, redactor, until, student, asked, limits, done, now, doubted)
     evidence = await watched(store, until, now.certificate, limits.taught) if now.certificate is not None else {}
-    since = now.since if any(guard.against(DELTA) for guard in evidence.values()) else 0.0
-    found = of_now([label async for label in labels(store, until, student, limits.taught) if label.created >= since])
+    if any(guard.against(DELTA) for guard in evidence.values()):
+        now = Holding(since=now.since, times=now.times, counts_from=now.since)
+    every = labels(store, until, student, limits.taught, doubted)
+    found = of_now([label async for label in every if label.created >= now.counts_from])
     sets: dict[Set, list[Label]] = {"train": [], "calibrate": []}
     for label in found:
         sets[set_of(label.conversation)].append(label)
     gates, beaten, scores = chosen(sets["train"])
     scorer: Scorer = Learnt(gates) if gates is not None else Rule()
-    earned = Earned(None, {})
+    earned, count = Earned(None, {}), len(one_each(sets["calibrate"]))
     if found:
-        scope = Scope(*_student(found[0]), teacher, scorer.name)
+        scope = Scope(*_student(found[-1]), teacher, scorer.name)
         score = partial(confidence, scorer=scorer)
         taught = list(zip(sets["train"], scores, strict=True))
-        earned = certified(taught, sets["calibrate"], score, scope, times=now.times + 1)
+        if is_due(count, now.labels):
+            earned = certified(taught, sets["calibrate"], score, scope, times=now.times + 1)
+        else:
+            earned = Earned(None, lacking(taught, sets["calibrate"], score, now.times + 1))
+        if (held := now.certificate) is not None and _stays(held, earned.certificate, scope):
+            gates, earned = now.gates, _instead(held, earned)
     return Findings(
         replayed,
         Counter(label.how for label in found),
@@ -116,8 +131,21 @@ async def learn(
         evidence,
         sum(label.teachers > 1 for label in found),
         sum(label.split for label in found),
-        earned.tested,
+        count if earned.tested else 0,
+        now.counts_from,
     )
+
+
+def _stays(held: Certificate, earned: Certificate | None, scope: Scope) -> bool:
+    """Whether a certificate that holds is kept: each was earned with a part of the confidence of its own, so that a
+    later test which fails takes nothing from it (see `router.certify.spent`)."""
+    same = msgspec.structs.replace(held.scope, scorer=scope.scorer) == scope
+    return same and (earned is None or not held.groups.keys() <= earned.groups.keys())
+
+
+def _instead(held: Certificate, earned: Earned) -> Earned:
+    missing = {group: told for group, told in earned.missing.items() if group not in held.groups}
+    return Earned(held, missing, earned.tested)
 
 
 async def _replayed(
@@ -129,31 +157,28 @@ async def _replayed(
     limits: Limits,
     done: Callable[[], None],
     now: Holding,
+    doubted: Collection[str],
 ) -> Replayed:
-    """All that may be asked; of a student that has no certificate no more than a part, where that shows that all there
-    is cannot be enough for one: each draft takes seconds."""
-    first = msgspec.structs.replace(limits, requests=min(_PILOT, limits.requests), teaching=0)
-    replayed = await replay(store, redactor, until, student, asked, first, done)
-    if now.certificate is None and not await _within_reach(store, until, student, now.times + 1):
+    """A quarter of what may be asked, or as many as teach, from conversations that teach; then those that calibrate. Of
+    a student that has no certificate these are not asked for where the first show that all there are cannot be enough
+    for one: each draft takes seconds."""
+    first = msgspec.structs.replace(limits, requests=min(limits.teaching, math.ceil(limits.requests / 4)))
+    replayed = await replay(store, redactor, until, student, asked, "train", first, done, doubted)
+    if replayed.left_alone:
+        return replayed
+    if now.certificate is None and not await _within_reach(store, until, student, now, doubted):
         replayed.futile = True
         return replayed
     rest = msgspec.structs.replace(limits, requests=limits.requests - replayed.asked)
-    more = await replay(store, redactor, until, student, asked, rest, done)
-    return Replayed(
-        replayed.drafts + more.drafts,
-        replayed.answers + more.answers,
-        replayed.failed + more.failed,
-        more.error or replayed.error,
-        more.known - replayed.asked,
-    )
+    more = await replay(store, redactor, until, student, asked, "calibrate", rest, done, doubted)
+    return replayed.and_then(more)
 
 
-async def _within_reach(store: TraceStore, until: int, student: str, times: int) -> bool:
-    found = of_now([label async for label in labels(store, until, student, 1)])
+async def _within_reach(store: TraceStore, until: int, student: str, now: Holding, doubted: Collection[str]) -> bool:
+    found = of_now([label async for label in labels(store, until, student, doubted=doubted)])
     taught = [label for label in found if set_of(label.conversation) == "train"]
-    mine = [label for label in found if set_of(label.conversation) == "calibrate"]
-    score = partial(confidence, scorer=Rule())
-    return within_reach(taught, mine, score, await calibrating(store, until), times=times)
+    possible = await calibrating(store, until, doubted)
+    return within_reach(taught, partial(confidence, scorer=Rule()), possible, times=now.times + 1)
 
 
 def of_now(found: Sequence[Label]) -> list[Label]:

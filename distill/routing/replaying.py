@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ from distill.outcome import Outcome
 from distill.outcomes import implicit_outcomes
 from distill.redact.redactor import Redactor
 from distill.routing.comparing import beside_wrong, compared, split
-from distill.routing.labels import Label, set_of
+from distill.routing.labels import Label, Set, set_of
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace, conversation_key
 from router.chat import AnswerMessage, Choice, ChoiceLogprobs
@@ -42,9 +42,8 @@ _NO_CHOICE = frozenset({"capability", "requested", "stays_here", "cached"})
 class Limits(msgspec.Struct, frozen=True):
     """How many `requests` in all, how many are under way `at_once`, and after how many `failures` in a row the student
     is left alone. Of a conversation that teaches gates up to `taught` requests are asked, of one that calibrates them
-    one: a certificate wants labels that have nothing to do with each other. Those that calibrate come first, since
-    without them nothing is certified; of those that teach there are `teaching` altogether, as gates learn little from
-    more."""
+    one: a certificate wants labels that have nothing to do with each other. Of those that teach there are `teaching`
+    altogether, as gates learn little from more."""
 
     requests: int = 1000
     at_once: int = 4
@@ -55,7 +54,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 class Replayed(msgspec.Struct):
     """Drafts and teacher's answers that came, requests that failed with the last error, and traces of which all was
-    known already. `futile`: no more were asked, as all that there are cannot be enough for a certificate."""
+    known already. `futile`: no more were asked, as all that there are cannot be enough for a certificate; `left_alone`:
+    as one after the other failed."""
 
     drafts: int = 0
     answers: int = 0
@@ -63,10 +63,23 @@ class Replayed(msgspec.Struct):
     error: str = ""
     known: int = 0
     futile: bool = False
+    left_alone: bool = False
 
     @property
     def asked(self) -> int:
         return self.drafts + self.answers + self.failed
+
+    def and_then(self, more: Replayed) -> Replayed:
+        """Both together."""
+        return Replayed(
+            self.drafts + more.drafts,
+            self.answers + more.answers,
+            self.failed + more.failed,
+            more.error or self.error,
+            self.known + more.known,
+            self.futile or more.futile,
+            self.left_alone or more.left_alone,
+        )
 
 
 async def replay(
@@ -75,40 +88,40 @@ async def replay(
     until: int,
     student: str,
     asked: Asked,
+    part: Set,
     limits: Limits = Limits(),  # noqa: B008  # a frozen value
     done: Callable[[], None] = lambda: None,
+    doubted: Collection[str] = frozenset(),
 ) -> Replayed:
     """Drafts of `student` for requests of traces up to the number `until`, and the teacher's answers to those that a
-    student answered. Raises sqlite3.Error."""
+    student answered, in the conversations of one `part` without `doubted` traces. Raises sqlite3.Error."""
     replaying = _Replaying(store, redactor, student, asked, limits, done)
+    taken = 0
     try:
-        teaching: list[tuple[Trace, list[Outcome]]] = []
-        most = limits.requests - min(
-            limits.teaching, limits.requests // 4
-        )  # no threshold is found without some that teach
-        async for trace, known in _all_drawn(store, until, limits.taught):
-            if set_of(conversation_of(trace)) == "train":
-                teaching += [(trace, known)] * (len(teaching) < limits.teaching)
-            elif replaying.begun < most:
-                await replaying.take(trace, known)
-            if replaying.given_up or (replaying.begun >= most and len(teaching) >= limits.teaching):
-                break
-        for trace, known in teaching:
+        async for trace, known in _all_drawn(store, until, part, limits.taught, doubted):
             await replaying.take(trace, known)
+            taken += 1
+            if replaying.given_up or (part == "train" and taken >= limits.teaching):
+                break
         await replaying.finish()
+        replaying.replayed.left_alone = replaying.fails
     finally:
         replaying.stop()
     return replaying.replayed
 
 
-async def calibrating(store: TraceStore, until: int) -> int:
+async def calibrating(store: TraceStore, until: int, doubted: Collection[str] = frozenset()) -> int:
     """Of how many conversations a request can calibrate."""
-    return sum([set_of(conversation_of(trace)) == "calibrate" async for trace, _ in _all_drawn(store, until, 1)])
+    return sum([1 async for _ in _all_drawn(store, until, "calibrate", 1, doubted)])
 
 
-async def _all_drawn(store: TraceStore, until: int, taught: int) -> AsyncIterator[tuple[Trace, list[Outcome]]]:
-    """The requests that are drawn of all conversations, with what is known of each."""
-    async for traces in store.conversations(until):
+async def _all_drawn(
+    store: TraceStore, until: int, part: Set, taught: int, doubted: Collection[str]
+) -> AsyncIterator[tuple[Trace, list[Outcome]]]:
+    """The requests that are drawn of all conversations of one part, with what is known of each."""
+    async for traces in _undoubted(store, until, doubted):
+        if set_of(conversation_of(traces[0])) != part:
+            continue
         chosen = drawn(traces, taught)
         known: dict[str, list[Outcome]] = {}
         for outcome in await store.outcomes([trace.id for trace in chosen]):
@@ -141,8 +154,12 @@ class _Replaying:
         self.replayed = Replayed()
 
     @property
+    def fails(self) -> bool:
+        return self._failures >= self._limits.failures
+
+    @property
     def given_up(self) -> bool:
-        return self.begun >= self._limits.requests or self._failures >= self._limits.failures
+        return self.begun >= self._limits.requests or self.fails
 
     async def take(self, trace: Trace, known: Sequence[Outcome]) -> None:
         """Ask whoever has not answered this yet."""
@@ -212,9 +229,13 @@ def conversation_of(trace: Trace) -> str:
     return conversation_key(trace.client, trace.conversation)
 
 
-async def labels(store: TraceStore, until: int, student: str, taught: int = 3) -> AsyncIterator[Label]:
-    """What is known of a student's drafts: those that were drawn and have an answer of the teacher's beside them."""
-    async for traces in store.conversations(until):
+async def labels(
+    store: TraceStore, until: int, student: str, taught: int = 3, doubted: Collection[str] = frozenset()
+) -> AsyncIterator[Label]:
+    """What is known of a student's drafts: those that were drawn and have an answer of the teacher's beside them.
+    Conversations with `doubted` traces are left out, whatever the drafts in them are like: on such a day the teacher
+    was another."""
+    async for traces in _undoubted(store, until, doubted):
         chosen = drawn(traces, taught)
         outcomes: dict[str, list[Outcome]] = {}
         for outcome in await store.outcomes([trace.id for trace in chosen]):
@@ -226,6 +247,12 @@ async def labels(store: TraceStore, until: int, student: str, taught: int = 3) -
             teachers = teachers_of(trace, known)
             if draft is not None and teachers:
                 yield _label(trace, draft, teachers, trace.id in wrong)
+
+
+async def _undoubted(store: TraceStore, until: int, doubted: Collection[str]) -> AsyncIterator[list[Trace]]:
+    async for traces in store.conversations(until):
+        if traces and not any(trace.id in doubted for trace in traces):
+            yield traces
 
 
 def _wrong(traces: Sequence[Trace], known: Mapping[str, Sequence[Outcome]]) -> set[str]:

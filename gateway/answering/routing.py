@@ -26,27 +26,31 @@ _MOST = 50  # adapters of which something is kept: those that were tested last
 
 class Learning(msgspec.Struct, frozen=True):
     """What a night found out about an adapter ("" for the base): its gates, None for the rule; the certificate that it
-    earned with them, None where it earned none; what is missing elsewhere; why the one before was broken, if so; and
-    whether labels were used for a test."""
+    earned with them, None where it has none; what is missing elsewhere; why the one before was broken, if so; how many
+    labels were `tested`, 0 where no test was made; and from when on (Unix seconds) labels count."""
 
     adapter: str
     gates: Gates | None = None
     certificate: Certificate | None = None
     missing: Mapping[Group, Missing] = {}
     broken: str = ""
-    tested: bool = True
+    tested: int = 0
+    counts_from: float = 0.0
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is kept of an adapter: its gates by their name, "" for the rule; `since` when; how often it was tested; and
-    why the certificate before was broken, if it was."""
+    """What is kept of an adapter: its gates by their name, "" for the rule; `since` when; how often it was tested, the
+    last time with so many `labels`; why the certificate before was broken, if it was; and from when on (Unix seconds)
+    labels count."""
 
     gates: str
     certificate: Certificate | None
     missing: Mapping[Group, Missing]
     since: str
-    times: int = 1
+    times: int = 0
     broken: str = ""
+    labels: int = 0
+    counts_from: float = 0.0
 
 
 class Routing:
@@ -101,13 +105,16 @@ class Routing:
         if learning.gates is not None:
             self._gates.mkdir(parents=True, exist_ok=True)
             write_atomically(self._gates / f"{scorer.name}.json", msgspec.json.encode(learning.gates))
+        before = self._kept.get(learning.adapter)
         kept = Kept(
             scorer.name if learning.gates is not None else "",
             learning.certificate,
             learning.missing,
             datetime.now(UTC).isoformat(timespec="seconds"),
-            self.times(learning.adapter) + learning.tested,
+            (before.times if before is not None else 0) + (learning.tested > 0),
             learning.broken,
+            learning.tested or (before.labels if before is not None else 0),
+            learning.counts_from,
         )
         others = {name: one for name, one in self._kept.items() if name != learning.adapter}
         newest = dict([*others.items(), (learning.adapter, kept)][-_MOST:])
@@ -115,11 +122,6 @@ class Routing:
         self._kept = newest
         self._scorers = {name: self._scorers[name] for name in newest if name != learning.adapter}
         self._scorers[learning.adapter] = scorer
-
-    def times(self, adapter: str) -> int:
-        """How often an adapter was tested so far: each time spends of the confidence."""
-        kept = self._kept.get(adapter)
-        return kept.times if kept is not None else 0
 
     def told(self, adapter: str) -> dict[str, Any]:
         """What status says where this adapter is live."""

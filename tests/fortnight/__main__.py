@@ -28,7 +28,7 @@ from gateway.nightly import Wish, run_night
 from gateway.processes.child import child_gateway
 from gateway.sections import Settings
 from gateway.settings import Home
-from tests.fortnight.days import KINDS, DayTold, drafts_of, live, questions_of
+from tests.fortnight.days import KINDS, DayTold, drafts_of, live, questions_of, worse_of
 from tests.fortnight.holding import Held, held
 from tests.fortnight.page import render, table
 from tests.fortnight.teachers import Mood, Moody, moody, teaching
@@ -55,7 +55,7 @@ at_once = 16
 timed = 4
 prompt = ""
 memory_bytes = 8000000000
-replays = 400
+replays = 480
 margin = 0.1
 [night.recipe]
 rank = 16
@@ -78,7 +78,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "400", "EACH": "64", "POISONED": "128", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "480", "EACH": "64", "POISONED": "128", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
@@ -144,7 +144,8 @@ async def _day_and_night(
         await run_night(chosen, home, [], Wish(), console)
     except NightOver as over:
         console.print(f"night {number}: {over}")
-    told.days.append(msgspec.structs.replace(day, drafts=await drafts_of(home.data, serves, morning)))
+    drafts, worse = await drafts_of(home.data, serves, morning), await worse_of(home.data, teacher, morning)
+    told.days.append(msgspec.structs.replace(day, drafts=drafts, worse=worse))
     told.nights.append(Diary(home.data / "nights").last_ended())
 
 

@@ -58,8 +58,8 @@ def _bad_nights(days: Sequence[DayTold], nights: Sequence[Record | None]) -> Hel
 
 
 def _certified(days: Sequence[DayTold]) -> Held:
-    """Of what the student answered no more is wrong than its certificates allow, as far as so many answers can show."""
-    wrong, turns = sum(day.student_wrong_turns for day in days), sum(day.student for day in days)
-    low = wilson(wrong, turns, 0.9)[0]
-    told = f"{wrong} of {turns} answers wrong, at most {upper_bound(wrong, turns):.1%}; at least {low:.1%}"
+    """Of what the student answered no more is worse than its certificates allow, as far as so many can show."""
+    worse, turns = sum(day.worse for day in days), sum(day.student for day in days)
+    low = wilson(worse, turns, 0.9)[0]
+    told = f"{worse} of {turns} answers were worse, at most {upper_bound(worse, turns):.1%} are; at least {low:.1%}"
     return Held(f"no more than {_CERTIFIED:.0%} of what was certified is worse", low <= _CERTIFIED, told)

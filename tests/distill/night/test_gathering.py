@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from distill.dataset import Dataset, alone, forget_in, traces_of
@@ -19,11 +21,12 @@ from distill.errors import DatasetError
 from distill.examination.drawn import DrawnExamination
 from distill.filters import Rules
 from distill.night.course import night
-from distill.night.gathering import Known, gather, label_traces
+from distill.night.gathering import Known, Unlike, gather, label_traces
 from distill.night.settings import NightError, NightOver, NightSettings
 from distill.store.store import TraceStore
 from distill.trace import Trace
 from router.chat import AnswerMessage
+from tests.distill.filters.scenes import make_repository, new_scene
 from tests.distill.test_labelling import filled, scenes
 
 QUESTIONS = Path(__file__).resolve().parents[3] / "data" / "questions"
@@ -167,3 +170,22 @@ async def test_a_night_waits_for_a_gateway_that_writes(tmp_path: Path) -> None:
     locked: Future[None] = Future()
     with ThreadPoolExecutor(1) as gateway:
         assert (await learnt(tmp_path, Stages(begun), confirm=True)).train == 4
+
+
+async def test_a_day_of_bad_answers_is_told_and_nothing_is_made_of_it(tmp_path: Path) -> None:
+    """On one day a teacher says what no file says; the days before were sound."""
+    async with await TraceStore.open(tmp_path / "traces.db") as store:
+        root, bad = make_repository(tmp_path, 3), list[Trace]()
+        for number in range(80):
+            scene = new_scene(root, random.Random(number)).ask().search().read()
+            said = scene.say("It stands in vendor/elsewhere.py.") if number >= 40 else scene.say()
+            created = 3000.0 if number >= 40 else 1000.0
+            traces = [msgspec.structs.replace(one, created=created) for one in said.traces(f"c{number}")]
+            bad += traces if number >= 40 else []
+            await store.insert(traces)
+    with pytest.raises(Unlike, match="of the 40 conversations that came have bad answers") as told:
+        await learnt(tmp_path, Stages(), known=Known(since=2000.0))
+    assert set(told.value.traces) == {one.id for one in bad}
+    assert [path.name for path in (tmp_path / "datasets").iterdir()] == [".lock"]
+    doubted = frozenset(told.value.traces)
+    assert traces_in(await learnt(tmp_path, Stages(), known=Known(doubted=doubted, since=2000.0)))

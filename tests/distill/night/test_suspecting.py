@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from distill.dataset import Example
-from distill.night.suspecting import Look, jump, look
+from distill.night.suspecting import Look, failing, jump, look
 from router.chat import FunctionCall, Message, ToolCall
 
 
@@ -84,3 +84,22 @@ def test_days_that_differ_by_chance_are_let_through() -> None:
 
     assert not any(stopped(rate, rate) for rate in [chance.random() for _ in range(1_000)])
     assert sum(stopped(chance.uniform(0.2, 0.4), chance.uniform(0.2, 0.4)) for _ in range(1_000)) <= 5
+
+
+def sifted(passed: int, failed: int, reason: str = "ungrounded") -> Look:
+    found = Look()
+    for _ in range(passed):
+        found.sifted(1, ())
+    for _ in range(failed):
+        found.sifted(0, (reason,))
+    return found
+
+
+def test_a_day_of_bad_answers_is_told() -> None:
+    before = sifted(380, 20)
+    told = failing(before, sifted(4, 60))
+    assert told == "94% of the 64 conversations that came have bad answers in them, 5% of those before"
+    assert not failing(before, sifted(50, 14))  # more, and no third of all
+    assert not failing(before, sifted(4, 60, "not_the_teacher"))  # what the student answered is no bad answer
+    assert not failing(before, sifted(1, 20))  # too few to say so
+    assert not failing(sifted(4, 60), sifted(64, 0))

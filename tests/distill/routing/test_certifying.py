@@ -125,9 +125,7 @@ def test_a_certificate_has_a_name_and_survives_being_written_down() -> None:
 
 
 def reach(labels: list[Label], possible: int) -> bool:
-    taught = [label for label in labels if set_of(label.conversation) == "train"]
-    mine = [label for label in labels if set_of(label.conversation) == "calibrate"]
-    return within_reach(taught, mine, rule, possible)
+    return within_reach([label for label in labels if set_of(label.conversation) == "train"], rule, possible)
 
 
 def test_a_hundred_labels_tell_whether_all_conversations_can_be_enough() -> None:

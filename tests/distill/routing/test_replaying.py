@@ -104,7 +104,13 @@ class Student:
 
 
 async def replayed(store: TraceStore, redactor: Redactor, student: Student, limits: Limits = Limits()) -> Replayed:  # noqa: B008
-    return await replay(store, redactor, await store.watermark(), "adapter-1", student, limits)
+    """Those that teach, and those that calibrate with what is left."""
+    until = await store.watermark()
+    first = await replay(store, redactor, until, "adapter-1", student, "train", limits)
+    if first.left_alone:
+        return first
+    rest = msgspec.structs.replace(limits, requests=limits.requests - first.asked)
+    return first.and_then(await replay(store, redactor, until, "adapter-1", student, "calibrate", rest))
 
 
 async def known(store: TraceStore, student: str = "adapter-1") -> list[Label]:
