@@ -7,6 +7,7 @@ the teacher is reached is the caller's.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,12 +31,13 @@ Again = Callable[[Trace, int], Awaitable[AnswerMessage]]
 class Limits(msgspec.Struct, frozen=True):
     """`samples` of each answer, two at least, and so many `requests` in one night at most, those that were refused
     besides; 0 of either: the teacher is not asked. After so many `failures` in a row it is left alone for this night.
-    `at_once` are runs under way."""
+    `at_once` are runs under way. From `until` on, in Unix seconds, nobody is asked any more."""
 
     samples: int = 3
     requests: int = 2000
     at_once: int = 4
     failures: int = 5
+    until: float = math.inf
 
 
 class Labelled(msgspec.Struct):
@@ -121,7 +123,7 @@ class _Labeller:
     @property
     def given_up(self) -> bool:
         too_many = self._asked + self.limits.samples > self.limits.requests
-        return too_many or self._failures >= self.limits.failures
+        return too_many or self._failures >= self.limits.failures or time.time() >= self.limits.until
 
     async def _samples(self, trace: Trace) -> list[AnswerMessage]:
         """Those that there are already, and as many more as are wanted."""

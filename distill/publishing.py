@@ -47,6 +47,7 @@ def write_card(folder: Path, run: Path, verdict: Verdict | None, night: str = ""
     card = {
         "name": folder.name,
         "base": Path(order.base).name,
+        "base_digest": order.base_digest,
         "dataset": Path(order.dataset).name,
         "run": run.name,
         "parent": Path(order.warm).name if order.warm else "",

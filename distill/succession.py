@@ -93,10 +93,10 @@ def _worse(pairs: Sequence[tuple[Mark, Mark]]) -> list[str]:
         kinds.setdefault(pair[1].category if pair[1].needed else _NO_TOOL, []).append(pair)
     p_values = {}
     for name, mine in kinds.items():
-        gained, lost = changed(mine, _kept_from_tools) if name == _NO_TOOL else changed(mine)
+        gained, lost = changed(mine, kept_from_tools) if name == _NO_TOOL else changed(mine)
         p_values[name] = mcnemar(lost, gained)
     return sorted(name for name, p_value in holm(p_values).items() if p_value <= ALPHA)
 
 
-def _kept_from_tools(mark: Mark) -> bool:
+def kept_from_tools(mark: Mark) -> bool:
     return not mark.called

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from distill.errors import DistillError
-from distill.train.record import Estimate, Step
+from distill.train.record import RESULT, Estimate, Step
 
 _LOCK = ".lock"
 _PATIENCE = 10.0  # seconds that a trainer is waited for whose night is gone
@@ -35,13 +35,17 @@ class TrainerError(DistillError):
 
 
 async def train(folder: Path, report: Callable[[Step], object]) -> None:
-    """Train the run that lies in a folder, from where it stands; each step is reported when it is done.
+    """Train the run that lies in a folder, from where it stands; each step is reported when it is done. Nothing is done
+    where another one has finished it while it was waited for.
 
     Raises TrainerError with the reason, where the trainer fails or another is at this run.
     """
-    async with _alone(folder) as lock, _running(folder, lock=lock) as lines:
-        async for line in lines:
-            report(msgspec.json.decode(line, type=Step))
+    async with _alone(folder) as lock:
+        if (folder / RESULT).exists():
+            return
+        async with _running(folder, lock=lock) as lines:
+            async for line in lines:
+                report(msgspec.json.decode(line, type=Step))
 
 
 async def estimate(folder: Path) -> Estimate:

@@ -67,8 +67,9 @@ class Order(msgspec.Struct, frozen=True):
     student: str = ""
 
 
-async def run_generate(settings: Settings, home: Home, order: Order, console: Console) -> None:
-    """Raises SettingsError, StartError, DistillError; what was settled before that is kept."""
+async def run_generate(settings: Settings, home: Home, order: Order, console: Console) -> int:
+    """How many questions are left, as a limit was reached first. Raises SettingsError, StartError, DistillError; what
+    was settled before that is kept."""
     terms = _terms(settings, order)
     chosen, toolboxes = await _set(settings, home, order, console)
     store = home.data / "traces.db"
@@ -80,7 +81,7 @@ async def run_generate(settings: Settings, home: Home, order: Order, console: Co
         if len(ledger.settled) < len(chosen.questions):
             print_estimate(console, guess, priced=any(terms.prices))
         if order.dry_run:
-            return
+            return len(chosen.questions) - len(ledger.settled)
         if not answers(order.url):
             raise StartError(f"there is no gateway at {order.url}: start it with 'nightschool serve', or say --url")
         try:
@@ -89,6 +90,7 @@ async def run_generate(settings: Settings, home: Home, order: Order, console: Co
             told = report(chosen.name, chosen.questions, ledger)
             _write(chosen, ledger, told, toolboxes)
             print_report(console, told, chosen.folder)
+        return len(chosen.questions) - len(ledger.settled)
 
 
 async def _set(settings: Settings, home: Home, order: Order, console: Console) -> tuple[QuestionSet, Toolboxes]:

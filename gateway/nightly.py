@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from distill.dataset import Mixture
+from distill.dataset import Mixture, alone
 from distill.day import Day
 from distill.errors import DistillError, QuestionError
 from distill.examination.frozen import DEFINITION
@@ -27,7 +27,7 @@ from distill.night.course import Night, night
 from distill.night.diary import Stage
 from distill.night.foretelling import Foretold, foretell
 from distill.night.pausing import paused
-from distill.night.settings import NightOver, NightSettings, Progress
+from distill.night.settings import NightOver, NightSettings, Progress, part_of
 from distill.routing.replaying import Limits as RouterLimits
 from distill.snapshots import Snapshots
 from gateway.errors import SettingsError
@@ -40,6 +40,10 @@ from gateway.prompts import prompt_named
 from gateway.reports.pieces import shown
 from gateway.sections import Settings
 from gateway.settings import Home, model_folder, shared
+
+# Of the time that a night has left, at most, to ask the day's requests again: an adapter, after which nothing comes,
+# and what serves, before everything else.
+_REPLAYING, _REPLAYING_SERVED = 0.9, 0.15
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -56,10 +60,12 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], wish: 
     chosen = _chosen(settings, home, wish)
     if pause := paused(home.data, time.time()):
         raise NightOver("nothing", pause)
+    with alone(home.data / "datasets"):
+        pass  # whoever comes second hears of the night, not of the gateway that this one may have started
     proven: list[str] = []
     async with _gateway(settings, home, arguments, "night") as day:
         with Bars(console) as bars:
-            learnt = partial(_learnt, settings, home, day, bars, proven)
+            learnt = partial(_learnt, settings, home, day, bars, proven, chosen.deadline)
             try:
                 done = await night(chosen, day, bars, learnt)
             finally:
@@ -73,8 +79,10 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], wish: 
 async def run_foretelling(
     settings: Settings, home: Home, arguments: list[str], wish: Wish, console: Console
 ) -> Foretold:
-    """What such a night would do."""
+    """What such a night would do. Raises NightOver where it would do nothing."""
     chosen = _chosen(settings, home, wish)
+    if pause := paused(home.data, time.time()):
+        raise NightOver("nothing", pause)
     async with _gateway(settings, home, arguments, "night") as day:
         with Bars(console) as bars:
             found = await foretell(chosen, day, bars)
@@ -126,7 +134,13 @@ def _chosen(settings: Settings, home: Home, wish: Wish) -> NightSettings:
 
 
 async def _learnt(
-    settings: Settings, home: Home, day: Day, progress: Progress, proven: list[str], adapter: str
+    settings: Settings,
+    home: Home,
+    day: Day,
+    progress: Progress,
+    proven: list[str],
+    deadline: float | None,
+    adapter: str,
 ) -> None:
     """What an adapter has proven, "" for what serves now, by the labels of the day: put to work, and added to `proven`
     in sentences."""
@@ -134,6 +148,9 @@ async def _learnt(
         return
     try:
         limits = RouterLimits(settings.night.replays, settings.night.at_once)
+        if deadline is not None:
+            share = _REPLAYING if adapter else _REPLAYING_SERVED
+            limits = msgspec.structs.replace(limits, until=part_of(deadline, share))
         found = await learn_of(day, home, adapter, limits, progress)
     except (DistillError, sqlite3.Error) as error:
         proven.append(f"Nothing was learnt for the router: {error}")

@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
+from distill.night.diary import Stage
 from distill.night.foretelling import Foretold, Training
 from gateway.training.wording import clock, size
 
@@ -16,20 +17,21 @@ def tell_foretold(found: Foretold, console: Console) -> None:
     table = Table(title=f"The night {found.resumed}, gone on with" if found.resumed else "The next night")
     for heading, justify in (("stage", "left"), ("what", "left"), ("time", "right"), ("memory", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    table.add_row("label", "the teacher is asked about what nobody confirmed", _last(found, "label"), "")
+    table.add_row("label", "the teacher is asked about what nobody confirmed", *_last(found, "label"))
     learnt = f"{found.conversations} conversations of {found.traces} traces pass, {found.new} of them new"
-    table.add_row("filter", learnt, _last(found, "filter"), "")
+    table.add_row("filter", learnt, *_last(found, "filter"))
     for one in found.trainings:
         table.add_row("train", *_training(one))
     asked = ", ".join(f"{label} {count}" for label, count in found.questions.items() if count)
-    table.add_row("examine", f"questions: {asked}", _last(found, "examine"), "")
-    table.add_row("certify", "what passes is asked the day's requests again", _last(found, "certify"), "")
+    table.add_row("examine", f"questions: {asked}", *_last(found, "examine"))
+    table.add_row("certify", "what passes is asked the day's requests again", *_last(found, "certify"))
     table.add_row("propose", f"beside {found.serves or 'the base'}, which serves", "", "")
     console.print(table)
     if found.dropped:
         console.print(f"Dropped: {', '.join(f'{reason} {count}' for reason, count in found.dropped.items())}")
-    known = sum(one.found.seconds for one in found.trainings if one.found) + sum(found.seconds.values())
-    missing = "" if found.seconds else "; how long the other stages take is known after the first night"
+    known = sum(one.found.seconds for one in found.trainings if one.found)
+    known += sum(done.seconds for done in found.last.values())
+    missing = "" if found.last else "; how long the other stages take is known after the first night"
     console.print(f"Altogether {clock(known)}{missing}")
     if found.deadline is not None:
         console.print(f"It has {clock(max(0.0, found.deadline - time.time()))}")
@@ -43,5 +45,6 @@ def _training(one: Training) -> tuple[str, str, str]:
     return f"{told}: {one.found.steps} steps", clock(one.found.seconds), size(one.found.memory_bytes)
 
 
-def _last(found: Foretold, stage: str) -> str:
-    return clock(found.seconds[stage]) if stage in found.seconds else ""
+def _last(found: Foretold, stage: Stage) -> tuple[str, str]:
+    done = found.last.get(stage)
+    return (clock(done.seconds), size(done.memory)) if done is not None else ("", "")

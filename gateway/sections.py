@@ -15,6 +15,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "teacher": {"model": "expert"},
         "router": {"drafts": "always"},
         "canary": {"on": False},  # its day of trials has a few minutes
+        "night": {"examination": "demo"},  # a student so small learns about two dozen kinds of questions
     },
     # What models take is what `doctor` tells. macOS lets them have 22.9 of 32 GB: of the first pair one at a time; for
     # the second the limit has to be raised a little, as `doctor` says.
@@ -111,7 +112,7 @@ class CanarySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NightSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    examination: str = "demo"  # the name of one that ships with Nightschool, or a .toml file or a folder
+    examination: str = "night"  # the name of one that ships with Nightschool, or a .toml file or a folder
     memory_bytes: int = 20_000_000_000  # what training borrows from the gateway while it runs
     gives_way: Amount = 0.0  # seconds of quiet that training waits for, where a request wants its memory; 0: it goes on
     minimum: int = 50  # conversations; with fewer that pass the filters there is no night

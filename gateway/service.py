@@ -278,18 +278,19 @@ class Gateway:
     async def propose(self, adapter: str, path: str, verdict: dict[str, Any]) -> Live | Entry:
         """Put an adapter to work: for a growing share of the conversations, or at once where the settings want that,
         or nobody would be answered by it anyhow. Raises what Promotion.propose does, and Conflict where it may not."""
-        live = self.promotion.live
-        serves, running = live is not None and live.adapter == adapter, self.canaries.running
+        live = self.promotion.serving
+        if live is not None and live.adapter == adapter:  # it was put to work before, and whoever did never knew
+            return await self.promotion.propose(adapter, path, verdict)
         self.canaries.check(adapter)
         beside, now = verdict.get("beside"), live.adapter if live is not None else ""
-        if isinstance(beside, str) and not serves and beside != now:
+        if isinstance(beside, str) and beside != now:
             raise Conflict(
                 f"{adapter} was judged beside {beside or 'the base'}, and {now or 'the base'} serves now: the next "
                 "night compares them."
             )
         rules = _rules(self.crew, self.routing, self.pace, adapter)
         exposed = rules.policy == "cascade" and (rules.certificate is not None or rules.uncertified == "serve")
-        if serves or not (running or (self.settings.canary.on and exposed)):
+        if not (self.canaries.running or (self.settings.canary.on and exposed)):
             return await self.promotion.propose(adapter, path, verdict)
         await self.promotion.admit(adapter, path, verdict)
         return self.canaries.begin(adapter, self.promotion.adapters[adapter])

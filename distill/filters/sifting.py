@@ -73,7 +73,8 @@ class Explanation(msgspec.Struct, frozen=True):
 
 class Sifted(msgspec.Struct, frozen=True):
     """What one conversation came to: examples, how many trajectories were dropped for which reason, and how many
-    messages of the others were masked. `traces` are the ids of all of it, the last `created` in Unix seconds."""
+    messages of the others were masked. `traces` are the ids of all of it, the last `created` in Unix seconds; `calls`:
+    whoever answered called a tool."""
 
     conversation: str
     examples: list[Example]
@@ -81,6 +82,7 @@ class Sifted(msgspec.Struct, frozen=True):
     masked: dict[str, int]
     traces: tuple[str, ...] = ()
     created: float = 0.0
+    calls: bool = False
 
 
 def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifted]:
@@ -106,6 +108,7 @@ def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifte
             dict(masked),
             tuple(trace.id for trace in traces),
             max((trace.created for trace in traces), default=0.0),
+            any(trace.answer is not None and trace.answer.tool_calls for trace in traces),
         )
 
 

@@ -6,7 +6,7 @@ Owns the lease and when it is given back for a while. Knows nothing of what is d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from distill.day import Day, DayError
@@ -26,9 +26,9 @@ class Lent:
 
 
 @asynccontextmanager
-async def borrowed(day: Day, size: int, alive: Callable[[], None], every: float = _TICK) -> AsyncIterator[Lent]:
-    """So many bytes, for as long as the block lasts, renewed `every` so many seconds, when `alive` is called. A night
-    that dies loses them by itself. Raises DayError."""
+async def borrowed(day: Day, size: int, every: float = _TICK) -> AsyncIterator[Lent]:
+    """So many bytes, for as long as the block lasts, renewed `every` so many seconds. A night that dies loses them by
+    itself. Raises DayError."""
     lease, lent = await day.lease(size, _SECONDS), Lent()
     before = await day.renew(lease)
 
@@ -36,7 +36,6 @@ async def borrowed(day: Day, size: int, alive: Callable[[], None], every: float 
         nonlocal lease, before
         while True:
             await asyncio.sleep(every)
-            alive()
             try:
                 refused = await day.renew(lease)
                 lent.wanted = lent.wanted or refused > before

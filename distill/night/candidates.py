@@ -20,11 +20,11 @@ import msgspec
 from distill import trainer
 from distill.dataset import Dataset
 from distill.naming import is_one
-from distill.night.diary import Record, read_learnt
-from distill.night.settings import NightOver, NightSettings
+from distill.night.diary import read_learnt
+from distill.night.settings import NightError, NightOver, NightSettings
 from distill.publishing import CARD
-from distill.train.order import Order, name_of, ordered, write_order
-from distill.train.recipe import Recipe
+from distill.train.order import Order, base_digest, name_of, ordered, write_order
+from distill.train.recipe import Recipe, recipe_of
 from distill.train.record import RESULT, Estimate, Step
 
 _COOLER = 3.0  # times lower is the rate of an adapter that is trained further
@@ -43,8 +43,9 @@ class Served(msgspec.Struct, frozen=True):
         return read_learnt(nights, str(self.card.get("night") or ""))
 
 
-def served(models: Path, name: str) -> Served | None:
-    """What serves, by its name. None where that is the base, or its folder is gone."""
+def served(models: Path, name: str, base: Path) -> Served | None:
+    """What serves, by its name. None where that is the base, its folder is gone, or it was trained from another base
+    than the one in that folder: another student begins anew. Raises OSError for a base that cannot be read."""
     folder = models / "adapters" / name
     if not is_one(name) or not (folder / "adapters.safetensors").is_file():
         return None
@@ -52,13 +53,25 @@ def served(models: Path, name: str) -> Served | None:
         card = json.loads((folder / CARD).read_bytes())
     except (OSError, ValueError):
         card = {}
-    return Served(folder.name, folder, card if isinstance(card, dict) else {})
+    card = card if isinstance(card, dict) else {}
+    if card.get("base", base.name) != base.name:
+        return None
+    if (digest := card.get("base_digest")) and digest != base_digest(base):
+        return None
+    return Served(folder.name, folder, card)
 
 
-def from_base_due(before: list[Record], every: int) -> bool:
-    """Whether it is time for a candidate from the base: none of the last `every` - 1 nights that trained had one."""
-    trained = [one for one in before if one.candidates][: every - 1]
-    return not any(not found.parent for one in trained for found in one.candidates)
+def nightly_recipe(fields: dict[str, Any]) -> Recipe:
+    """The default recipe with these fields. Raises NightError for one that no night can train by."""
+    recipe = recipe_of(fields)
+    if recipe.kind == "dora":
+        raise NightError("a night's adapter is served beside others, which DoRA cannot be: night.recipe kind = 'lora'")
+    if recipe.soft:
+        raise NightError(
+            "a night learns from the teacher's answers alone, not from its probabilities: night.recipe soft = 0, or "
+            "`nightschool train` with a teacher's model"
+        )
+    return recipe
 
 
 def orders(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,6 +101,21 @@ def began_at(night: str) -> float | None:
         return None
 
 
+def promoted_by(record: Record, serves: str) -> bool:
+    """Whether what serves is what this night made, and did not serve when it began."""
+    return serves != record.served and any(one.adapter == serves for one in record.candidates)
+
+
+def _passed(candidate: Candidate) -> bool:
+    return bool((candidate.verdict or {}).get("passed"))
+
+
+def from_base_due(before: Sequence[Record], every: int) -> bool:
+    """Whether it is time for a candidate from the base: none of the last `every` - 1 nights that trained had one."""
+    trained = [one for one in before if one.candidates][: every - 1]
+    return not any(not found.parent for one in trained for found in one.candidates)
+
+
 def read_learnt(nights: Path, night: str) -> frozenset[str]:
     """The ids of the traces that passed a night's filters; none where that cannot be read."""
     try:
@@ -132,7 +147,7 @@ class Diary:
                 if found is None and self.resumable(record, inputs, now):
                     found = record
                 else:
-                    self.end(record, "abandoned", "another night began before it was over", now)
+                    self._give_up(record, served, now)
         if found is not None:
             found.host = here
             self.write(found)
@@ -143,6 +158,14 @@ class Diary:
         (self.nights / record.name).mkdir(parents=True)
         self.write(record)
         return record
+
+    def _give_up(self, record: Record, serves: str, now: float) -> None:
+        """One that was killed once its adapter served, and before that was written down, did promote it."""
+        if promoted_by(record, serves):
+            record.chosen = record.serves = serves
+            self.end(record, "promoted", "killed before it could write this down", now)
+        else:
+            self.end(record, "abandoned", "another night began before it was over", now)
 
     def learnt(self, record: Record, traces: Iterable[str]) -> None:
         """Keep which traces passed the filters, so that another night knows what is new."""
@@ -173,9 +196,24 @@ class Diary:
         return next((one for one in self.newest_first() if one.ended is not None and one.outcome != "abandoned"), None)
 
     def last_began(self, but: Record | None) -> float:
-        """When the newest other night that came to an end began, in Unix seconds; 0 where there was none."""
-        ended = (one for one in self.newest_first() if one.ended is not None and one.outcome != "abandoned")
-        return next((one.began for one in ended if but is None or one.name != but.name), 0.0)
+        """When the newest other night that looked at all there was began, in Unix seconds; 0 where there was none."""
+        looked = (one for one in self.newest_first() if "filter" in one.stages or one.outcome in ("nothing", "doubted"))
+        return next((one.began for one in looked if but is None or one.name != but.name), 0.0)
+
+    def judged_before(self, record: Record, from_base: int) -> str:
+        """Why to train and judge it all again would say the same and use verdicts up, in words: there is another night
+        with the same settings, beside what serves and from the same datasets, that trained all it could and refused it.
+        "" where there is none, or one from the base is due after so many nights."""
+        alike = (
+            one
+            for one in self.newest_first()
+            if (one.inputs, one.served, one.datasets) == (record.inputs, record.served, record.datasets)
+        )
+        refused = (one for one in alike if one.outcome == "refused" and one.name != record.name)
+        whole = (one for one in refused if not any(map(_passed, one.candidates)) and not any(one.steps.values()))
+        if (found := next(whole, None)) is None or from_base_due(list(self.newest_first()), from_base):
+            return ""
+        return f"nothing came since {found.name}, which refused what could be learnt of it"
 
     def verdicts_on(self, questions: str, but: str = "") -> int:
         """How many verdicts were given on these questions, in nights before the one that is called `but`."""
@@ -205,7 +243,8 @@ class UnderWay:
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
-        """A stage from its beginning to its end. Raises NightStopped after the one that was to be the last."""
+        """A stage from its beginning to its end. Raises NightStopped after the one that was to be the last, unless
+        nothing is left to go on with."""
         self.stage_now, self._seen = name, 0
         start = time.monotonic()
         yield
@@ -213,7 +252,7 @@ class UnderWay:
         seconds = max(before.seconds, round(time.monotonic() - start, 3))
         self.record.stages[name] = Done(time.time(), seconds, max(before.memory, self._seen, self._memory()))
         self.write()
-        if name == self._until:
+        if name == self._until != STAGES[-1]:
             raise NightStopped(f"the night {self.record.name} stopped after '{name}'; started again, it goes on")
 
     def saw(self, memory: int) -> None:
@@ -240,8 +279,9 @@ class UnderWay:
         self._diary.write(self.record)
 
     def cut_short(self, reason: str) -> None:
-        """It cannot go on now; started again, it will."""
-        self.record.reason = reason
+        """It cannot go on now; started again, it will. One that has ended has."""
+        if self.record.ended is None:
+            self.record.reason = reason
         with suppress(OSError):  # the disk may be what is full
             self.write()
 

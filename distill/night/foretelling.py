@@ -17,14 +17,15 @@ from distill.dataset import alone
 from distill.day import Day
 from distill.examination.answers import read_answers
 from distill.examination.items import Item
-from distill.night.candidates import Served, estimated, folder_of, from_base_due, nothing_new, orders, served
-from distill.night.diary import Diary, Record
+from distill.night.borrowing import borrowed
+from distill.night.candidates import Served, estimated, folder_of, nightly_recipe, nothing_new, orders, served
+from distill.night.diary import STAGES, Diary, Done, Record, Stage, from_base_due
 from distill.night.examining import adapter_seat, base_seat, sheets_of, teacher_seat
 from distill.night.gathering import Gathered, Known, Unlike, gather
 from distill.night.setting import draw
 from distill.night.settings import NightOver, NightSettings, Progress
 from distill.store.store import TraceStore
-from distill.train.recipe import Recipe, recipe_of
+from distill.train.recipe import Recipe
 from distill.train.record import RESULT, Estimate
 
 
@@ -39,7 +40,7 @@ class Training(msgspec.Struct, frozen=True):
 
 class Foretold(msgspec.Struct, frozen=True):
     """What a night would do. `resumed` is the name of one that would be gone on with; `questions` are those that each
-    arm would be asked, by label; `seconds` those that stages took last time, of the stages that cannot be measured."""
+    arm would be asked, by label; `last` is what stages took last time, of the stages that cannot be measured."""
 
     resumed: str
     serves: str
@@ -49,13 +50,13 @@ class Foretold(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     trainings: list[Training]
     questions: dict[str, int]
-    seconds: dict[str, float]
+    last: dict[Stage, Done]
     deadline: float | None
 
 
 async def foretell(settings: NightSettings, day: Day, progress: Progress) -> Foretold:
     """Raises NightOver where a night would end before it trains, and what a night's stages raise."""
-    recipe = recipe_of(settings.recipe)
+    recipe = nightly_recipe(settings.recipe)
     diary = Diary(settings.data / "nights")
     status = await day.status()
     live = str((status.get("live") or {}).get("adapter") or "")
@@ -63,16 +64,21 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
         record = _resumed(diary, settings)
         items, questions = await draw(settings, diary, progress)
         watermark = record.watermark if record is not None else await _watermark(settings)
-        old = served(settings.models, record.served if record is not None else live)
+        old = served(settings.models, record.served if record is not None else live, settings.base)
         since = diary.last_began(record)
-        known = Known.by(diary.nights, old.learnt(diary.nights) if old is not None else None, since=since)
+        learnt = old.learnt(diary.nights) if old is not None else None
+        known = Known.by(diary.nights, learnt, record.name if record is not None else "", since)
         try:
             gathered = await gather(settings, items, watermark, known, recipe.batch, progress, Path(work))
         except Unlike as unlike:
             raise NightOver("doubted", str(unlike)) from unlike
-        if told := nothing_new(old, recipe, gathered.new):
+        parts = {"whole": gathered.whole, "fresh": gathered.fresh}
+        datasets = {part: made.digest for part, made in parts.items() if made is not None}
+        now = Record("", time.time(), watermark, settings.digest, live, datasets=datasets)
+        if told := nothing_new(old, recipe, gathered.new) or diary.judged_before(now, settings.from_base):
             raise NightOver("nothing", told)
-        trainings = await _trainings(settings, recipe, diary, gathered, old, progress)
+        async with borrowed(day, settings.lease_bytes):  # as when it is trained
+            trainings = await _trainings(settings, recipe, diary, gathered, old, progress)
     before = [one for one in diary.newest_first() if "propose" in one.stages]
     asked = _asked(settings, items, questions, old, len(trainings), str(status["teacher"].get("model") or "teacher"))
     return Foretold(
@@ -84,9 +90,13 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
         gathered.dropped,
         trainings,
         asked,
-        {name: done.seconds for name, done in before[0].stages.items() if name != "train"} if before else {},
+        _last(before[0]) if before else {},
         settings.deadline,
     )
+
+
+def _last(record: Record) -> dict[Stage, Done]:
+    return {name: record.stages[name] for name in STAGES if name != "train" and name in record.stages}
 
 
 def _resumed(diary: Diary, settings: NightSettings) -> Record | None:

@@ -42,13 +42,14 @@ from distill.generate.answers import Answers
 from distill.judging import judge
 from distill.labelling import label
 from distill.night.doubting import doubted, trusted
-from distill.night.settings import NightOver, NightSettings, Progress
-from distill.night.suspecting import LEAST, Look, failing, jump, look
+from distill.night.settings import NightOver, NightSettings, Progress, part_of
+from distill.night.suspecting import LEAST, Came, jump, look, unlike
 from distill.store.store import TraceStore
 
 _BUSY_SECONDS = 60.0  # that the gateway is waited for: it may be forgetting much
 _REPLAYED = 7  # datasets, the newest: each of them replayed some of those before it
 _DOUBTED = "doubted"  # the reason for which conversations are dropped
+_LABELLING = 0.25  # of the time that a night has left, at most: the rest of the answers come in other nights
 _OLD_SHARE = 0.5  # of what an adapter that is trained further learns from, so that it forgets little
 
 
@@ -91,13 +92,14 @@ class Unlike(DistillError):
 
 
 class _Kept(msgspec.Struct):
-    """What the filters left: how many examples, and what they dropped by reason. `old` and `came` are the conversations
-    that the last night looked at and the others, of which `came_traces` are the traces."""
+    """What the filters left: how many examples, and what they dropped by reason. `vouched` are the conversations that
+    somebody trusts, `old` the others that the last night looked at, `came` the rest, and `came_traces` its traces."""
 
     count: int = 0
     dropped: Counter[str] = msgspec.field(default_factory=Counter)
-    old: Look = msgspec.field(default_factory=Look)
-    came: Look = msgspec.field(default_factory=Look)
+    old: Came = msgspec.field(default_factory=Came)
+    came: Came = msgspec.field(default_factory=Came)
+    vouched: Came = msgspec.field(default_factory=Came)
     came_traces: set[str] = msgspec.field(default_factory=set)
 
 
@@ -107,7 +109,10 @@ async def label_traces(settings: NightSettings, until: int, day: Day, progress: 
     named; what it says nothing clear of stays."""
     progress.stage("asking the teacher again", None)
     async with _collecting(settings) as (store, collector):
-        labelled = await label(store, collector, until, day.again, settings.labels, progress.step)
+        limits = settings.labels
+        if settings.deadline is not None:
+            limits = msgspec.structs.replace(limits, until=part_of(settings.deadline, _LABELLING))
+        labelled = await label(store, collector, until, day.again, limits, progress.step)
         error = f" ({labelled.error})" if labelled.failed else ""
         left = f"{labelled.left} left{' at least' if labelled.more else ''}"
         note = f"{labelled.agreed} agreed on, {labelled.disagreed} not, {left}{error}"
@@ -139,13 +144,14 @@ async def gather(
             progress.stage("filtering traces", None)
             passed = await _keep(collector, until, known, kept)
             count, dropped = passed.count, passed.dropped
-            earlier, only_there = await _earlier(store, datasets, before, known.doubted)
+            folders = _whole_ones(newest(datasets, _REPLAYED, before), progress)
+            earlier, only_there = await _earlier(store, folders, known.doubted)
         learnt = known.learnt or frozenset()
         traces = frozenset(name for one in stream_examples(kept) for name in one.traces)
-        if told := failing(passed.old, passed.came):
+        if told := unlike(passed.old, passed.came, passed.vouched):
             raise Unlike(told, passed.came_traces, count, dropped)
         if learnt and (told := _unlike(kept, learnt, known.trusted)):
-            raise Unlike(told, traces - learnt, count, dropped)
+            raise Unlike(told, (traces - learnt) | passed.came_traces, count, dropped)
         if count < settings.minimum:
             told = ", ".join(f"{reason} {number}" for reason, number in dropped.most_common()) or "none"
             raise NightOver(
@@ -243,10 +249,25 @@ def _both(kept: Path, learnt: Set[str], earlier: Source) -> Source:
     return examples
 
 
-async def _earlier(store: TraceStore, datasets: Path, before: float, doubted: Set[str]) -> tuple[Source, Set[str]]:
-    """The newest datasets' examples of traces that had to make room, and these traces. What was forgotten is gone from
-    datasets, too; what is doubted stays out."""
-    folders = newest(datasets, _REPLAYED, before)
+def _whole_ones(folders: list[Path], progress: Progress) -> list[Path]:
+    """Those that are what their names say; the others are told of and left out: what somebody wrote into them came
+    through no filter."""
+    whole = [folder for folder in folders if is_whole(folder)]
+    if changed := ", ".join(folder.name for folder in folders if folder not in whole):
+        progress.step(note=f"not replayed, since somebody has changed them: {changed}")
+    return whole
+
+
+def is_whole(folder: Path) -> bool:
+    try:
+        return intact(folder)
+    except DatasetError:
+        return False
+
+
+async def _earlier(store: TraceStore, folders: list[Path], doubted: Set[str]) -> tuple[Source, Set[str]]:
+    """Datasets' examples of traces that had to make room, and these traces. What was forgotten is gone from datasets,
+    too; what is doubted stays out."""
     traces = traces_of(folders)
     known = await store.known(traces)
     return replayed(folders, known | doubted), set(traces) - known
@@ -271,7 +292,12 @@ async def _keep(collector: Collector, until: int, known: Known, file: Path) -> _
             found.dropped.update([_DOUBTED] * (len(sifted.examples) - len(sure)))
             if not known.doubted.isdisjoint(sifted.traces):
                 continue
-            if sifted.created > known.since:
+            if known.trusted >= set(sifted.traces):
+                of = found.vouched
+            elif sifted.created > known.since:
+                of = found.came
                 found.came_traces.update(sifted.traces)
-            (found.came if sifted.created > known.since else found.old).sifted(len(sure), sifted.dropped)
+            else:
+                of = found.old
+            of.add(len(sure), sifted.dropped, sifted.calls)
     return found

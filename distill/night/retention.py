@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from distill.night.examining import SHEETS
 from distill.publishing import CARD
 
 _DAY = 86_400.0
+_GONE = ".gone"
 
 
 def make_room(data: Path, models: Path, days: float, now: float) -> list[Path]:
@@ -26,8 +28,13 @@ def make_room(data: Path, models: Path, days: float, now: float) -> list[Path]:
     cards = {path.parent.name: _read(path) for path in (models / "adapters").glob(f"*/{CARD}")}
     named = _named(models)
     old = [path for path in _candidates(data, models, cards, named) if now - _changed(path, now) > days * _DAY]
+    for left in (*models.glob(f"*/.*{_GONE}"), *(data / SHEETS).glob(f".*{_GONE}")):
+        shutil.rmtree(left, ignore_errors=True)
     for path in old:
-        shutil.rmtree(path, ignore_errors=True)
+        gone = path.with_name(f".{path.name}{_GONE}")
+        with suppress(OSError):
+            path.rename(gone)  # at once: half a folder would be taken for a whole one
+        shutil.rmtree(gone, ignore_errors=True)
     return old
 
 

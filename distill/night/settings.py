@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -32,6 +33,12 @@ class NightOver(NightError):
     def __init__(self, outcome: Literal["nothing", "doubted", "partial"], reason: str) -> None:
         super().__init__(reason)
         self.outcome = outcome
+
+
+def part_of(deadline: float, share: float) -> float:
+    """When this share of the time up to a deadline is over; both in Unix seconds."""
+    now = time.time()
+    return now + share * max(0.0, deadline - now)
 
 
 class NightSettings(msgspec.Struct, frozen=True):

@@ -91,8 +91,9 @@ def within_reach(
 
 def is_due(calibrating: int, tested: int) -> bool:
     """Whether so many labels that calibrate are tested, where so many were the last time: once there are a quarter
-    more. Each test of the same labels is worth less than the one before, and a few labels change little."""
-    return calibrating >= _GROWTH * tested
+    more. Each test of the same labels is worth less than the one before, and a few labels change little. Where there
+    are a quarter fewer they are others: those from before count no more."""
+    return calibrating >= _GROWTH * tested or _GROWTH * calibrating <= tested
 
 
 def lacking(

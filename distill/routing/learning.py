@@ -18,7 +18,7 @@ from distill.redact.redactor import Redactor
 from distill.routing.certifying import DELTA, Earned, certified, is_due, lacking, within_reach
 from distill.routing.comparing import How
 from distill.routing.labels import Label, Set, one_each, set_of
-from distill.routing.replaying import Asked, Limits, Replayed, calibrating, labels, replay
+from distill.routing.replaying import Asked, Counting, Limits, Replayed, answer_served, calibrating, labels, replay
 from distill.routing.table import Better, better, scored
 from distill.routing.training import TooFewLabels, train
 from distill.routing.watching import watched
@@ -97,12 +97,21 @@ async def learn(
     Raises sqlite3.Error.
     """
     until = await store.watermark()
-    replayed = await _replayed(store, redactor, until, student, asked, limits, done, now, doubted)
-    evidence = await watched(store, until, now.certificate, limits.taught) if now.certificate is not None else {}
-    if any(guard.against(DELTA) for guard in evidence.values()):
-        now = Holding(since=now.since, times=now.times, counts_from=now.since)
-    every = labels(store, until, student, limits.taught, doubted)
-    found = of_now([label async for label in every if label.created >= now.counts_from])
+    evidence: Mapping[Group, Limit] = {}
+    replayed = Replayed()
+    if (held := now.certificate) is not None:
+        half = msgspec.structs.replace(limits, requests=limits.requests // 2)
+        sound = Counting(doubted=doubted)
+        replayed = await answer_served(store, redactor, until, student, asked, held.name, half, done, sound)
+        evidence = await watched(store, until, held, limits.taught)
+        if any(guard.against(DELTA) for guard in evidence.values()):
+            now = Holding(since=now.since, times=now.times, counts_from=now.since)
+    counting = Counting(now.counts_from, doubted)
+    rest = msgspec.structs.replace(limits, requests=max(0, limits.requests - replayed.asked))
+    if not replayed.left_alone:
+        asking = _replayed(store, redactor, until, student, asked, rest, done, now, counting)
+        replayed = replayed.and_then(await asking)
+    found = of_now([label async for label in labels(store, until, student, limits.taught, counting)])
     sets: dict[Set, list[Label]] = {"train": [], "calibrate": []}
     for label in found:
         sets[set_of(label.conversation)].append(label)
@@ -118,7 +127,9 @@ async def learn(
         else:
             earned = Earned(None, lacking(taught, sets["calibrate"], score, now.times + 1))
         if (held := now.certificate) is not None and _stays(held, earned.certificate, scope):
-            gates, earned = now.gates, _instead(held, earned)
+            gates, beaten, earned = now.gates, None, _instead(held, earned)
+    elif now.certificate is not None:  # all labels are forgotten; what was proven is not
+        gates, earned = now.gates, Earned(now.certificate, {})
     return Findings(
         replayed,
         Counter(label.how for label in found),
@@ -157,27 +168,27 @@ async def _replayed(
     limits: Limits,
     done: Callable[[], None],
     now: Holding,
-    doubted: Collection[str],
+    counting: Counting,
 ) -> Replayed:
     """A quarter of what may be asked, or as many as teach, from conversations that teach; then those that calibrate. Of
     a student that has no certificate these are not asked for where the first show that all there are cannot be enough
     for one: each draft takes seconds."""
     first = msgspec.structs.replace(limits, requests=min(limits.teaching, math.ceil(limits.requests / 4)))
-    replayed = await replay(store, redactor, until, student, asked, "train", first, done, doubted)
+    replayed = await replay(store, redactor, until, student, asked, "train", first, done, counting)
     if replayed.left_alone:
         return replayed
-    if now.certificate is None and not await _within_reach(store, until, student, now, doubted):
+    if now.certificate is None and not await _within_reach(store, until, student, now, counting):
         replayed.futile = True
         return replayed
     rest = msgspec.structs.replace(limits, requests=limits.requests - replayed.asked)
-    more = await replay(store, redactor, until, student, asked, "calibrate", rest, done, doubted)
+    more = await replay(store, redactor, until, student, asked, "calibrate", rest, done, counting)
     return replayed.and_then(more)
 
 
-async def _within_reach(store: TraceStore, until: int, student: str, now: Holding, doubted: Collection[str]) -> bool:
-    found = of_now([label async for label in labels(store, until, student, doubted=doubted)])
+async def _within_reach(store: TraceStore, until: int, student: str, now: Holding, counting: Counting) -> bool:
+    found = of_now([label async for label in labels(store, until, student, counting=counting)])
     taught = [label for label in found if set_of(label.conversation) == "train"]
-    possible = await calibrating(store, until, doubted)
+    possible = await calibrating(store, until, counting)
     return within_reach(taught, partial(confidence, scorer=Rule()), possible, times=now.times + 1)
 
 

@@ -7,6 +7,7 @@ is the caller's. Drafts stay in the store as outcomes, redacted, so that every l
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
@@ -43,13 +44,22 @@ class Limits(msgspec.Struct, frozen=True):
     """How many `requests` in all, how many are under way `at_once`, and after how many `failures` in a row the student
     is left alone. Of a conversation that teaches gates up to `taught` requests are asked, of one that calibrates them
     one: a certificate wants labels that have nothing to do with each other. Of those that teach there are `teaching`
-    altogether, as gates learn little from more."""
+    altogether, as gates learn little from more. From `until` on, in Unix seconds, nobody is asked any more."""
 
     requests: int = 1000
     at_once: int = 4
     failures: int = 5
     taught: int = 3
     teaching: int = 200
+    until: float = math.inf
+
+
+class Counting(msgspec.Struct, frozen=True):
+    """What says something of a student: requests that came `since` (Unix seconds), in conversations without `doubted`
+    traces. These are left out whatever the drafts in them are like: on such a day the teacher was another."""
+
+    since: float = 0.0
+    doubted: Collection[str] = frozenset()
 
 
 class Replayed(msgspec.Struct):
@@ -91,14 +101,16 @@ async def replay(
     part: Set,
     limits: Limits = Limits(),  # noqa: B008  # a frozen value
     done: Callable[[], None] = lambda: None,
-    doubted: Collection[str] = frozenset(),
+    counting: Counting = Counting(),  # noqa: B008  # a frozen value
 ) -> Replayed:
     """Drafts of `student` for requests of traces up to the number `until`, and the teacher's answers to those that a
-    student answered, in the conversations of one `part` without `doubted` traces. Raises sqlite3.Error."""
+    student answered, in the conversations of one `part` that are `counting`. Raises sqlite3.Error."""
     replaying = _Replaying(store, redactor, student, asked, limits, done)
     taken = 0
     try:
-        async for trace, known in _all_drawn(store, until, part, limits.taught, doubted):
+        async for trace, known in _all_drawn(store, until, limits.taught, counting):
+            if set_of(conversation_of(trace)) != part:
+                continue
             await replaying.take(trace, known)
             taken += 1
             if replaying.given_up or (part == "train" and taken >= limits.teaching):
@@ -110,19 +122,45 @@ async def replay(
     return replaying.replayed
 
 
-async def calibrating(store: TraceStore, until: int, doubted: Collection[str] = frozenset()) -> int:
+async def answer_served(
+    store: TraceStore,
+    redactor: Redactor,
+    until: int,
+    student: str,
+    asked: Asked,
+    certificate: str,
+    limits: Limits,
+    done: Callable[[], None] = lambda: None,
+    counting: Counting = Counting(),  # noqa: B008  # a frozen value
+) -> Replayed:
+    """The teacher's answers to the drawn requests that a student answered under the certificate of this name: what
+    speaks for it or against. Raises sqlite3.Error."""
+    replaying = _Replaying(store, redactor, student, asked, limits, done)
+    try:
+        async for trace, known in _all_drawn(store, until, limits.taught, counting):
+            if trace.decision.certificate == certificate and trace.decision.arm == "student":
+                await replaying.compare(trace, known)
+            if replaying.given_up:
+                break
+        await replaying.finish()
+        replaying.replayed.left_alone = replaying.fails
+    finally:
+        replaying.stop()
+    return replaying.replayed
+
+
+async def calibrating(store: TraceStore, until: int, counting: Counting) -> int:
     """Of how many conversations a request can calibrate."""
-    return sum([1 async for _ in _all_drawn(store, until, "calibrate", 1, doubted)])
+    every = _all_drawn(store, until, 1, counting)
+    return sum([set_of(conversation_of(trace)) == "calibrate" async for trace, _ in every])
 
 
 async def _all_drawn(
-    store: TraceStore, until: int, part: Set, taught: int, doubted: Collection[str]
+    store: TraceStore, until: int, taught: int, counting: Counting
 ) -> AsyncIterator[tuple[Trace, list[Outcome]]]:
-    """The requests that are drawn of all conversations of one part, with what is known of each."""
-    async for traces in _undoubted(store, until, doubted):
-        if set_of(conversation_of(traces[0])) != part:
-            continue
-        chosen = drawn(traces, taught)
+    """The requests that are drawn of all conversations, with what is known of each."""
+    async for traces in _counting(store, until, counting):
+        chosen = [trace for trace in drawn(traces, taught) if trace.created >= counting.since]
         known: dict[str, list[Outcome]] = {}
         for outcome in await store.outcomes([trace.id for trace in chosen]):
             known.setdefault(outcome.trace, []).append(outcome)
@@ -159,15 +197,21 @@ class _Replaying:
 
     @property
     def given_up(self) -> bool:
-        return self.begun >= self._limits.requests or self.fails
+        return self.begun >= self._limits.requests or self.fails or time.time() >= self._limits.until
 
     async def take(self, trace: Trace, known: Sequence[Outcome]) -> None:
         """Ask whoever has not answered this yet."""
-        missing: list[Callable[[Trace], Awaitable[Outcome]]] = []
-        if not any(_is_of(one, self._student) for one in known):
-            missing.append(self._draft)
-        if not teachers_of(trace, known):
-            missing.append(self._answer)
+        drafted = any(_is_of(one, self._student) for one in known)
+        await self._ask(trace, [*([] if drafted else [self._draft]), *self._unanswered(trace, known)])
+
+    async def compare(self, trace: Trace, known: Sequence[Outcome]) -> None:
+        """Ask the teacher, if it has not answered this yet."""
+        await self._ask(trace, self._unanswered(trace, known))
+
+    def _unanswered(self, trace: Trace, known: Sequence[Outcome]) -> list[Callable[[Trace], Awaitable[Outcome]]]:
+        return [] if teachers_of(trace, known) else [self._answer]
+
+    async def _ask(self, trace: Trace, missing: Sequence[Callable[[Trace], Awaitable[Outcome]]]) -> None:
         self.replayed.known += not missing
         for ask in missing:
             if self.given_up:
@@ -230,12 +274,15 @@ def conversation_of(trace: Trace) -> str:
 
 
 async def labels(
-    store: TraceStore, until: int, student: str, taught: int = 3, doubted: Collection[str] = frozenset()
+    store: TraceStore,
+    until: int,
+    student: str,
+    taught: int = 3,
+    counting: Counting = Counting(),  # noqa: B008  # a frozen value
 ) -> AsyncIterator[Label]:
-    """What is known of a student's drafts: those that were drawn and have an answer of the teacher's beside them.
-    Conversations with `doubted` traces are left out, whatever the drafts in them are like: on such a day the teacher
-    was another."""
-    async for traces in _undoubted(store, until, doubted):
+    """What is known of a student's drafts: those that were drawn and have an answer of the teacher's beside them, in
+    conversations that are `counting`."""
+    async for traces in _counting(store, until, counting):
         chosen = drawn(traces, taught)
         outcomes: dict[str, list[Outcome]] = {}
         for outcome in await store.outcomes([trace.id for trace in chosen]):
@@ -245,13 +292,13 @@ async def labels(
             known = outcomes.get(trace.id, [])
             draft = next((one.draft for one in known if _is_of(one, student)), None)
             teachers = teachers_of(trace, known)
-            if draft is not None and teachers:
+            if draft is not None and teachers and trace.created >= counting.since:
                 yield _label(trace, draft, teachers, trace.id in wrong)
 
 
-async def _undoubted(store: TraceStore, until: int, doubted: Collection[str]) -> AsyncIterator[list[Trace]]:
+async def _counting(store: TraceStore, until: int, counting: Counting) -> AsyncIterator[list[Trace]]:
     async for traces in store.conversations(until):
-        if traces and not any(trace.id in doubted for trace in traces):
+        if traces and not any(trace.id in counting.doubted for trace in traces):
             yield traces
 
 

@@ -46,12 +46,19 @@ class Promotion:
         self._file = home.models / "live.json"
         self._changing = asyncio.Lock()
         self.live: Live | None = None
+        self.trouble = ""
         self.adapters: dict[str, Path] = {}
         self.started = int(time.time())
         self._read()
         self._pinning = Pinning(home.models / "pin.json")
         self._pinning.agree(self.live.adapter if self.live is not None else "")
         self._serve(student)
+
+    @property
+    def serving(self) -> Live | None:
+        """The live adapter; None where there is none, or the engine could not load it for the reason in `trouble`: then
+        the base serves."""
+        return self.live if self.live is not None and self.live.adapter in self.adapters else None
 
     @property
     def pinned(self) -> Pin | None:
@@ -70,7 +77,7 @@ class Promotion:
             return
         except (OSError, msgspec.DecodeError) as error:
             raise StartError(f"{self._file} is damaged ({error}): remove it, and the base model serves") from error
-        self.adapters[self.live.adapter] = Path(self.live.path)
+        self.adapters[self.live.adapter] = folder_of(self.live, self._home)
 
     async def exchange(self, student: Arm) -> None:
         """Serve another student from now on; a change of adapters that is under way is finished first."""
@@ -82,16 +89,22 @@ class Promotion:
         student.on_ready(partial(self._restore, student))
 
     async def _restore(self, student: Arm) -> None:
-        """Load what was loaded into an engine that has just started. An adapter that fails is left out."""
+        """Load what was loaded into an engine that has just started. An adapter that fails is left out; the live one
+        is tried again with the next engine."""
         if student is not self._student:
             return  # it answers its last requests
+        self.trouble = ""
+        if self.live is not None:
+            self.adapters.setdefault(self.live.adapter, folder_of(self.live, self._home))
         for name, path in list(self.adapters.items()):
             try:
                 await self._load(name, path)
             except BackendError as error:
                 _log.error("adapter not loaded", adapter=name, error=str(error))
                 self.adapters.pop(name)
-        student.put_to_work(self.live.adapter if self.live and self.live.adapter in self.adapters else "")
+                if self.live is not None and self.live.adapter == name:
+                    self.trouble = str(error)
+        student.put_to_work(self.serving.adapter if self.serving is not None else "")
 
     async def add(self, name: str, path: str) -> None:
         """Make a candidate addressable by its name. Raises Conflict, InvalidRequest or BackendError."""
@@ -162,12 +175,12 @@ class Promotion:
             if self.live is None:
                 raise Conflict("No adapter is live.")
             before = msgspec.convert(self.live.previous, Live) if self.live.previous is not None else None
-            if before is None or not holds_adapter(Path(before.path)):
+            if before is None or not holds_adapter(folder_of(before, self._home)):
                 self._put_base()
                 return before.adapter if before is not None else ""
             if before.adapter not in self.adapters:
-                await self._load(before.adapter, Path(before.path))
-                self.adapters[before.adapter] = Path(before.path)
+                await self._load(before.adapter, folder_of(before, self._home))
+                self.adapters[before.adapter] = folder_of(before, self._home)
             self._write(before)
             return ""
 
@@ -233,6 +246,13 @@ class Promotion:
         except BackendRefused as error:
             if error.status != 404:
                 raise
+
+
+def folder_of(live: Live, home: Home) -> Path:
+    """Where the live adapter lies: where it was when it was promoted, or, in a home that has moved since, where nights
+    put adapters."""
+    folder, usual = Path(live.path), home.models / "adapters" / live.adapter
+    return usual if not holds_adapter(folder) and holds_adapter(usual) else folder
 
 
 def holds_adapter(folder: Path) -> bool:

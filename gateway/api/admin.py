@@ -11,6 +11,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
+from gateway.answering.promotion import Promotion
 from gateway.answering.routing import Learning
 from gateway.errors import Conflict, Unauthorized
 from gateway.experiments.book import Entry
@@ -179,7 +180,8 @@ async def status(state: State) -> dict[str, Any]:
     return {
         **gateway.status(),
         "memory": await gateway.memory(),
-        "live": gateway.promotion.live,
+        "live": gateway.promotion.serving,
+        "not_loaded": _not_loaded(gateway.promotion),
         "router": {**gateway.routing.told(gateway.student.live), "teachers": gateway.teachers.models},
         "canary": gateway.canaries.running,
         "pin": gateway.promotion.pinned,
@@ -189,6 +191,13 @@ async def status(state: State) -> dict[str, Any]:
         "cache": gateway.cache.status,
         "spend": {name: spend.status for name, spend in gateway.teachers.spends.items()},
     }
+
+
+def _not_loaded(promotion: Promotion) -> dict[str, str] | None:
+    """The adapter that should serve and does not, with the reason."""
+    if promotion.live is None or promotion.serving is not None:
+        return None
+    return {"adapter": promotion.live.adapter, "reason": promotion.trouble}
 
 
 def _told(lease: Lease, refused: int) -> dict[str, Any]:

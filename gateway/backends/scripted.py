@@ -80,7 +80,8 @@ class Seen(msgspec.Struct):
 class ScriptedServer:
     """Serves a script until `stop`. `port` is known after `start`; with `path` it listens on a Unix socket.
 
-    `keep` is how many of the latest requests stay in `seen`; None: all.
+    `keep` is how many of the latest requests stay in `seen`; None: all. `refuses` is why it loads no adapter, "": it
+    loads any.
     """
 
     def __init__(self, *acts: Play, model: str = "scripted", keep: int | None = None) -> None:
@@ -88,6 +89,7 @@ class ScriptedServer:
         self.model = model
         self.seen: deque[Seen] = deque(maxlen=keep)
         self.port = 0
+        self.refuses = ""
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -152,6 +154,10 @@ class ScriptedServer:
         if method == "POST" and path.endswith(("/chat/completions", "/embeddings")):
             act = Act(text="Hi") if _is_probe(seen.body) else self._next(seen.body)
             return await self._watched(self._answer(act, seen, writer), reader, seen)
+        if self.refuses and path.endswith("/load_lora_adapter"):
+            writer.write(_response(400, msgspec.json.encode({"error": {"message": self.refuses}})))
+            await writer.drain()
+            return True
         listed = {"object": "list", "data": [{"id": self.model, "object": "model"}]}
         writer.write(_response(200, msgspec.json.encode(listed)))
         await writer.drain()

@@ -16,7 +16,7 @@ ConcurrencyOption = Annotated[int, typer.Option("--concurrency", min=1, max=256,
 SeedOption = Annotated[int, typer.Option("--seed", help="Draws the questions.")]
 FailuresOption = Annotated[
     Path | None,
-    typer.Option("--for-failures", help="The examination's folder; default: the newest of the drawn one, demo."),
+    typer.Option("--for-failures", help="The examination's folder; default: the newest of the nights', or a new one."),
 ]
 TokensOption = Annotated[
     int, typer.Option("--max-tokens", min=0, help="Of one turn in the examination; 0: as it says.")

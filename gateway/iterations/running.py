@@ -27,11 +27,12 @@ from gateway.iterations.pivots import pivots
 from gateway.iterations.steps import Iteration, follows, may_pivot
 from gateway.machine.catalog import entries
 from gateway.machine.inspection import inspect
-from gateway.nightly import Wish, run_night
+from gateway.nightly import Wish, examination_named, run_night
 from gateway.processes.child import running_or_own
 from gateway.sections import Settings
 from gateway.settings import Home
 
+_LEFT = 0.1  # of the questions: with more of them a night would learn a fragment
 _DAY, _LATELY = 86_400, 7  # seconds; days whose requests say what answers take
 
 
@@ -61,8 +62,13 @@ async def run_iteration(
     async with running_or_own(address, arguments, log, home.data) as url:
         here = _at(settings, url)
         console.rule(f"{iteration.name}: {order.total} examples")
-        failures = order.failures or (_last_failures(home, iteration.failed_in) if iteration.failed_in else None)
-        await run_generate(here, home, msgspec.structs.replace(order, url=url, failures=failures), console)
+        failures = order.failures
+        if iteration.by_failures and failures is None:
+            failures = await _failures(iteration, max_tokens, here, home, console)
+        left = await run_generate(here, home, msgspec.structs.replace(order, url=url, failures=failures), console)
+        if left > _LEFT * order.total:
+            told = f"{left} of {order.total} questions are left: the same command goes on with them"
+            raise NightOver("nothing", told)
         console.rule("the night")
         done = await _night(here, home, console)
         console.rule(f"the examination '{iteration.examination}'")
@@ -91,22 +97,38 @@ def _at(settings: Settings, url: str) -> Settings:
     )
 
 
-def _last_failures(home: Home, examination: str) -> Path:
-    """The folder of the newest result of this examination. Raises SettingsError where there is none."""
-    found = []
+async def _failures(iteration: Iteration, max_tokens: int, settings: Settings, home: Home, console: Console) -> Path:
+    """The folder of the newest result of the nights' examination, which the student sits now where there is none since
+    what serves does.
+    Raises SettingsError where that is the one that decides."""
+    named = settings.night.examination
+    examination = examination_named(named).name
+    if examination == iteration.examination:
+        raise SettingsError(
+            f"what fails in '{examination}' is not asked for, since it decides: set night.examination to a drawn "
+            "one, or name a result with --for-failures"
+        )
+    if (found := _last_failures(home, examination)) is None:
+        console.rule(f"what fails: the examination '{examination}'")
+        await run_exam(ExamWish(named, [], max_tokens=max_tokens), settings, home, [], console)
+        found = _last_failures(home, examination)
+    if found is None:
+        raise SettingsError(f"no student could sit '{examination}', so nothing is known to fail")
+    return found
+
+
+def _last_failures(home: Home, examination: str) -> Path | None:
+    """The folder of the newest result of this examination since what serves was put to work."""
+    found, live = [], home.models / "live.json"
+    since = live.stat().st_mtime if live.exists() else 0.0
     for path in (home.data / "examined").glob("*/result.json"):
         try:
             result = msgspec.json.decode(path.read_bytes(), type=Result)
         except (OSError, msgspec.MsgspecError):
             continue
-        if result.examination.name == examination and result.student:
+        if result.examination.name == examination and result.student and path.stat().st_mtime > since:
             found.append((path.stat().st_mtime, path.parent))
-    if not found:
-        raise SettingsError(
-            f"nobody sat the examination '{examination}' yet, so nothing is known to fail: first "
-            f"`nightschool exam {examination}`, or name a result with --for-failures"
-        )
-    return max(found)[1]
+    return max(found)[1] if found else None
 
 
 async def _tell(

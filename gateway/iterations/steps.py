@@ -13,14 +13,14 @@ Name = Literal["mve", "scale", "refine"]
 
 class Iteration(msgspec.Struct, frozen=True):
     """`total` questions are put to the teacher; after the night the student sits `examination`. `then` is what to do by
-    what is decided. `failed_in` is the examination whose failures say what kinds of questions are asked, "" for all
-    kinds: never the one that decides, which would then be learnt."""
+    what is decided. `by_failures`: what failed in the examination of the nights says what kinds of questions are asked;
+    not in the one that decides, which would then be learnt."""
 
     name: Name
     total: int
     examination: str
     then: dict[str, str]
-    failed_in: str = ""
+    by_failures: bool = False
 
 
 ITERATIONS: dict[Name, Iteration] = {
@@ -54,7 +54,7 @@ ITERATIONS: dict[Name, Iteration] = {
             "more": "again, with what fails now: the same command",
             "not enough": "what fails is not mended by examples of it: one of the pivots below",
         },
-        failed_in="demo",
+        by_failures=True,
     ),
 }
 

@@ -48,6 +48,15 @@ def _teacher_failing(morning: Morning) -> list[str]:
     return found
 
 
+def _not_loaded(morning: Morning) -> list[str]:
+    if not (adapter := morning.serving.missing_adapter):
+        return []
+    return [
+        f"{adapter} should serve and cannot be loaded, so the base does: put its folder back, or say `nightschool "
+        "rollback base`."
+    ]
+
+
 def _certificate_withdrawn(morning: Morning) -> list[str]:
     serving = morning.serving
     name = called(serving.adapter)
@@ -153,6 +162,7 @@ def _no_night(morning: Morning) -> list[str]:
 
 _RULES: tuple[Callable[[Morning], list[str]], ...] = (
     _cut_short,
+    _not_loaded,
     _teacher_failing,
     _certificate_withdrawn,
     _refused_in_a_row,

@@ -19,7 +19,7 @@ from distill.night.pausing import paused
 from distill.store.schema import StoreError
 from distill.store.store import TraceStore
 from gateway.agents.presence import answers
-from gateway.answering.promotion import Live
+from gateway.answering.promotion import Live, folder_of, holds_adapter
 from gateway.answering.routing import Routing
 from gateway.errors import StartError
 from gateway.experiments.book import Entry
@@ -82,7 +82,9 @@ async def _traffic(store: Path, days: int, now: float, notes: list[str]) -> tupl
 
 
 def _serving(home: Home, told: dict[str, Any], notes: list[str]) -> Serving:
-    live = read_object(home.models / "live.json", Live, notes)
+    pointed = read_object(home.models / "live.json", Live, notes)
+    lost = pointed is not None and (bool(told.get("not_loaded")) or not holds_adapter(folder_of(pointed, home)))
+    live = None if lost else pointed
     adapter = live.adapter if live is not None else ""
     card = card_of(home, adapter, notes)
     found = Serving(
@@ -92,6 +94,7 @@ def _serving(home: Home, told: dict[str, Any], notes: list[str]) -> Serving:
         base=str(card.get("base") or ""),
         parent=str(card.get("parent") or ""),
         learnt_until=began_at(str(card.get("night") or "")),
+        missing_adapter=pointed.adapter if lost and pointed is not None else "",
     )
     return _certified(home, found, str((told.get("router") or {}).get("teachers") or ""), notes)
 

@@ -67,7 +67,8 @@ class CanaryNow(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True):
     """What serves; "" is the base. `before` is what it replaced. `base`, `parent` and `learnt_until` are of its card,
     empty where that says nothing. `certified` and `missing` are by group of answers; `teacher` is the one that its
-    certificate is about where that is another than the one that answers now; `broken` why the one before was."""
+    certificate is about where that is another than the one that answers now; `broken` why the one before was.
+    `missing_adapter` should serve, and cannot."""
 
     adapter: str
     since: str = ""
@@ -79,6 +80,7 @@ class Serving(msgspec.Struct, frozen=True):
     missing: Mapping[Group, Missing] = {}
     teacher: str = ""
     broken: str = ""
+    missing_adapter: str = ""
 
 
 class DayTraffic(msgspec.Struct, frozen=True):

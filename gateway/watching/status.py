@@ -94,6 +94,7 @@ class Status(msgspec.Struct, frozen=True):
     recorder: dict[str, Any] | None
     leased_bytes: int
     live: dict[str, Any] | None
+    not_loaded: dict[str, Any] | None
     router: dict[str, Any] | None
     canary: dict[str, Any] | None
     pin: dict[str, Any] | None
@@ -135,6 +136,7 @@ async def look(url: str, home: Home) -> Status:
         recorder=told.get("traces"),
         leased_bytes=int(told.get("leased_bytes", 0)),
         live=told.get("live") if told else object_in(home.models / "live.json"),
+        not_loaded=told.get("not_loaded"),
         router=told.get("router"),
         canary=told.get("canary"),
         pin=told.get("pin") if told else object_in(home.models / "pin.json"),
@@ -254,6 +256,8 @@ def as_table(found: Status) -> RenderableType:
         parts += [_arms_table(found.arms), *map(Text, _counts(found))]
     live = found.live
     parts.append(Text(f"Live adapter: {live['adapter']} since {live['since']}" if live else "Live adapter: none"))
+    if (missing := found.not_loaded) is not None:
+        parts.append(Text(f"{missing['adapter']} should serve and cannot be loaded: {missing['reason']}", "red"))
     if found.pin is not None:
         parts.append(Text(f"Pinned: {serving(found.pin['adapter'])} since {found.pin['since']}", "yellow"))
     parts += [Text(line) for line in (_proven_line(found.router), _canary_line(found.canary)) if line]

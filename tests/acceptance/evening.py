@@ -96,8 +96,11 @@ def night_of(gateway: Running, examination: Path, before: Callable[[], None]) ->
     return night.returncode, said
 
 
-def whole_night(gateway: Running, examination: Path, *options: str) -> tuple[int, str]:
-    """A night to its end; its exit code and what it said."""
+def whole_night(gateway: Running, examination: Path, *options: str, seconds: float = 300) -> tuple[int, str]:
+    """A night to its end, which has to come within so many seconds; its exit code and what it said."""
     with begin_night(gateway, examination, *options) as night:
-        said = night.communicate(timeout=300)[1]
+        try:
+            said = night.communicate(timeout=seconds)[1]
+        finally:
+            night.kill()  # nothing, where it has ended
     return night.returncode, said

@@ -84,6 +84,18 @@ def test_better_and_no_worse_passes() -> None:
     assert (verdict.gained, verdict.lost, verdict.p_value) == (5, 0, 0.03125)
 
 
+@pytest.mark.parametrize(("needless", "passes"), [(4, True), (5, False)])
+def test_one_that_calls_where_no_tool_is_needed_does_not_pass(needless: int, passes: bool) -> None:
+    """However many calls it makes that are right: its base keeps from tools, since it knows of none."""
+    base = [mark(n) for n in range(40)] + [mark(100 + n, exact=True, needed=False) for n in range(12)]
+    adapter = [mark(n, exact=True, called=True) for n in range(40)]
+    adapter += [mark(100 + n, exact=n >= needless, called=n < needless, needed=False) for n in range(12)]
+    verdict = judge(base, adapter)
+    assert verdict.passed is passes
+    if not passes:
+        assert verdict.reasons == ["calls a tool in 5 questions that need none and where the base called none"]
+
+
 def test_better_by_chance_does_not_pass() -> None:
     verdict = judge(marks([False] * 10), marks([True] * 4 + [False] * 6))
     assert not verdict.passed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -217,3 +218,10 @@ async def test_messages_that_are_not_learnt_anyway_are_not_asked_about(store: Tr
     teacher = Teacher(same)
     assert (await labelled(store, tmp_path, teacher)).agreed == 1
     assert {name for name, _ in teacher.asked} == {"c0.1", "c0.2"}
+
+
+async def test_where_the_time_is_over_nobody_is_asked_any_more(store: TraceStore, tmp_path: Path) -> None:
+    await filled(store, scenes(tmp_path, ours=False, count=3))
+    teacher = Teacher(same)
+    done = await labelled(store, tmp_path, teacher, Limits(until=time.time() - 1))
+    assert (done.answers, done.left > 0, teacher.asked) == (0, True, [])

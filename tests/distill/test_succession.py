@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
+from distill.examination.drawn import read_drawn
 from distill.examination.marking import Mark
 from distill.succession import ALPHA, LOOKS, level_of, succession
 
@@ -90,3 +92,13 @@ def test_a_month_of_nights_promotes_a_worse_adapter_hardly_ever() -> None:
             wrong = wrong or found.may_follow
         months += wrong
     assert months / 200 <= ALPHA + 2 * (ALPHA * (1 - ALPHA) / 200) ** 0.5
+
+
+@pytest.mark.parametrize("share", [0.8, 0.9, 0.95])
+def test_a_night_asks_enough_to_let_a_good_adapter_follow_one_that_is_as_good(share: float) -> None:
+    """Of 96 questions, both answered alike, nobody can say that the new one is not 5 points behind."""
+    asked = read_drawn(Path(__file__).resolve().parents[2] / "data" / "examinations" / "night.toml").questions
+    for count, shown in ((96, False), (asked, True)):
+        alike = marks([number < share * count for number in range(count)])
+        found = succession("old", alike, alike, level_of(6) / 2, 0.05)
+        assert found.may_follow is shown

@@ -18,7 +18,7 @@ def test_examinations_that_ship_are_known_by_name() -> None:
     demo, full = examination_named("demo"), examination_named("full")
     assert isinstance(demo, DrawnExamination)
     assert isinstance(full, FrozenExamination)
-    with pytest.raises(QuestionError, match="there are autonomous, demo, full, long, quick"):
+    with pytest.raises(QuestionError, match="there are autonomous, demo, full, long, night, quick"):
         examination_named("none-such")
 
 

@@ -7,7 +7,7 @@ import asyncio
 
 from distill.day import Day
 from distill.night.borrowing import GaveWay, Lent, borrowed
-from distill.night.course import Steps
+from distill.night.training import Steps
 from distill.train.record import Step
 
 
@@ -36,7 +36,7 @@ class Quiet:
 async def test_a_lease_is_renewed_after_somebody_was_turned_away() -> None:
     day = Lending("http://127.0.0.1:9", "nobody")
     day.refused = 3  # before
-    async with borrowed(day, 1, lambda: None, every=0.01) as lent:
+    async with borrowed(day, 1, every=0.01) as lent:
         await asyncio.sleep(0.1)
         assert not lent.wanted
         day.refused = 4

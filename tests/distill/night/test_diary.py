@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from distill.night.diary import RECORD, STAGES, Candidate, Diary, NightElsewhere, NightStopped, Record, UnderWay
+from distill.night.diary import RECORD, STAGES, Candidate, Diary, Done, NightElsewhere, NightStopped, Record, UnderWay
 
 DAY = 86_400.0
 
@@ -77,7 +78,7 @@ def test_stages_are_written_down_as_they_end(tmp_path: Path) -> None:
     assert not night.over("filter")
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", STAGES[:-1])
 def test_it_stops_after_the_stage_that_is_named_and_keeps_it(tmp_path: Path, stage: str) -> None:
     diary = Diary(tmp_path)
     night = under_way(diary, diary.begin("inputs", 1, "", 0.0), stage)
@@ -118,3 +119,85 @@ def test_a_disk_that_is_full_hides_no_reason(tmp_path: Path) -> None:
     (tmp_path / night.record.name).rename(tmp_path / "moved")
     night.cut_short("the disk is full")  # does not raise
     assert night.record.reason == "the disk is full"
+
+
+def test_one_that_was_killed_after_its_promotion_did_promote(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    first = diary.begin("inputs", 12, "a1", 1000.0)
+    first.candidates = [Candidate("a2", "run", "d1", "a1", 0, {"passed": True})]
+    diary.write(first)
+    diary.begin("others", 20, "a2", 2000.0)
+    last = diary.last_ended()
+    assert last is not None
+    assert (last.name, last.outcome, last.chosen, last.serves) == (first.name, "promoted", "a2", "a2")
+
+
+def test_there_is_nothing_after_the_last_stage_to_stop_before(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    last = under_way(diary, diary.begin("inputs", 1, "", 1000.0), STAGES[-1])
+    with last.stage(STAGES[-1]):
+        pass
+    last.end("promoted", "")
+
+
+def test_a_night_that_ended_keeps_its_reason(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    at_work = under_way(diary, diary.begin("inputs", 1, "", 1000.0))
+    at_work.end("refused", "no better")
+    at_work.cut_short("the disk is full")
+    assert [one.reason for one in diary.newest_first()] == ["no better"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stages", "counts"),
+    [
+        ("nothing", ["label"], True),
+        ("doubted", ["label"], True),
+        ("partial", ["label"], False),  # its time was over before it looked
+        ("partial", ["label", "filter"], True),
+        ("abandoned", ["label"], False),
+    ],
+)
+def test_only_a_night_that_looked_at_what_came_counts(
+    tmp_path: Path, outcome: Any, stages: list[str], counts: bool
+) -> None:
+    diary = Diary(tmp_path)
+    night = diary.begin("inputs", 1, "", 1000.0)
+    night.stages = {name: Done(1500.0, 1.0) for name in stages}
+    diary.end(night, outcome, "", 2000.0)
+    assert diary.last_began(diary.begin("inputs", 2, "", 3000.0)) == (1000.0 if counts else 0.0)
+
+
+_TWO = (("a2", "a1"), ("a3", ""))  # one trained further, one from the base
+
+
+def judged(diary: Diary, outcome: str = "refused", *, passed: bool = False, **more: object) -> None:
+    record = diary.begin("inputs", 1, "a1", 1000.0)
+    record.datasets, record.outcome = {"whole": "d1"}, outcome  # type: ignore[assignment]
+    record.candidates = [Candidate(name, "run", "d1", parent, 0, {"passed": passed}) for name, parent in _TWO]
+    record.ended = 2000.0
+    for name, value in more.items():
+        setattr(record, name, value)
+    diary.write(record)
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ({}, True),
+        ({"passed": True}, False),  # and was not put to work, by a pin: it may be now
+        ({"outcome": "promoted"}, False),
+        ({"served": "a0"}, False),
+        ({"inputs": "others"}, False),
+        ({"datasets": {"whole": "d2"}}, False),
+        ({"steps": {"run": 7}}, False),  # it had time for a part only
+        ({"steps": {"run": -1}}, False),  # and for this one for nothing
+    ],
+    ids=str,
+)
+def test_the_same_is_not_judged_twice(tmp_path: Path, more: dict[str, Any], found: bool) -> None:
+    diary = Diary(tmp_path)
+    judged(diary, **more)
+    now = Record("now", 3000.0, 1, "inputs", "a1", datasets={"whole": "d1"})
+    assert bool(diary.judged_before(now, 7)) is found
+    assert not diary.judged_before(now, 1)  # each night has one from the base

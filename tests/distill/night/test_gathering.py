@@ -113,7 +113,9 @@ async def test_nothing_is_left_of_a_night_with_too_little_to_learn(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("recipe", "words"), [({"kind": "dora"}, "DoRA cannot be"), ({"kind": "full"}, "makes no sense")], ids=str
+    ("recipe", "words"),
+    [({"kind": "dora"}, "DoRA cannot be"), ({"kind": "full"}, "makes no sense"), ({"soft": 0.5}, "answers alone")],
+    ids=str,
 )
 async def test_a_recipe_that_ends_in_nothing_is_refused_before_anything_else(
     tmp_path: Path, recipe: dict[str, str], words: str
@@ -189,3 +191,33 @@ async def test_a_day_of_bad_answers_is_told_and_nothing_is_made_of_it(tmp_path: 
     assert [path.name for path in (tmp_path / "datasets").iterdir()] == [".lock"]
     doubted = frozenset(told.value.traces)
     assert traces_in(await learnt(tmp_path, Stages(), known=Known(doubted=doubted, since=2000.0)))
+
+
+async def test_what_somebody_wrote_into_a_dataset_is_not_replayed(tmp_path: Path) -> None:
+    await stored(tmp_path)
+    first = await learnt(tmp_path, Stages())
+    before = traces_in(first)
+    async with await TraceStore.open(tmp_path / "traces.db") as store:
+        await store.forget(sorted(before)[:1])  # had to make room: the dataset has it still
+    by_hand(Path(first.folder, "train.jsonl"))
+    told: list[str] = []
+    dataset = await learnt(tmp_path, Notes(told))
+    assert sorted(before)[0] not in traces_in(dataset)
+    assert [note for note in told if "not replayed" in note] == [
+        f"not replayed, since somebody has changed them: {Path(first.folder).name}"
+    ]
+
+
+def by_hand(file: Path) -> None:
+    file.write_bytes(file.read_bytes() + file.read_bytes().splitlines(keepends=True)[0])
+
+
+class Notes(Stages):
+    """Progress that keeps what is noted."""
+
+    def __init__(self, notes: list[str]) -> None:
+        super().__init__()
+        self._notes = notes
+
+    def step(self, done: int | None = None, note: str = "") -> None:
+        self._notes.append(note)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
 
 from distill.examination.answers import Answered
 from distill.examination.marking import Mark
-from distill.night.candidates import Served, from_base_due, served
-from distill.night.diary import Candidate, Record
+from distill.night.candidates import Served, served
+from distill.night.diary import Candidate, Record, from_base_due
 from distill.night.judging import Sat, harmed, verdict_of
+from distill.train.order import base_digest
 
 LEVEL = 0.0036
 
@@ -91,10 +93,29 @@ def test_a_name_that_leads_elsewhere_serves_nothing(tmp_path: Path) -> None:
     (outside / "adapters.safetensors").write_bytes(b"weights")
     (tmp_path / "models" / "adapters").mkdir(parents=True)
     for name in ("", "..", "../../outside", str(outside), ".hidden"):
-        assert served(tmp_path / "models", name) is None
+        assert served(tmp_path / "models", name, tmp_path) is None
     (tmp_path / "models" / "adapters" / "a1").mkdir()
-    assert served(tmp_path / "models", "a1") is None
+    assert served(tmp_path / "models", "a1", tmp_path) is None
     (tmp_path / "models" / "adapters" / "a1" / "adapters.safetensors").write_bytes(b"weights")
-    found = served(tmp_path / "models", "a1")
+    found = served(tmp_path / "models", "a1", tmp_path)
     assert found is not None
     assert (found.card, found.learnt(tmp_path)) == ({}, frozenset())
+
+
+def test_what_was_trained_from_another_base_is_not_trained_further(tmp_path: Path) -> None:
+    """The student was exchanged for a larger one, or for the same with other weights."""
+    base, folder = tmp_path / "small", tmp_path / "models" / "adapters" / "small-1"
+    for path in (base, folder):
+        path.mkdir(parents=True)
+    (base / "model.safetensors").write_bytes(b"weights")
+    (folder / "adapters.safetensors").write_bytes(b"adapter")
+    card = {"base": "small", "base_digest": base_digest(base)}
+    (folder / "card.json").write_text(json.dumps(card))
+    assert served(tmp_path / "models", "small-1", base) is not None
+    (folder / "card.json").write_text(json.dumps({"base": "small"}))  # made before cards told
+    assert served(tmp_path / "models", "small-1", base) is not None
+    (folder / "card.json").write_text(json.dumps({**card, "base": "large"}))
+    assert served(tmp_path / "models", "small-1", base) is None
+    (folder / "card.json").write_text(json.dumps(card))
+    (base / "model.safetensors").write_bytes(b"other weights")
+    assert served(tmp_path / "models", "small-1", base) is None

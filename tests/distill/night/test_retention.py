@@ -83,3 +83,11 @@ def test_damaged_files_are_no_reason_to_delete(tmp_path: Path) -> None:
     (folder / "card.json").write_bytes(b"[")
     (tmp_path / "live.json").write_bytes(b"\xff")
     assert make_room(tmp_path / "data", tmp_path, 30.0, NOW) == []
+
+
+def test_half_of_a_folder_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
+    """A night was killed while it deleted: what it began is gone by its name, and the next one deletes the rest."""
+    data, models = tmp_path / "data", tmp_path / "models"
+    left = made(models / "adapters" / ".refused.gone", 31)
+    assert make_room(data, models, 30.0, NOW) == []
+    assert not left.exists()

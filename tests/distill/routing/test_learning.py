@@ -23,15 +23,16 @@ MANY = Limits(requests=10_000, at_once=16)
 
 
 class Student:
-    """Says what the teacher says, but in conversations whose names begin with "bad"."""
+    """Says what the teacher says, but in conversations whose names begin with "bad", and, unsure of it, "unsure"."""
 
     def __init__(self) -> None:
         self.drafts: list[str] = []
 
     async def draft(self, asked: Trace, student: str) -> Draft:
         self.drafts.append(asked.id)
-        said = call("elsewhere" if asked.conversation.startswith("bad") else str(asked.turn))
-        return Draft(said, "tool_calls", [TokenLogprob("x", -0.1)], seconds=0.5)
+        unsure = asked.conversation.startswith("unsure")
+        said = call("elsewhere" if unsure or asked.conversation.startswith("bad") else str(asked.turn))
+        return Draft(said, "tool_calls", [TokenLogprob("x", -3.0 if unsure else -0.1)], seconds=0.5)
 
     async def instead(self, asked: Trace) -> AnswerMessage:
         return call(str(asked.turn))
@@ -53,9 +54,10 @@ async def night(store: TraceStore, now: Holding = Holding(), doubted: frozenset[
     return await learn(store, Redactor(b"k" * 32), "adapter-1", Student(), "expert", MANY, now=now, doubted=doubted)
 
 
-def holding(found: Findings, since: float = 1500.0) -> Holding:
+def holding(found: Findings, before: Holding = Holding(), since: float = 1500.0) -> Holding:  # noqa: B008
     """What the gateway would know of the student in the next night."""
-    return Holding(found.certificate, found.gates, since, 1, found.tested, found.counts_from)
+    labels = found.tested or before.labels
+    return Holding(found.certificate, found.gates, since, before.times + bool(found.tested), labels, found.counts_from)
 
 
 async def test_a_certificate_stays_when_a_later_test_fails(store: TraceStore) -> None:
@@ -77,13 +79,38 @@ async def test_what_was_served_and_worse_ends_it_and_only_what_came_since_counts
     await came(store, "good", 700)
     first = await night(store)
     assert first.certificate is not None
-    await came(store, "bad", 200, 2000.0, decision=_served(first.certificate), answer=call("elsewhere"))
+    await came(store, "unsure", 200, 2000.0, decision=_served(first.certificate), answer=call("elsewhere"))
     broken = await night(store, holding(first))
     assert broken.broken
     assert (broken.certificate, broken.counts_from) == (None, 1500.0)
     assert sum(broken.labels.values()) < 300
-    later = await night(store, msgspec.structs.replace(holding(broken), certificate=None))
+    now = holding(broken, holding(first))
+    later = await night(store, now)
     assert sum(later.labels.values()) == sum(broken.labels.values())  # and not all there is again
+    await came(store, "good later", 2000, 3000.0)
+    again = await night(store, holding(later, now))
+    assert again.certificate is not None  # of far fewer labels than those that count no more
+
+
+async def test_what_is_served_is_compared_although_much_came_before(store: TraceStore) -> None:
+    """With 40 requests a night, and hundreds that nobody was asked about yet."""
+    await came(store, "good", 700)
+    first = await night(store)
+    assert first.certificate is not None
+    await came(store, "good and more", 300, 1600.0)
+    await came(store, "bad", 200, 2000.0, decision=_served(first.certificate), answer=call("elsewhere"))
+    few = Limits(requests=40, at_once=16)
+    student = Student()
+    found = await learn(store, Redactor(b"k" * 32), "adapter-1", student, "expert", few, now=holding(first))
+    assert sum(guard.seen for guard in found.watched.values()) == 20
+    assert found.broken
+
+
+async def test_a_certificate_is_kept_where_all_labels_are_forgotten(store: TraceStore) -> None:
+    traces = await came(store, "good", 700)
+    first = await night(store)
+    await store.forget([one.id for one in traces])
+    assert (await night(store, holding(first))).certificate == first.certificate
 
 
 async def test_a_day_that_is_doubted_says_nothing_of_the_student(store: TraceStore) -> None:
@@ -108,6 +135,8 @@ def test_labels_are_tested_again_once_there_are_a_quarter_more() -> None:
     assert is_due(0, 0)
     assert not is_due(149, 120)
     assert is_due(150, 120)
+    assert not is_due(100, 120)
+    assert is_due(96, 120)  # others than those: the old ones count no more
 
 
 def _served(certificate: Certificate) -> object:

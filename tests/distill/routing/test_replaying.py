@@ -271,3 +271,10 @@ def test_drafts_of_another_student_and_beside_another_teacher_do_not_count() -> 
     other = msgspec.structs.replace(mine[1], teacher="another")
     assert of_now([older, other, *mine]) == mine
     assert of_now([]) == []
+
+
+async def test_where_the_time_is_over_no_student_is_asked(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace(f"c{number}", 0) for number in range(9)])
+    student = Student()
+    await replayed(store, redactor, student, Limits(until=1.0))
+    assert student.asked == []

@@ -111,3 +111,38 @@ def test_a_lease_that_is_not_renewed_ends() -> None:
     leases.renew(kept.id)
     now = 106.0
     assert (leases.held(), leases.lent()) == (20, 20)
+
+
+def test_an_adapter_that_cannot_be_loaded_does_not_serve_and_is_told_of(tmp_path: Path) -> None:
+    """Its folder is gone, or it is another base's: the base serves, and the next proposal is held beside that."""
+    made = adapter(tmp_path, "small-1")
+    with Script(Act(text="student"), model="small") as student:
+        with Running(tmp_path, student.url, student.url) as gateway:
+            gateway.wait_ready()
+            gateway.admin("/admin/proposals", {"adapter": "small-1", "path": made["path"], "verdict": {}})
+            assert gateway.admin("/admin/status", method="GET")[1]["not_loaded"] is None
+        student.server.refuses = "it is for another base"
+        with Running(tmp_path, student.url, student.url) as gateway:
+            gateway.wait_ready()
+            told = gateway.admin("/admin/status", method="GET")[1]
+            assert (told["live"], told["not_loaded"]["adapter"]) == (None, "small-1")
+            assert "another base" in told["not_loaded"]["reason"]
+            student.server.refuses = ""
+            other = {"adapter": "small-2", "path": adapter(tmp_path, "small-2")["path"], "verdict": {"beside": ""}}
+            assert gateway.admin("/admin/proposals", other)[1]["live"]["adapter"] == "small-2"
+
+
+def test_a_home_that_has_moved_finds_its_adapter(tmp_path: Path) -> None:
+    """As on a disk that another machine mounts elsewhere: the pointer says where it was."""
+    with Script(Act(text="student"), model="small") as student:
+        home = tmp_path / "here"
+        made = adapter(home, "small-1")
+        with Running(home, student.url, student.url) as gateway:
+            gateway.wait_ready()
+            gateway.admin("/admin/proposals", {"adapter": "small-1", "path": made["path"], "verdict": {}})
+        there = home.rename(tmp_path / "there")
+        with Running(there, student.url, student.url) as gateway:
+            gateway.wait_ready()
+            told = gateway.admin("/admin/status", method="GET")[1]
+            assert told["live"]["adapter"] == "small-1"
+            assert told["adapters"] == {"small-1": str(there / "models" / "adapters" / "small-1")}

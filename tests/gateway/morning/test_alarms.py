@@ -169,3 +169,11 @@ def test_days_without_a_night() -> None:
     assert "No night began for 4 days" in told
     assert alarms(morning(night(ago=4), days=[asked] * 3 + [quiet] * 4)) == []
     assert alarms(morning(night(ago=1.5), days=[asked] * 7)) == []
+
+
+def test_an_adapter_that_should_serve_and_cannot() -> None:
+    told = alarms(morning(serving=Serving("", missing_adapter="small-2")))
+    assert told == [
+        "small-2 should serve and cannot be loaded, so the base does: put its folder back, or say `nightschool "
+        "rollback base`."
+    ]

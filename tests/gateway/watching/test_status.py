@@ -23,7 +23,20 @@ from gateway.backends.scripted import Act
 from gateway.watching.status import traffic
 from tests.gateway.running import Running, Script, environment, nightschool
 
-KEYS = ["url", "up", "note", "arms", "recorder", "leased_bytes", "live", "router", "canary", "pin", "paused"]
+KEYS = [
+    "url",
+    "up",
+    "note",
+    "arms",
+    "recorder",
+    "leased_bytes",
+    "live",
+    "not_loaded",
+    "router",
+    "canary",
+    "pin",
+    "paused",
+]
 KEYS += ["today", "night"]
 LIVE = {"adapter": "small-1", "path": "p", "digest": "d", "since": "2026-11-24T06:00:00+00:00", "previous": None}
 
