@@ -33,7 +33,7 @@ from tests.fortnight.holding import Held, held
 from tests.fortnight.page import render, table
 from tests.fortnight.teachers import Mood, Moody, moody, teaching
 
-MOODS: dict[int, Mood] = {6: "corrupted", 10: "poisoned"}
+MOODS: dict[int, Mood] = {4: "poisoned", 6: "corrupted"}  # the first before a student serves
 _TOKENS = 72
 _SETTINGS = """
 profile = "embedded"
@@ -55,7 +55,7 @@ at_once = 16
 timed = 4
 prompt = ""
 memory_bytes = 8000000000
-replays = 480
+replays = 400
 margin = 0.1
 [night.recipe]
 rank = 16
@@ -78,7 +78,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "480", "EACH": "64", "POISONED": "128", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "448", "EACH": "64", "POISONED": "128", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
