@@ -105,9 +105,8 @@ async def replay(
 ) -> Replayed:
     """Drafts of `student` for requests of traces up to the number `until`, and the teacher's answers to those that a
     student answered, in the conversations of one `part` that are `counting`. Raises sqlite3.Error."""
-    replaying = _Replaying(store, redactor, student, asked, limits, done)
     taken = 0
-    try:
+    async with _Replaying(store, redactor, student, asked, limits, done) as replaying:
         async for trace, known in _all_drawn(store, until, limits.taught, counting):
             if set_of(conversation_of(trace)) != part:
                 continue
@@ -115,10 +114,6 @@ async def replay(
             taken += 1
             if replaying.given_up or (part == "train" and taken >= limits.teaching):
                 break
-        await replaying.finish()
-        replaying.replayed.left_alone = replaying.fails
-    finally:
-        replaying.stop()
     return replaying.replayed
 
 
@@ -135,17 +130,12 @@ async def answer_served(
 ) -> Replayed:
     """The teacher's answers to the drawn requests that a student answered under the certificate of this name: what
     speaks for it or against. Raises sqlite3.Error."""
-    replaying = _Replaying(store, redactor, student, asked, limits, done)
-    try:
+    async with _Replaying(store, redactor, student, asked, limits, done) as replaying:
         async for trace, known in _all_drawn(store, until, limits.taught, counting):
             if trace.decision.certificate == certificate and trace.decision.arm == "student":
                 await replaying.compare(trace, known)
             if replaying.given_up:
                 break
-        await replaying.finish()
-        replaying.replayed.left_alone = replaying.fails
-    finally:
-        replaying.stop()
     return replaying.replayed
 
 
@@ -169,7 +159,8 @@ async def _all_drawn(
 
 
 class _Replaying:
-    """Requests under way, a few at a time."""
+    """Requests under way, a few at a time; those that are under way in the end are waited for, or left alone where
+    something went wrong."""
 
     def __init__(
         self,
@@ -221,15 +212,17 @@ class _Replaying:
             if len(self._under_way) >= self._limits.at_once:
                 await self._keep_some()
 
-    async def finish(self) -> None:
-        """Wait for those under way."""
-        while self._under_way:
-            await self._keep_some()
+    async def __aenter__(self) -> _Replaying:
+        return self
 
-    def stop(self) -> None:
-        """Leave those under way alone."""
-        for task in self._under_way:
-            task.cancel()
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            while self._under_way and kind is None:
+                await self._keep_some()
+        finally:
+            for task in self._under_way:
+                task.cancel()
+        self.replayed.left_alone = self.fails
 
     async def _keep_some(self) -> None:
         """Wait for one that is under way at least, and keep what was said."""
