@@ -17,7 +17,7 @@ from distill.train.recipe import Recipe
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "runs" / "one"
-    write_order(Order("/models/small", "/data/abc", Recipe(rank=3)), folder)
+    write_order(Order("/models/small", "/data/abc", Recipe(rank=3), base_digest="b0"), folder)
     (folder / "adapter").mkdir()
     (folder / "adapter" / "adapters.safetensors").write_bytes(b"weights")
     return folder
@@ -51,6 +51,7 @@ def test_a_card_with_a_verdict_stays(tmp_path: Path, run: Path) -> None:
     assert card == {
         "name": "small-0",
         "base": "small",
+        "base_digest": "b0",
         "dataset": "abc",
         "run": "one",
         "parent": "",
