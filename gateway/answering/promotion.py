@@ -256,8 +256,11 @@ def folder_of(live: Live, home: Home) -> Path:
 
 
 def holds_adapter(folder: Path) -> bool:
-    """Whether a folder has weights that an engine can load."""
-    return (folder / "adapters.safetensors").is_file()
+    """Whether a folder has weights that an engine can load; a name that no folder can have names none."""
+    try:
+        return (folder / "adapters.safetensors").is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _digest(folder: Path) -> str:

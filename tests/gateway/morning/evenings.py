@@ -117,9 +117,13 @@ def _question(name: str) -> Question:
 
 
 def go_live(home: Home, adapter: str, before: str = "") -> None:
-    """The live pointer, as the gateway writes it."""
+    """The live pointer, as the gateway writes it, to a folder with weights."""
+    folder = home.models / "served"
+    folder.mkdir(exist_ok=True)
+    (folder / "adapters.safetensors").write_bytes(b"weights")
     previous = {"adapter": before, "path": "p", "digest": "d", "since": "earlier"} if before else None
-    live = {"adapter": adapter, "path": "p", "digest": "d", "since": "2026-11-27T05:00:00+00:00", "previous": previous}
+    live = {"adapter": adapter, "path": str(folder), "digest": "d", "previous": previous}
+    live["since"] = "2026-11-27T05:00:00+00:00"
     (home.models / "live.json").write_text(json.dumps(live))
 
 

@@ -125,6 +125,15 @@ async def test_what_serves_is_told_with_its_card_and_certificate(home: Home) -> 
     assert (serving.missing["text"].errors, serving.broken) == (3, "9 of 20 were worse")
 
 
+async def test_an_adapter_whose_folder_is_gone_does_not_serve(home: Home) -> None:
+    adapter = add_adapter(home, verdict_on(marks(30))).adapter
+    go_live(home, adapter)
+    (home.models / "served" / "adapters.safetensors").unlink()
+    (home.models / "adapters" / adapter / "adapters.safetensors").unlink(missing_ok=True)
+    serving = (await look(home)).serving
+    assert (serving.adapter, serving.missing_adapter) == ("", adapter)
+
+
 def test_a_canary_is_read_as_the_gateway_tells_it() -> None:
     canary = begin(NOW)
     arms = Variant(INCUMBENT, 1 - canary.share), Variant(CANDIDATE, canary.share, adapter="small-2")
