@@ -61,10 +61,10 @@ async def run_iteration(
     log = home.data / "logs" / "iteration-gateway.log"
     async with running_or_own(address, arguments, log, home.data) as url:
         here = _at(settings, url)
-        console.rule(f"{iteration.name}: {order.total} examples")
         failures = order.failures
         if iteration.by_failures and failures is None:
             failures = await _failures(iteration, max_tokens, here, home, console)
+        console.rule(f"{iteration.name}: {order.total} examples")
         left = await run_generate(here, home, msgspec.structs.replace(order, url=url, failures=failures), console)
         if left > _LEFT * order.total:
             told = f"{left} of {order.total} questions are left: the same command goes on with them"
