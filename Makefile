@@ -35,7 +35,7 @@ test-gateway: $(READY) ## The gateway's wires, clients, keys, faults: tests that
 test-school: $(READY) ## Questions by the hundred, facts beside other tools, tools attacked, training, conversions
 	$(BIN)/python -m pytest -m "school and not slow and not clients and not gateways"
 
-test-nights: $(READY) ## Nights whose adapter is promoted, killed some thirty times; twenty minutes
+test-nights: $(READY) ## Nights whose adapter is promoted, killed some thirty times; half an hour
 	$(BIN)/python -m pytest -m slow tests/acceptance/test_night_promoted.py
 
 test-all: $(READY) ## All tests but those of `make clients`

@@ -80,9 +80,9 @@ class Sifted(msgspec.Struct, frozen=True):
     examples: list[Example]
     dropped: dict[str, int]
     masked: dict[str, int]
-    traces: tuple[str, ...] = ()
-    created: float = 0.0
-    calls: bool = False
+    traces: tuple[str, ...]
+    created: float
+    calls: bool
 
 
 def sift(conversations: Iterable[Sequence[Trace]], told: Told) -> Iterator[Sifted]:

@@ -275,6 +275,7 @@ async def _gathered_anew(
     old: Served | None,
     progress: Progress,
 ) -> Gathered:
+    """Out of the store. Raises NightOver where what came is unlike all before, which is doubted then."""
     diary = Diary(settings.data / "nights")
     known = Known.by(
         diary.nights, old.learnt(diary.nights) if old is not None else None, record.name, diary.last_began(record)

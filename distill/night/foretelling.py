@@ -64,7 +64,8 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
         record = _resumed(diary, settings)
         items, questions = await draw(settings, diary, progress)
         watermark = record.watermark if record is not None else await _watermark(settings)
-        old = served(settings.models, record.served if record is not None else live, settings.base)
+        beside = record.served if record is not None else live
+        old = served(settings.models, beside, settings.base)
         since = diary.last_began(record)
         learnt = old.learnt(diary.nights) if old is not None else None
         known = Known.by(diary.nights, learnt, record.name if record is not None else "", since)
@@ -74,7 +75,7 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
             raise NightOver("doubted", str(unlike)) from unlike
         parts = {"whole": gathered.whole, "fresh": gathered.fresh}
         datasets = {part: made.digest for part, made in parts.items() if made is not None}
-        now = Record("", time.time(), watermark, settings.digest, live, datasets=datasets)
+        now = Record("", time.time(), watermark, settings.digest, beside, datasets=datasets)
         if told := nothing_new(old, recipe, gathered.new) or diary.judged_before(now, settings.from_base):
             raise NightOver("nothing", told)
         async with borrowed(day, settings.lease_bytes):  # as when it is trained

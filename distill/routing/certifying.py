@@ -17,10 +17,11 @@ from router.groups import Group, group_of
 
 # A label's score, the higher the better; -inf of what is never served.
 Score = Callable[[Label], float]
+_Groups = dict[Group, tuple[list[Labelled], list[Labelled]]]
 
 ALPHA: Mapping[Group, float] = {"text": 0.05, "call": 0.05, "destructive": 0.01}
 DELTA = 0.05
-_GROWTH = 1.25
+_GROWTH = 1.25  # of the labels, after which they are tested again
 _HOPE = 2.0  # times the expected labels may come, by luck, or by gates that tell good drafts from bad ones better
 _FIRST: Mapping[Group, int] = {"text": 120, "call": 120, "destructive": 600}  # accepted at the strictest threshold
 
@@ -49,20 +50,18 @@ def certified(
     The confidence is divided among the groups that occur, and spent in parts each time that these labels are used:
     `times` counts from 1.
     """
-    groups = _grouped(calibrating)
-    level = spent(delta, times) / max(1, len(groups))
+    groups = _units(taught, calibrating, score)
+    level = spent(delta, times) / max(1, sum(bool(labels) for labels, _ in groups.values()))
     earned: dict[Group, Proven] = {}
     any_tested = False
-    for group, mine in groups.items():
-        others = [step(told, label.worse) for label, told in taught if _group(label) == group]
-        tested = thresholds(others, len(mine), alpha[group], _FIRST[group])
+    for group, (labels, others) in groups.items():
+        tested = thresholds(others, len(labels), alpha[group], _FIRST[group])
         any_tested = any_tested or bool(tested)
-        labels = [step(score(label), label.worse) for label in mine]
         found = certify(labels, tested, alpha[group], level)
         if found is not None:
             earned[group] = found
     made = Certificate(scope, earned, {group: alpha[group] for group in earned}, delta, times) if earned else None
-    wanted = lacking(taught, calibrating, score, times, alpha, delta)
+    wanted = _missing(groups, times, alpha, delta)
     return Earned(made, {group: told for group, told in wanted.items() if group not in earned}, any_tested)
 
 
@@ -82,9 +81,9 @@ def within_reach(
         groups.setdefault(_group(label), []).append(step(score(label), label.worse))
     level = spent(delta, times) / max(1, len(groups))
     for group, mine in groups.items():
-        lacking = missing(mine, [], alpha[group], level, _FIRST[group])
-        expected = lacking.accepted * possible / len(taught)
-        if lacking.likely is not None and lacking.likely <= _HOPE * expected:
+        told = missing(mine, [], alpha[group], level, _FIRST[group])
+        expected = told.accepted * possible / len(taught)
+        if told.likely is not None and told.likely <= _HOPE * expected:
             return True
     return not groups
 
@@ -105,25 +104,23 @@ def lacking(
     delta: float = DELTA,
 ) -> dict[Group, Missing]:
     """What is missing for each group in the `times`-th test; of one that only taught ones are of, all."""
-    groups: dict[Group, list[Label]] = {_group(label): [] for label, _ in taught} | _grouped(calibrating)
+    return _missing(_units(taught, calibrating, score), times, alpha, delta)
+
+
+def _missing(groups: _Groups, times: int, alpha: Mapping[Group, float], delta: float) -> dict[Group, Missing]:
     level = spent(delta, times) / max(1, len(groups))
     return {
-        group: missing(
-            [step(score(label), label.worse) for label in mine],
-            [step(told, label.worse) for label, told in taught if _group(label) == group],
-            alpha[group],
-            level,
-            _FIRST[group],
-        )
-        for group, mine in groups.items()
+        group: missing(labels, others, alpha[group], level, _FIRST[group]) for group, (labels, others) in groups.items()
     }
 
 
-def _grouped(calibrating: Sequence[Label]) -> dict[Group, list[Label]]:
-    """One label of each conversation, by group."""
-    groups: dict[Group, list[Label]] = {}
+def _units(taught: Sequence[tuple[Label, float]], calibrating: Sequence[Label], score: Score) -> _Groups:
+    """Those that calibrate, one of each conversation, beside those that teach, by group."""
+    groups: _Groups = {}
     for label in one_each(calibrating):
-        groups.setdefault(_group(label), []).append(label)
+        groups.setdefault(_group(label), ([], []))[0].append(step(score(label), label.worse))
+    for label, told in taught:
+        groups.setdefault(_group(label), ([], []))[1].append(step(told, label.worse))
     return groups
 
 

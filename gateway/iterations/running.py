@@ -99,8 +99,7 @@ def _at(settings: Settings, url: str) -> Settings:
 
 async def _failures(iteration: Iteration, max_tokens: int, settings: Settings, home: Home, console: Console) -> Path:
     """The folder of the newest result of the nights' examination, which the student sits now where there is none since
-    what serves does.
-    Raises SettingsError where that is the one that decides."""
+    what serves does. Raises SettingsError where that is the one that decides."""
     named = settings.night.examination
     examination = examination_named(named).name
     if examination == iteration.examination:
