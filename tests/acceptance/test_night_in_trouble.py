@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ def again(home: Path, teacher: str = "") -> Iterator[Running]:
 
 def test_without_a_teacher_the_night_learns_from_what_there_is(home: Path) -> None:
     before = last(home).chosen
+    _forget_nights(home)
     (home / "models" / "adapters" / before / "examination-teacher.jsonl").unlink()
     sheets = {path: path.read_bytes() for path in (home / "data" / "sheets").glob("*/*.jsonl")}
     for path in sheets:
@@ -57,11 +59,9 @@ def test_without_a_teacher_the_night_learns_from_what_there_is(home: Path) -> No
 def test_where_no_file_may_grow_the_night_says_so_and_goes_on_later(home: Path) -> None:
     before = last(home).chosen
     with again(home) as gateway:
-        for folder in ("nights", "datasets"):
-            for path in (home / "data" / folder).glob("[!.]*"):
-                _remove(path)
-        _remove(home / "models" / "runs")
-        _remove(home / "models" / "adapters")
+        _forget_nights(home)
+        for folder in (home / "data" / "datasets", home / "models" / "runs", home / "models" / "adapters"):
+            shutil.rmtree(folder)
         code, said = night_of(gateway, home / "small.toml", lambda: _limit(30_000))
         assert code == 1
         assert "Traceback" not in said
@@ -73,20 +73,21 @@ def test_where_no_file_may_grow_the_night_says_so_and_goes_on_later(home: Path) 
 
 
 def test_an_adapter_that_serves_and_is_gone_is_no_hindrance(home: Path) -> None:
+    _forget_nights(home)
     live = {"adapter": "gone", "path": str(home / "models" / "adapters" / "gone"), "digest": "", "since": ""}
     (home / "models" / "live.json").write_text(json.dumps(live))
     with again(home) as gateway:
         code, said = whole_night(gateway, home / "small.toml")
     assert code == 0, said
-    assert (last(home).served, last(home).outcome) == ("gone", "refused")
-    assert last(home).candidates[0].parent == ""
+    record = last(home)
+    assert (record.served, record.outcome) == ("", "refused")  # what serves without it is the base
+    assert record.candidates[0].parent == ""
 
 
 def _limit(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def _remove(path: Path) -> None:
-    for one in sorted(path.rglob("*"), reverse=True):
-        one.rmdir() if one.is_dir() else one.unlink()
-    path.rmdir()
+def _forget_nights(home: Path) -> None:
+    """What was judged already is not judged again."""
+    shutil.rmtree(home / "data" / "nights")
