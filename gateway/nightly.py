@@ -39,7 +39,7 @@ from gateway.progress import Bars
 from gateway.prompts import prompt_named
 from gateway.reports.pieces import shown
 from gateway.sections import Settings
-from gateway.settings import Home, model_folder, shared
+from gateway.settings import Home, made_model, model_folder, shared
 
 # Of the time that a night has left, at most, to ask the day's requests again: an adapter, after which nothing comes,
 # and what serves, before everything else.
@@ -64,6 +64,7 @@ async def run_night(settings: Settings, home: Home, arguments: list[str], wish: 
         pass  # whoever comes second hears of the night, not of the gateway that this one may have started
     proven: list[str] = []
     async with _gateway(settings, home, arguments, "night") as day:
+        made_model(chosen.base)  # by the gateway, if it is the embedded one
         with Bars(console) as bars:
             learnt = partial(_learnt, settings, home, day, bars, proven, chosen.deadline)
             try:
@@ -84,6 +85,7 @@ async def run_foretelling(
     if pause := paused(home.data, time.time()):
         raise NightOver("nothing", pause)
     async with _gateway(settings, home, arguments, "night") as day:
+        made_model(chosen.base)
         with Bars(console) as bars:
             found = await foretell(chosen, day, bars)
     tell_foretold(found, console)

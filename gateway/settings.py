@@ -144,6 +144,13 @@ def require_model(model: str, folders: Home) -> Path:
     raise SettingsError(f"the model folder {folder} is missing or empty: {remedy}")
 
 
+def made_model(folder: Path) -> Path:
+    """The folder, if a model lies in it. Raises SettingsError that says how one gets there."""
+    if not (folder / "config.json").exists():
+        raise SettingsError(f"the model folder {folder} is missing or empty: nightschool models pull {folder.name}")
+    return folder
+
+
 def api_key(variable: str, environment: Mapping[str, str] | None = None) -> str:
     """The key in the environment variable that a backend's settings name. Raises SettingsError when it is not set."""
     if not variable:

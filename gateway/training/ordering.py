@@ -18,7 +18,7 @@ from distill.train.order import Order, ordered
 from distill.train.recipe import Recipe, recipe_of
 from gateway.errors import SettingsError
 from gateway.sections import Settings
-from gateway.settings import Home, require_model
+from gateway.settings import Home, made_model, require_model
 
 _ADAPTER = "adapter_config.json"
 _MOST = 64  # runs of one sweep
@@ -72,9 +72,7 @@ def _ordered(wish: Wish, changes: dict[str, Any], settings: Settings, home: Home
     model = wish.base or settings.student.model
     if not model:
         raise SettingsError("there is no base to train: say --base, or set student.model")
-    base = require_model(model, home)
-    if not (base / "config.json").exists():
-        raise SettingsError(f"the model folder {base} is missing or empty: nightschool models pull {base.name}")
+    base = made_model(require_model(model, home))
     warm = _warm(wish.warm, base, home) if wish.warm else None
     order = Order(str(base), str(data), recipe, wish.steps, warm=str(warm or ""), memory=wish.memory)
     if wish.teacher:

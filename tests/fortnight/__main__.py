@@ -38,7 +38,7 @@ _TOKENS = 72
 _SETTINGS = """
 profile = "embedded"
 [student]
-model = "smollm2-135m"
+model = "embedded"
 [teacher]
 model = ""
 url = "{url}"
