@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill.day import Day, DayError
+from distill.night.diary import Diary
 from distill.night.pausing import paused
 from distill.store.schema import StoreError
 from distill.store.store import Answered, TraceStore
@@ -71,16 +72,16 @@ class Traffic(msgspec.Struct, frozen=True):
 
 
 class NightStatus(msgspec.Struct, frozen=True):
-    """The newest run and what came of it. `adapter` and `passed` are None for a run that has not been examined."""
+    """The last night, as its diary has it, in local time. `ended` is None and `outcome` "" for one that is not over;
+    `after` is the last stage that is over, `adapter` the one that was proposed, or the best of those refused."""
 
-    run: str
-    at: str
-    trained: bool
-    adapter: str | None = None
-    passed: bool | None = None
-    reasons: list[str] = []
-    gained: int | None = None
-    lost: int | None = None
+    night: str
+    began: str
+    ended: str | None
+    outcome: str
+    reason: str
+    after: str
+    adapter: str
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -142,7 +143,7 @@ async def look(url: str, home: Home) -> Status:
         pin=told.get("pin") if told else object_in(home.models / "pin.json"),
         paused=paused(home.data, time.time()),
         today=today,
-        night=last_night(home.models),
+        night=await asyncio.to_thread(last_night, home.data),
     )
 
 
@@ -197,7 +198,7 @@ def traffic(answered: Sequence[Answered], since: float) -> Traffic:
     """Add up what became of requests."""
     took = {arm: [one for one in answered if one.arm == arm] for arm in ("student", "teacher")}
     return Traffic(
-        since=datetime.fromtimestamp(since, UTC).astimezone().isoformat(timespec="seconds"),
+        since=_local(since),
         requests=len(answered),
         student_share=len(took["student"]) / len(answered) if answered else None,
         reasons=dict(Counter(one.reason for one in answered).most_common()),
@@ -218,24 +219,25 @@ def _quantile(ordered: Sequence[float], percent: int) -> float:
     return ordered[-(-len(ordered) * percent // 100) - 1]
 
 
-def last_night(models: Path) -> NightStatus | None:
-    """The newest run under models/runs, with the adapter that was made of it."""
-    runs = sorted((models / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    if not runs:
+def last_night(data: Path) -> NightStatus | None:
+    """What the diary has of the newest night; one that was given up for another is none."""
+    record = next((one for one in Diary(data / "nights").newest_first() if one.outcome != "abandoned"), None)
+    if record is None:
         return None
-    folder = runs[-1].parent
-    result, cards = folder / "result.json", (models / "adapters").glob("*/card.json")
-    known = [card for card in map(object_in, cards) if card and card.get("run") == folder.name]
-    made = known[0] if known else {}
-    verdict = made.get("verdict") or {}
-    newest = max(path.stat().st_mtime for path in (runs[-1], result) if path.exists())
     return NightStatus(
-        run=folder.name,
-        at=datetime.fromtimestamp(newest, UTC).astimezone().isoformat(timespec="seconds"),
-        trained=result.exists(),
-        adapter=made.get("name"),
-        **{key: verdict[key] for key in ("passed", "reasons", "gained", "lost") if key in verdict},
+        night=record.name,
+        began=_local(record.began),
+        ended=None if record.ended is None else _local(record.ended),
+        outcome=record.outcome,
+        reason=record.reason,
+        after=next(reversed(record.stages), ""),
+        adapter=record.chosen,
     )
+
+
+def _local(seconds: float) -> str:
+    """A moment in this machine's time zone, for people and programs."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")
 
 
 def object_in(path: Path) -> dict[str, Any] | None:
@@ -320,12 +322,12 @@ def _canary_line(canary: dict[str, Any] | None) -> str:
 def _night_line(night: NightStatus | None) -> str:
     if night is None:
         return "Last night: there was none yet"
-    if night.passed is None:
-        return (
-            f"Last night: run {night.run} {'trained, not examined' if night.trained else 'not finished'} ({night.at})"
-        )
-    outcome = "passed" if night.passed else f"did not pass: {'; '.join(night.reasons)}"
-    return f"Last night: {night.adapter} {outcome} (gained {night.gained}, lost {night.lost} questions; {night.at})"
+    reason = f": {night.reason}" if night.reason else ""
+    if night.ended is None:
+        stands = f"after '{night.after}'" if night.after else "at its beginning"
+        return f"Last night: not over, it stands {stands}{reason} (began {night.began})"
+    adapter = f", {night.adapter}" if night.adapter else ""
+    return f"Last night: {night.outcome}{adapter}{reason} ({night.ended})"
 
 
 def _today_line(today: Traffic) -> str:

@@ -9,15 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import msgspec
 import pytest
 
-from distill.examination.marking import Mark
-from distill.gate import judge
+from distill.night.diary import Diary, Done, Outcome
 from distill.store.store import Answered
 from gateway.backends.scripted import Act
 from gateway.watching.status import traffic
@@ -53,17 +52,18 @@ def as_json(gateway: Running, code: int = 0) -> dict[str, Any]:
     return found
 
 
-def write_night(home: Path, run: str, verdict: dict[str, Any] | None, trained: bool = True) -> None:
-    """The folders that a night leaves."""
-    folder = home / "models" / "runs" / run
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text("{}")
-    if trained:
-        (folder / "result.json").write_text("{}")
-    if verdict is not None:
-        card = home / "models" / "adapters" / f"small-{run}" / "card.json"
-        card.parent.mkdir(parents=True)
-        card.write_text(json.dumps({"name": f"small-{run}", "run": run, "verdict": verdict}))
+def write_night(home: Path, began: float, outcome: Outcome = "", reason: str = "", adapter: str = "") -> str:
+    """A night of the diary, which got as far as training; its name. Without an outcome it is not over."""
+    diary = Diary(home / "data" / "nights")
+    record = diary.begin("inputs", 1, "", began)
+    record.stages = {"filter": Done(began, 1.0), "train": Done(began, 2.0)}
+    record.chosen = adapter
+    if outcome:
+        diary.end(record, outcome, reason, began + 60.0)
+    else:
+        record.reason = reason
+        diary.write(record)
+    return record.name
 
 
 @pytest.fixture(scope="module")
@@ -162,32 +162,34 @@ def test_without_a_gateway_the_day_and_the_night_are_still_told(
     with Running(tmp_path, student.url, teacher.url) as running:
         running.wait_ready()
         running.chat("Hi")
-    marks = [Mark(str(n), "search", needed=True, called=True, exact=n > 3, right=True, seconds=1.0) for n in range(40)]
-    verdict = msgspec.to_builtins(judge(marks, marks))
-    write_night(tmp_path, "older", {**verdict, "passed": True})
-    time.sleep(0.02)
-    write_night(tmp_path, "newer", verdict)
+    write_night(tmp_path, time.time() - 200_000, "promoted", adapter="small-older")
+    name = write_night(tmp_path, time.time() - 100_000, "refused", "no fewer exact calls", "small-newer")
     (tmp_path / "models" / "live.json").write_text(json.dumps(LIVE))
     found = as_json(running, code=3)
     assert (found["up"], found["arms"], found["recorder"], found["note"]) == (False, {}, None, "")
     assert found["today"]["requests"] == 1
     assert found["live"] == LIVE
     night = found["night"]
-    assert (night["run"], night["adapter"], night["passed"], night["trained"]) == ("newer", "small-newer", False, True)
-    assert night["reasons"] == verdict["reasons"]
-    assert (night["gained"], night["lost"]) == (0, 0)
+    assert (night["night"], night["outcome"], night["adapter"]) == (name, "refused", "small-newer")
+    assert datetime.fromisoformat(night["ended"]) - datetime.fromisoformat(night["began"]) == timedelta(seconds=60)
     told = status(running, code=3)
     assert "down" in told
     assert "nightschool serve" in told
-    assert "small-newer did not pass" in told
+    assert "Last night: refused, small-newer: no fewer exact calls" in told
 
 
-@pytest.mark.parametrize(("trained", "words"), [(False, "not finished"), (True, "not examined")])
-def test_a_night_that_did_not_reach_its_end_is_told_as_such(tmp_path: Path, trained: bool, words: str) -> None:
-    write_night(tmp_path, "half", None, trained)
+def test_a_night_that_did_not_reach_its_end_is_told_as_such(tmp_path: Path) -> None:
+    write_night(tmp_path, time.time() - 600, reason="the disk is full")
     done = nightschool("status", "--url", "http://127.0.0.1:9", home=tmp_path)
     assert done.returncode == 3
-    assert words in done.stdout
+    assert "not over, it stands after 'train': the disk is full" in " ".join(done.stdout.split())
+
+
+def test_a_night_that_learnt_nothing_is_the_last_one_too(tmp_path: Path) -> None:
+    write_night(tmp_path, time.time() - 200_000, "promoted", adapter="small-older")
+    write_night(tmp_path, time.time() - 100_000, "nothing", "no trace is new")
+    told = " ".join(nightschool("status", "--url", "http://127.0.0.1:9", home=tmp_path).stdout.split())
+    assert "Last night: nothing: no trace is new" in told
 
 
 def test_a_home_that_is_not_the_gateways_is_noted(day: Running, tmp_path: Path) -> None:
