@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,9 +14,9 @@ import httpx2
 import msgspec
 from openai import AsyncOpenAI
 
-from distill.errors import DistillError, Refused
+from distill.errors import DistillError, Refused, Spent
 from distill.trace import Draft, Trace
-from router.chat import WHOLE, AnswerMessage, ChatRequest, ChatResponse, request_body
+from router.chat import WHOLE, AnswerMessage, ChatRequest, ChatResponse, Message, request_body
 
 _AT_ONCE = 5000  # traces named in one call
 _WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
@@ -34,6 +35,10 @@ class DayConflict(DayError):
 
 class DayRefused(DayError, Refused):
     """The gateway is there, and does not answer this request."""
+
+
+class DaySpent(DayRefused, Spent):
+    """The night's tokens of the teacher are used up: nobody was asked."""
 
 
 class Day:
@@ -97,7 +102,7 @@ class Day:
         """An answer of whoever the request names, without a trace; `stays`: of nobody on another machine. Raises
         DayError, and DayRefused for an answer that is cut off or says nothing."""
         if self._allowed and self.spent >= self._allowed:
-            raise DayRefused(f"a night may take {self._allowed} tokens of its teacher (night.teacher_tokens), and did")
+            raise DaySpent(f"a night may take {self._allowed} tokens of its teacher (night.teacher_tokens), and did")
         answered = await self._asked(request, stays)
         if answered.usage is not None:
             self.spent += answered.usage.prompt_tokens + answered.usage.completion_tokens
@@ -121,6 +126,17 @@ class Day:
             return response
         except msgspec.MsgspecError as error:
             raise DayError(f"{request.model}'s answer makes no sense: {error}") from error
+
+    async def settled(self) -> dict[str, Any]:
+        """As `status`, once a student that starts when it is first asked has tried what is to serve: an adapter whose
+        folder is gone, or that is another base's, serves nobody."""
+        status = await self.status()
+        if not status.get("live") or status["student"]["ready"]:
+            return status
+        with suppress(DayError):  # it cannot be started, which a night meets again where it matters
+            hi = ChatRequest(model="student", messages=[Message("user", "Hi")], max_tokens=1)
+            await self._asked(hi, stays=False)
+        return await self.status()
 
     async def status(self) -> dict[str, Any]:
         return await self._call("GET", "/admin/status")

@@ -5,6 +5,7 @@ DistillError
 ├── ModelError       a model folder is missing, damaged or not what it says
 ├── AdapterError     an adapter does not fit its base or is damaged
 ├── DatasetError     there is nothing to learn from, or a dataset folder is damaged
+│   └── NothingKept  no example is left once a dataset is made of them
 ├── ToolError        a tool call is not allowed or makes no sense
 ├── QuestionError    the question templates or the vocabularies are damaged
 ├── ExaminationError an examination's arms, prompts or results make no sense
@@ -13,6 +14,7 @@ DistillError
 ├── PackageError     the package index does not give a wheel, or another one than is pinned
 ├── ArchiveError     an archive of an examination cannot be had, or is not what it should be
 └── Refused          a model does not answer this very request, whoever asks again
+    └── Spent        nobody was asked: what a night may take is used up
 """
 
 
@@ -33,6 +35,10 @@ class AdapterError(DistillError):
 
 class DatasetError(DistillError):
     """The dataset is empty or damaged."""
+
+
+class NothingKept(DatasetError):
+    """No example is left to learn from."""
 
 
 class ToolError(DistillError):
@@ -61,6 +67,10 @@ class ArchiveError(DistillError):
 
 class Refused(DistillError):
     """The model does not answer this request."""
+
+
+class Spent(Refused):
+    """What the night may take of its teacher is used up: nobody was asked."""
 
 
 class FormatError(DistillError):

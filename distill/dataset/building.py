@@ -30,7 +30,7 @@ from distill.dataset.parts import DIGITS, Part, put
 from distill.dataset.shares import Room, balanced, limited, within
 from distill.dataset.split import held_out
 from distill.dataset.unfinished import BUILDING
-from distill.errors import DatasetError
+from distill.errors import DatasetError, NothingKept
 
 
 def _nothing() -> Iterable[Example]:
@@ -54,7 +54,8 @@ class Inputs:
 def build(inputs: Inputs, home: Path, mixture: Mixture | None = None) -> Dataset:
     """Write `home/<digest>/{train,valid}.jsonl` and manifest.json. The same inputs give the same bytes in any order.
 
-    Raises DatasetError when there is nothing to learn from, or a source gives other examples the second time.
+    Raises NothingKept when there is nothing to learn from, DatasetError when a source gives other examples the second
+    time.
     """
     mixture = mixture or Mixture()
     guard = Guard(inputs.passages)
@@ -67,7 +68,7 @@ def build(inputs: Inputs, home: Path, mixture: Mixture | None = None) -> Dataset
         fates, divided_by = _decide(records, mixture)
         reasons = fates.counts()
         if not np.any(fates.codes == FATE["train"]):
-            raise DatasetError(f"nothing to learn from: no example was kept ({_told(inputs.dropped, reasons)})")
+            raise NothingKept(f"nothing to learn from: no example was kept ({_told(inputs.dropped, reasons)})")
         made = Path(work, "dataset")
         made.mkdir(mode=0o700)  # as private as the store
         digest, counts, told = _write(made, inputs, records, fates)

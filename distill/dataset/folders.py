@@ -35,6 +35,18 @@ class Origin(msgspec.Struct):
     created: float = 0.0
 
 
+class _Manifest(msgspec.Struct):
+    """Of what is read of a manifest, the types."""
+
+    traces: list[str] = []
+    digest: str = ""
+    left: str = ""
+    train: int = 0
+    valid: int = 0
+    forgotten: int = 0
+
+
+_DAMAGED = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _origin = msgspec.json.Decoder(Origin).decode
 
 
@@ -83,7 +95,7 @@ def traces_where(datasets: Path, meant: Callable[[Origin], bool]) -> list[str]:
     for path in (path for part in _PARTS for path in sorted(datasets.glob(f"*/{part}.jsonl"))):
         with path.open("rb") as lines:
             for line in lines:
-                with suppress(msgspec.MsgspecError, RecursionError):
+                with suppress(*_DAMAGED):
                     origin = _origin(line)
                     found |= dict.fromkeys(origin.traces if meant(origin) else ())
     return list(found)
@@ -120,7 +132,8 @@ def _forget(folder: Path, gone: frozenset[str]) -> int:
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
         decoded: dict[str, Any] = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=dict)
-    except (OSError, msgspec.MsgspecError) as error:
+        msgspec.convert(decoded, _Manifest)
+    except _DAMAGED as error:
         raise DatasetError(f"{folder / _MANIFEST} cannot be read: {error}") from error
     return decoded
 
@@ -139,7 +152,7 @@ def _without(path: Path, gone: frozenset[str]) -> int:
 def _has_none_of(line: bytes, gone: frozenset[str]) -> bool:
     try:
         return gone.isdisjoint(_origin(line).traces)
-    except (msgspec.MsgspecError, RecursionError):
+    except _DAMAGED:
         return False
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from distill.atomic import settle
+
 DIGITS = 16  # of a dataset's name
 
 
@@ -57,4 +59,5 @@ def put(made: Path, folder: Path) -> None:
     """Give a finished dataset its name, unless one of that name is whole already. What has its name is complete."""
     if not (folder / "manifest.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
+        settle(made)
         made.rename(folder)

@@ -122,10 +122,10 @@ async def estimated(order: Order) -> Estimate:
 
 
 def _fits(old: Served, recipe: Recipe) -> bool:
-    """Whether an adapter has the shapes that the recipe gives one."""
+    """Whether an adapter has the shapes that the recipe gives one, and counts as much."""
     made = old.card.get("recipe")
     return isinstance(made, dict) and all(
-        made.get(name) == getattr(recipe, name) for name in ("kind", "rank", "layers")
+        made.get(name) == getattr(recipe, name) for name in ("kind", "rank", "scale", "layers")
     )
 
 

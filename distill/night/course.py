@@ -25,7 +25,7 @@ from distill.gate import Verdict
 from distill.machine import peak_memory
 from distill.naming import is_one
 from distill.night.candidates import Served, nightly_recipe, nothing_new, served
-from distill.night.diary import Diary, NightStopped, Outcome, Record, UnderWay, promoted_by, read_learnt
+from distill.night.diary import Diary, NightStopped, Outcome, Record, UnderWay, came_of, read_learnt
 from distill.night.doubting import doubt, suspect
 from distill.night.gathering import Gathered, Known, Unlike, gather, is_whole, label_traces
 from distill.night.judging import Examined, best_of, examined, harmed
@@ -135,15 +135,19 @@ async def _ended_early(under_way: UnderWay, day: Day, over: NightOver) -> None:
     record.serves = record.served
     with suppress(DayError):
         status = await day.status()
-        record.serves = str((status.get("live") or {}).get("adapter") or "")
-        if promoted_by(record, record.serves):
-            outcome, record.chosen = "promoted", record.serves
-        elif trial := {one.adapter for one in record.candidates} & _on_trial(status):
-            outcome, record.chosen = "canary", trial.pop()
+        record.serves = _serves(status)
+        found, chosen = came_of(record, record.serves, _on_trial(status))
+        if found:
+            outcome, record.chosen = found, chosen
     under_way.end(outcome, str(over))
     with suppress(DayError):
         for one in record.candidates:
             await _take_off(day, one.adapter)
+
+
+def _serves(status: dict[str, Any]) -> str:
+    """The adapter that serves, "" for the base."""
+    return str((status.get("live") or {}).get("adapter") or "")
 
 
 def _on_trial(status: dict[str, Any]) -> set[str]:
@@ -220,7 +224,7 @@ async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judg
     if not best.verdict.passed:
         _suspect_what_harmed(settings, under_way.record)
     under_way.record.chosen = best.adapter
-    under_way.record.serves = str(((await day.status()).get("live") or {}).get("adapter") or "")
+    under_way.record.serves = _serves(await day.status())
     under_way.end(proposed.outcome, proposed.reason)
     make_room(settings.data, settings.models, settings.keep_days, time.time())
     result = read_result(best.run) or {}
@@ -234,8 +238,9 @@ async def _begun(settings: NightSettings, day: Day) -> UnderWay:
     async with await TraceStore.open(settings.data / "traces.db", _BUSY_SECONDS) as store:
         watermark = await store.watermark()
     diary = Diary(settings.data / "nights")
-    live = str(((await day.status()).get("live") or {}).get("adapter") or "")
-    record = diary.begin(await asyncio.to_thread(lambda: settings.digest), watermark, live, now)
+    status = await day.settled()
+    inputs = await asyncio.to_thread(lambda: settings.digest)
+    record = diary.begin(inputs, watermark, _serves(status), now, _on_trial(status))
     return UnderWay(diary, record, settings.until, peak_memory)
 
 
@@ -277,9 +282,8 @@ async def _gathered_anew(
 ) -> Gathered:
     """Out of the store. Raises NightOver where what came is unlike all before, which is doubted then."""
     diary = Diary(settings.data / "nights")
-    known = Known.by(
-        diary.nights, old.learnt(diary.nights) if old is not None else None, record.name, diary.last_began(record)
-    )
+    learnt = old.learnt(diary.nights) if old is not None else None
+    known = Known.by(diary.nights, learnt, record.name, diary.last_began(record, record.began))
     try:
         found = await gather(settings, items, record.watermark, known, recipe.batch, progress, before=record.began)
     except Unlike as unlike:

@@ -7,9 +7,10 @@ what its budget was turned into, stay those of its beginning. Knows nothing of w
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,9 +102,15 @@ def began_at(night: str) -> float | None:
         return None
 
 
-def promoted_by(record: Record, serves: str) -> bool:
-    """Whether what serves is what this night made, and did not serve when it began."""
-    return serves != record.served and any(one.adapter == serves for one in record.candidates)
+def came_of(record: Record, serves: str, trial: Set[str]) -> tuple[Outcome, str]:
+    """What the gateway did with what a night proposed, and the adapter, as what `serves` and what is on `trial` tell: a
+    night that was killed may not have written it down. "" where that is nothing."""
+    made = {one.adapter for one in record.candidates}
+    if serves != record.served and serves in made:
+        return "promoted", serves
+    if tried := made & trial:
+        return "canary", min(tried)
+    return "", ""
 
 
 def _passed(candidate: Candidate) -> bool:
@@ -121,7 +128,7 @@ def read_learnt(nights: Path, night: str) -> frozenset[str]:
     try:
         known = (nights / night / LEARNT).read_bytes() if is_one(night) else b"[]"
         return frozenset(msgspec.json.decode(known, type=list[str]))
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return frozenset()
 
 
@@ -131,10 +138,10 @@ class Diary:
     def __init__(self, nights: Path) -> None:
         self.nights = nights
 
-    def begin(self, inputs: str, watermark: int, served: str, now: float) -> Record:
+    def begin(self, inputs: str, watermark: int, served: str, now: float, trial: Set[str] = frozenset()) -> Record:
         """The night that was cut short, if it had the same inputs and was not long ago; else a new one. Others that
-        never ended are given up. Raises NightElsewhere where another machine is at one: a lock does not reach that far
-        on every disk that two share."""
+        never ended are given up: what is `served` and on `trial` now tells what came of them. Raises NightElsewhere
+        where another machine is at one: a lock does not reach that far on every disk that two share."""
         found, here = None, platform.node()
         for record in self.newest_first():
             if record.ended is None:
@@ -147,7 +154,7 @@ class Diary:
                 if found is None and self.resumable(record, inputs, now):
                     found = record
                 else:
-                    self._give_up(record, served, now)
+                    self._give_up(record, served, trial, now)
         if found is not None:
             found.host = here
             self.write(found)
@@ -159,13 +166,14 @@ class Diary:
         self.write(record)
         return record
 
-    def _give_up(self, record: Record, serves: str, now: float) -> None:
-        """One that was killed once its adapter served, and before that was written down, did promote it."""
-        if promoted_by(record, serves):
-            record.chosen = record.serves = serves
-            self.end(record, "promoted", "killed before it could write this down", now)
-        else:
+    def _give_up(self, record: Record, serves: str, trial: Set[str], now: float) -> None:
+        """One that was killed once its adapter served, or was on trial, and before that was written down, did it."""
+        outcome, chosen = came_of(record, serves, trial)
+        if not outcome:
             self.end(record, "abandoned", "another night began before it was over", now)
+            return
+        record.chosen, record.serves = chosen, serves
+        self.end(record, outcome, "killed before it could write this down", now)
 
     def learnt(self, record: Record, traces: Iterable[str]) -> None:
         """Keep which traces passed the filters, so that another night knows what is new."""
@@ -191,27 +199,33 @@ class Diary:
                 if record.name == folder.name:
                     yield record
 
-    def last_ended(self) -> Record | None:
-        """The newest night that came to an end, whatever the end."""
-        return next((one for one in self.newest_first() if one.ended is not None and one.outcome != "abandoned"), None)
+    def until(self, now: float) -> Iterator[Record]:
+        """All nights that can be read, but for those that began later than `now`: under a clock that ran ahead."""
+        return (one for one in self.newest_first() if one.began <= now)
 
-    def last_began(self, but: Record | None) -> float:
-        """When the newest other night that looked at all there was began, in Unix seconds; 0 where there was none."""
-        looked = (one for one in self.newest_first() if "filter" in one.stages or one.outcome in ("nothing", "doubted"))
+    def last_ended(self, now: float = math.inf) -> Record | None:
+        """The newest night until now that came to an end, whatever the end."""
+        return next((one for one in self.until(now) if one.ended is not None and one.outcome != "abandoned"), None)
+
+    def last_began(self, but: Record | None, now: float) -> float:
+        """When the newest other night until now that looked at all there was began, in Unix seconds; 0: there was
+        none."""
+        looked = (one for one in self.until(now) if "filter" in one.stages or one.outcome in ("nothing", "doubted"))
         return next((one.began for one in looked if but is None or one.name != but.name), 0.0)
 
     def judged_before(self, record: Record, from_base: int) -> str:
         """Why to train and judge it all again would say the same and use verdicts up, in words: there is another night
         with the same settings, beside what serves and from the same datasets, that trained all it could and refused it.
         "" where there is none, or one from the base is due after so many nights."""
+        others = [one for one in self.newest_first() if one.name != record.name]
         alike = (
             one
-            for one in self.newest_first()
+            for one in others
             if (one.inputs, one.served, one.datasets) == (record.inputs, record.served, record.datasets)
         )
-        refused = (one for one in alike if one.outcome == "refused" and one.name != record.name)
+        refused = (one for one in alike if one.outcome == "refused")
         whole = (one for one in refused if not any(map(_passed, one.candidates)) and not any(one.steps.values()))
-        if (found := next(whole, None)) is None or from_base_due(list(self.newest_first()), from_base):
+        if (found := next(whole, None)) is None or from_base_due(others, from_base):
             return ""
         return f"nothing came since {found.name}, which refused what could be learnt of it"
 

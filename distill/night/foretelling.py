@@ -58,7 +58,7 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
     """Raises NightOver where a night would end before it trains, and what a night's stages raise."""
     recipe = nightly_recipe(settings.recipe)
     diary = Diary(settings.data / "nights")
-    status = await day.status()
+    status = await day.settled()
     live = str((status.get("live") or {}).get("adapter") or "")
     with alone(settings.data / "datasets"), tempfile.TemporaryDirectory(dir=settings.data, prefix=".foretold-") as work:
         record = _resumed(diary, settings)
@@ -66,7 +66,7 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
         watermark = record.watermark if record is not None else await _watermark(settings)
         beside = record.served if record is not None else live
         old = served(settings.models, beside, settings.base)
-        since = diary.last_began(record)
+        since = diary.last_began(record, time.time())
         learnt = old.learnt(diary.nights) if old is not None else None
         known = Known.by(diary.nights, learnt, record.name if record is not None else "", since)
         try:

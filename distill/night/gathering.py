@@ -34,7 +34,7 @@ from distill.dataset import (
 )
 from distill.dataset.example import line_of
 from distill.day import Day
-from distill.errors import DatasetError, DistillError
+from distill.errors import DatasetError, DistillError, NothingKept
 from distill.examination.items import Item, passages
 from distill.facts import Cache
 from distill.filters import VERSION
@@ -212,7 +212,10 @@ def _inputs(
 
 
 def _built(inputs: Inputs, datasets: Path, mixture: Mixture) -> Dataset:
-    made = build(inputs, datasets, mixture)
+    try:
+        made = build(inputs, datasets, mixture)
+    except NothingKept as error:
+        raise NightOver("nothing", str(error)) from error
     if not intact(Path(made.folder)):
         raise DatasetError(
             f"{made.folder} is not what its name says: somebody has changed it. Move it away, and the next night makes "

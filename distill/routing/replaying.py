@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from distill.errors import DistillError, Refused
+from distill.errors import DistillError, Refused, Spent
 from distill.outcome import Outcome
 from distill.outcomes import implicit_outcomes
 from distill.redact.redactor import Redactor
@@ -237,7 +237,9 @@ class _Replaying:
             outcome = await asking
         except DistillError as error:
             self._failures += not isinstance(error, Refused)  # a refusal says nothing of the next request
-            self.replayed.failed += 1
+            spent = isinstance(error, Spent)  # nobody was asked
+            self.begun -= spent
+            self.replayed.failed += not spent
             self.replayed.error = str(error)
             return None
         self._failures = 0

@@ -14,6 +14,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from distill.atomic import settle
 from distill.errors import DatasetError
 from distill.mlx import lora
 from distill.train.tokens import Tokens
@@ -47,6 +48,7 @@ def leave(
         model.load_weights(list(back.items()), strict=False)
         if not mx.array_equal(model(ids), worn):
             raise DeadAdapter("the adapter is read back as something else than was written")
+        settle(work)
         shutil.rmtree(place, ignore_errors=True)
         work.rename(place)
     return digest

@@ -41,7 +41,7 @@ class Pinning:
             self.pin = msgspec.json.decode(file.read_bytes(), type=Pin)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StartError(f"{file} is damaged ({error}): remove it, and nothing is pinned") from error
 
     def check(self, adapter: str | None) -> None:

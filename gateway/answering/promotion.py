@@ -75,7 +75,7 @@ class Promotion:
             self.live = msgspec.json.decode(self._file.read_bytes(), type=Live)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StartError(f"{self._file} is damaged ({error}): remove it, and the base model serves") from error
         self.adapters[self.live.adapter] = folder_of(self.live, self._home)
 
@@ -87,6 +87,8 @@ class Promotion:
     def _serve(self, student: Arm) -> None:
         self._student = student
         student.on_ready(partial(self._restore, student))
+        if self.serving is not None:  # one that starts when it is first needed is needed by it
+            student.put_to_work(self.serving.adapter)
 
     async def _restore(self, student: Arm) -> None:
         """Load what was loaded into an engine that has just started. An adapter that fails is left out; the live one

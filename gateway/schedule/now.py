@@ -29,7 +29,7 @@ async def look(settings: Settings, home: Home) -> Due | NotDue:
     now, diary = time.time(), Diary(home.data / "nights")
     if pause := paused(home.data, now):
         return NotDue(pause)
-    nights, last = list(diary.newest_first()), diary.last_ended()
+    nights, last = list(diary.until(now)), diary.last_ended(now)
     read = next((one.watermark for one in nights if "filter" in one.stages), 0)
     try:
         new, newest = await _traces(home, read, settings.night.new)

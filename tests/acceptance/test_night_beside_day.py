@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 import time
@@ -111,6 +112,7 @@ def test_the_day_goes_on_beside_a_whole_night(evening: Running) -> None:
 
 
 def test_a_night_that_is_killed_while_it_holds_the_memory_gives_it_back(evening: Running) -> None:
+    shutil.rmtree(evening.home / "data" / "nights")  # what was judged is not judged again
     for run in (evening.home / "models" / "runs").iterdir():
         (run / "result.json").unlink()  # there is something to train
     with Asking(evening) as asking:

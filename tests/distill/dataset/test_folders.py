@@ -11,7 +11,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from distill.dataset import COLLECTED, alone, forget_in, newest, read_examples, replayed, traces_of, write_dataset
+from distill.dataset import (
+    COLLECTED,
+    alone,
+    forget_in,
+    newest,
+    read_examples,
+    replayed,
+    traces_of,
+    traces_where,
+    write_dataset,
+)
 from distill.errors import DatasetError
 from tests.distill.dataset.making import example
 
@@ -110,3 +120,16 @@ def test_the_lock_goes_with_a_night_that_is_killed(tmp_path: Path) -> None:
         other.kill()
     with alone(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b'{"traces": "\xff"}', b'{"traces": null}', b"[" * 100_000, b"{"])
+def test_a_manifest_that_somebody_spoilt_is_told_and_hinders_no_forgetting(tmp_path: Path, content: bytes) -> None:
+    spoilt, whole = made(tmp_path, 1, 2), made(tmp_path, 1, 4)
+    (spoilt / "manifest.json").write_bytes(content)
+    with (spoilt / "train.jsonl").open("ab") as file:
+        file.write(b'{"conversation":"\xff","traces":["trace-7"]}\n')
+    with pytest.raises(DatasetError, match=r"manifest\.json cannot be read"):
+        traces_of([spoilt])
+    assert traces_where(tmp_path, lambda origin: "trace-2" in origin.traces) == ["trace-2"]
+    assert forget_in(tmp_path, ["trace-1"]) == 3  # and the line that nobody can read
+    assert (traces_in(spoilt), traces_in(whole)) == (["trace-2"], ["trace-4"])

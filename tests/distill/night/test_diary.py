@@ -132,6 +132,28 @@ def test_one_that_was_killed_after_its_promotion_did_promote(tmp_path: Path) -> 
     assert (last.name, last.outcome, last.chosen, last.serves) == (first.name, "promoted", "a2", "a2")
 
 
+def test_one_that_was_killed_while_its_adapter_was_on_trial_has_a_canary(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    first = diary.begin("inputs", 12, "a1", 1000.0)
+    first.candidates = [Candidate("a2", "run", "d1", "a1", 0, {"passed": True})]
+    diary.write(first)
+    diary.begin("others", 20, "a1", 2000.0, {"a2"})
+    last = diary.last_ended()
+    assert last is not None
+    assert (last.name, last.outcome, last.chosen, last.serves) == (first.name, "canary", "a2", "a1")
+
+
+def test_a_night_under_a_clock_that_ran_ahead_counts_no_more_once_that_is_set(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    for began in (1000.0, 9000.0):
+        night = diary.begin("inputs", 1, "", began)
+        night.stages = {"filter": Done(began, 1.0)}
+        diary.end(night, "nothing", "", began + 10)
+    last = diary.last_ended(3000.0)
+    assert last is not None
+    assert (last.began, diary.last_began(None, 3000.0)) == (1000.0, 1000.0)
+
+
 def test_there_is_nothing_after_the_last_stage_to_stop_before(tmp_path: Path) -> None:
     diary = Diary(tmp_path)
     last = under_way(diary, diary.begin("inputs", 1, "", 1000.0), STAGES[-1])
@@ -165,7 +187,7 @@ def test_only_a_night_that_looked_at_what_came_counts(
     night = diary.begin("inputs", 1, "", 1000.0)
     night.stages = {name: Done(1500.0, 1.0) for name in stages}
     diary.end(night, outcome, "", 2000.0)
-    assert diary.last_began(diary.begin("inputs", 2, "", 3000.0)) == (1000.0 if counts else 0.0)
+    assert diary.last_began(diary.begin("inputs", 2, "", 3000.0), 3000.0) == (1000.0 if counts else 0.0)
 
 
 _TWO = (("a2", "a1"), ("a3", ""))  # one trained further, one from the base
@@ -201,3 +223,15 @@ def test_the_same_is_not_judged_twice(tmp_path: Path, more: dict[str, Any], foun
     now = Record("now", 3000.0, 1, "inputs", "a1", datasets={"whole": "d1"})
     assert bool(diary.judged_before(now, 7)) is found
     assert not diary.judged_before(now, 1)  # each night has one from the base
+
+
+def test_a_night_s_own_candidates_say_nothing_of_what_was_due(tmp_path: Path) -> None:
+    """Killed once it had examined the one from the base that was due, it goes on with it."""
+    diary = Diary(tmp_path)
+    judged(diary, candidates=[Candidate("a2", "run", "d1", "a1", 0, {"passed": False})])
+    now = diary.begin("inputs", 1, "a1", 3000.0)
+    now.datasets = {"whole": "d1"}
+    assert not diary.judged_before(now, 2)
+    now.candidates = [Candidate("a3", "run", "d1", "", 0, {"passed": True})]
+    diary.write(now)
+    assert not diary.judged_before(now, 2)

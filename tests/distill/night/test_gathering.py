@@ -154,6 +154,15 @@ async def test_what_other_examinations_ask_is_not_learnt(tmp_path: Path) -> None
     assert learnt_of.train + learnt_of.valid < 4
 
 
+async def test_a_night_of_which_no_example_is_left_is_over(tmp_path: Path) -> None:
+    """It would be cut short in the same way whenever it is begun again."""
+    await stored(tmp_path)
+    asked = [scene.messages[1].text for scene in scenes(tmp_path / "again", ours=False, count=6)]
+    passages = [Passage(one, "It is there.") for one in asked]
+    with pytest.raises(NightOver, match="nothing to learn from: no example was kept"):
+        await learnt(tmp_path, Stages(), passages=passages)
+
+
 async def test_a_night_waits_for_a_gateway_that_writes(tmp_path: Path) -> None:
     await stored(tmp_path)
 

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import msgspec
 
+from distill.dataset import Dataset
 from distill.examination.answers import Answered
+from distill.examination.drawn import DrawnExamination
 from distill.examination.marking import Mark
-from distill.night.candidates import Served, served
+from distill.night.candidates import Served, orders, served
 from distill.night.diary import Candidate, Record, from_base_due
 from distill.night.judging import Sat, harmed, verdict_of
+from distill.night.settings import NightSettings
 from distill.train.order import base_digest
+from distill.train.recipe import Recipe
 
 LEVEL = 0.0036
 
@@ -119,3 +123,17 @@ def test_what_was_trained_from_another_base_is_not_trained_further(tmp_path: Pat
     (folder / "card.json").write_text(json.dumps(card))
     (base / "model.safetensors").write_bytes(b"other weights")
     assert served(tmp_path / "models", "small-1", base) is None
+
+
+def test_an_adapter_is_trained_further_only_where_it_counts_as_much_as_before(tmp_path: Path) -> None:
+    base, data = tmp_path / "small", tmp_path / "data"
+    for path in (base, data):
+        path.mkdir()
+    nobody = DrawnExamination("none", 1, [], 0, 0)
+    chosen = NightSettings(tmp_path, tmp_path, base, tmp_path, tmp_path, nobody, {}, 0)
+    learnt, recipe = Dataset(str(data), "d1", 9, 1), Recipe(scale=4.0)
+    for scale, parents in ((4.0, ["a1"]), (2.0, [""])):
+        made = msgspec.to_builtins(msgspec.structs.replace(recipe, scale=scale))
+        old = Served("a1", tmp_path / "a1", {"recipe": made})
+        found = orders(chosen, recipe, learnt, learnt, old, from_base=False)
+        assert [Path(one.warm).name if one.warm else "" for one in found] == parents

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from distill.day import DayError, DayRefused
+from distill.day import DayError, DayRefused, DaySpent
 from distill.outcome import Outcome
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
@@ -231,6 +231,14 @@ async def test_a_student_that_fails_is_left_alone(store: TraceStore, redactor: R
     assert (told.drafts, told.error) == (0, "it is down")
     refused = Student(DayRefused("too long"))
     assert (await replayed(store, redactor, refused, Limits(at_once=2))).failed == len(refused.asked) == 40
+
+
+async def test_what_nobody_was_asked_takes_nothing_of_a_night_s_requests(store: TraceStore, redactor: Redactor) -> None:
+    await store.insert([trace(f"c{number}", 0) for number in range(9)])
+    boundless, bounded = Student(DaySpent()), Student(DaySpent())
+    await replayed(store, redactor, boundless, Limits(at_once=1))
+    await replayed(store, redactor, bounded, Limits(at_once=1, requests=3))
+    assert len(boundless.asked) == len(bounded.asked) > 3
 
 
 async def test_no_secret_of_a_draft_is_kept(store: TraceStore, redactor: Redactor, tmp_path: Path) -> None:
