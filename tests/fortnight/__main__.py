@@ -55,7 +55,7 @@ at_once = 16
 timed = 4
 prompt = ""
 memory_bytes = 8000000000
-replays = 400
+replays = 360
 margin = 0.1
 [night.recipe]
 rank = 16
@@ -78,7 +78,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "448", "EACH": "64", "POISONED": "128", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "416", "EACH": "40", "POISONED": "128", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
