@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,7 +15,7 @@ from openai import AsyncOpenAI
 
 from distill.errors import DistillError, Refused, Spent
 from distill.trace import Draft, Trace
-from router.chat import WHOLE, AnswerMessage, ChatRequest, ChatResponse, Message, request_body
+from router.chat import WHOLE, AnswerMessage, ChatRequest, ChatResponse, request_body
 
 _AT_ONCE = 5000  # traces named in one call
 _WARMTH = 0.7  # temperature of an answer that is asked for again: at 0 the teacher would only repeat itself
@@ -126,17 +125,6 @@ class Day:
             return response
         except msgspec.MsgspecError as error:
             raise DayError(f"{request.model}'s answer makes no sense: {error}") from error
-
-    async def settled(self) -> dict[str, Any]:
-        """As `status`, once a student that starts when it is first asked has tried what is to serve: an adapter whose
-        folder is gone, or that is another base's, serves nobody."""
-        status = await self.status()
-        if not status.get("live") or status["student"]["ready"]:
-            return status
-        with suppress(DayError):  # it cannot be started, which a night meets again where it matters
-            hi = ChatRequest(model="student", messages=[Message("user", "Hi")], max_tokens=1)
-            await self._asked(hi, stays=False)
-        return await self.status()
 
     async def status(self) -> dict[str, Any]:
         return await self._call("GET", "/admin/status")

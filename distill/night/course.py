@@ -238,7 +238,7 @@ async def _begun(settings: NightSettings, day: Day) -> UnderWay:
     async with await TraceStore.open(settings.data / "traces.db", _BUSY_SECONDS) as store:
         watermark = await store.watermark()
     diary = Diary(settings.data / "nights")
-    status = await day.settled()
+    status = await day.status()
     inputs = await asyncio.to_thread(lambda: settings.digest)
     record = diary.begin(inputs, watermark, _serves(status), now, _on_trial(status))
     return UnderWay(diary, record, settings.until, peak_memory)

@@ -173,7 +173,8 @@ class Diary:
             self.end(record, "abandoned", "another night began before it was over", now)
             return
         record.chosen, record.serves = chosen, serves
-        self.end(record, outcome, "killed before it could write this down", now)
+        ended = max((done.ended for done in record.stages.values()), default=record.began)
+        self.end(record, outcome, "killed before it could write this down", ended)
 
     def learnt(self, record: Record, traces: Iterable[str]) -> None:
         """Keep which traces passed the filters, so that another night knows what is new."""

@@ -58,28 +58,36 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
     """Raises NightOver where a night would end before it trains, and what a night's stages raise."""
     recipe = nightly_recipe(settings.recipe)
     diary = Diary(settings.data / "nights")
-    status = await day.settled()
+    status = await day.status()
     live = str((status.get("live") or {}).get("adapter") or "")
     with alone(settings.data / "datasets"), tempfile.TemporaryDirectory(dir=settings.data, prefix=".foretold-") as work:
         record = _resumed(diary, settings)
+        resumed = record.name if record is not None else ""
         items, questions = await draw(settings, diary, progress)
         watermark = record.watermark if record is not None else await _watermark(settings)
         beside = record.served if record is not None else live
         old = served(settings.models, beside, settings.base)
         since = diary.last_began(record, time.time())
         learnt = old.learnt(diary.nights) if old is not None else None
-        known = Known.by(diary.nights, learnt, record.name if record is not None else "", since)
+        known = Known.by(diary.nights, learnt, resumed, since)
         try:
             gathered = await gather(settings, items, watermark, known, recipe.batch, progress, Path(work))
         except Unlike as unlike:
             raise NightOver("doubted", str(unlike)) from unlike
         parts = {"whole": gathered.whole, "fresh": gathered.fresh}
         datasets = {part: made.digest for part, made in parts.items() if made is not None}
-        now = Record("", time.time(), watermark, settings.digest, beside, datasets=datasets)
+        now = Record(
+            record.name if record is not None else "",
+            time.time(),
+            watermark,
+            settings.digest,
+            beside,
+            datasets=datasets,
+        )
         if told := nothing_new(old, recipe, gathered.new) or diary.judged_before(now, settings.from_base):
             raise NightOver("nothing", told)
         async with borrowed(day, settings.lease_bytes):  # as when it is trained
-            trainings = await _trainings(settings, recipe, diary, gathered, old, progress)
+            trainings = await _trainings(settings, recipe, diary, resumed, gathered, old, progress)
     before = [one for one in diary.newest_first() if "propose" in one.stages]
     asked = _asked(settings, items, questions, old, len(trainings), str(status["teacher"].get("model") or "teacher"))
     return Foretold(
@@ -110,10 +118,17 @@ async def _watermark(settings: NightSettings) -> int:
 
 
 async def _trainings(
-    settings: NightSettings, recipe: Recipe, diary: Diary, gathered: Gathered, old: Served | None, progress: Progress
+    settings: NightSettings,
+    recipe: Recipe,
+    diary: Diary,
+    resumed: str,
+    gathered: Gathered,
+    old: Served | None,
+    progress: Progress,
 ) -> list[Training]:
+    """`resumed` is the night that would go on, which says nothing of what is due in it."""
     progress.stage("measuring a few batches", None)
-    due = from_base_due(list(diary.newest_first()), settings.from_base)
+    due = from_base_due([one for one in diary.newest_first() if one.name != resumed], settings.from_base)
     found = []
     for order in await asyncio.to_thread(orders, settings, recipe, gathered.whole, gathered.fresh, old, due):
         of = gathered.fresh if order.warm and gathered.fresh is not None else gathered.whole

@@ -87,8 +87,8 @@ class Promotion:
     def _serve(self, student: Arm) -> None:
         self._student = student
         student.on_ready(partial(self._restore, student))
-        if self.serving is not None:  # one that starts when it is first needed is needed by it
-            student.put_to_work(self.serving.adapter)
+        if self.live is not None and student.local:  # else it would wait until somebody asks for it by its name
+            student.eager = True
 
     async def _restore(self, student: Arm) -> None:
         """Load what was loaded into an engine that has just started. An adapter that fails is left out; the live one

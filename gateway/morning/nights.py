@@ -55,7 +55,7 @@ def nights_of(home: Home, since: float, now: float, notes: list[str]) -> Nights:
     diary = Diary(home.data / "nights")
     read = list(diary.newest_first())
     _note_damaged(diary.nights, {one.name for one in read}, notes)
-    records = [one for one in read if one.outcome != "abandoned"]
+    records = [one for one in read if one.outcome != "abandoned" and one.began <= now]
     found = []
     for number, record in enumerate(records):
         if number and record.began < since:

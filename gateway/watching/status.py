@@ -221,7 +221,7 @@ def _quantile(ordered: Sequence[float], percent: int) -> float:
 
 def last_night(data: Path) -> NightStatus | None:
     """What the diary has of the newest night; one that was given up for another is none."""
-    record = next((one for one in Diary(data / "nights").newest_first() if one.outcome != "abandoned"), None)
+    record = next((one for one in Diary(data / "nights").until(time.time()) if one.outcome != "abandoned"), None)
     if record is None:
         return None
     return NightStatus(

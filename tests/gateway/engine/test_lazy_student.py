@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
-from distill.day import Day
 from tests.gateway.running import Running, Script
 
 _SINCE = "2026-11-24T06:00:00+00:00"
@@ -21,26 +19,14 @@ def live(home: Path) -> None:
     (home / "models" / "live.json").write_text(json.dumps(pointer))
 
 
-def test_what_serves_is_what_it_starts_for(tiny: Path, teacher: Script, tmp_path: Path) -> None:
-    live(tmp_path)
+def test_it_starts_with_the_gateway_while_something_serves(tiny: Path, teacher: Script, tmp_path: Path) -> None:
+    """And what cannot be loaded is told of before a night learns beside it."""
     with Running(tmp_path, "", teacher.url, student__model=str(tiny)) as gateway:
         gateway.wait(lambda health: health["teacher"]["ready"])
-        assert not gateway.get("/health")["student"]["ready"]
-        status, headers, _ = gateway.chat()
-        assert (status, headers["x-nightschool-reason"]) == (200, "student_failed")  # it is not there yet
+        told = gateway.get("/health")["student"]
+        assert (told["ready"], told["eager"]) == (False, False)
+    live(tmp_path)
+    with Running(tmp_path, "", teacher.url, student__model=str(tiny)) as gateway:
         gateway.wait(lambda health: health["student"]["ready"], 60)
-
-
-def test_a_night_hears_that_what_is_to_serve_cannot(tiny: Path, teacher: Script, tmp_path: Path) -> None:
-    live(tmp_path)
-
-    async def told(url: str) -> tuple[object, object]:
-        async with Day.of_home(url, tmp_path / "data") as day:
-            before, now = await day.status(), await day.settled()
-            return before["live"]["adapter"], now["live"]
-
-    with Running(tmp_path, "", teacher.url, student__model=str(tiny)) as gateway:
-        gateway.wait(lambda health: health["teacher"]["ready"])
-        assert asyncio.run(told(gateway.url)) == ("tiny-1", None)
         status = gateway.admin("/admin/status", b"", "GET")[1]
-        assert status["not_loaded"]["adapter"] == "tiny-1"
+        assert (status["live"], status["not_loaded"]["adapter"]) == (None, "tiny-1")
