@@ -77,7 +77,7 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
         parts = {"whole": gathered.whole, "fresh": gathered.fresh}
         datasets = {part: made.digest for part, made in parts.items() if made is not None}
         now = Record(
-            record.name if record is not None else "",
+            resumed,
             time.time(),
             watermark,
             settings.digest,
@@ -91,7 +91,7 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
     before = [one for one in diary.newest_first() if "propose" in one.stages]
     asked = _asked(settings, items, questions, old, len(trainings), str(status["teacher"].get("model") or "teacher"))
     return Foretold(
-        record.name if record is not None else "",
+        resumed,
         live,
         watermark,
         gathered.conversations,
