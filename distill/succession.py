@@ -52,6 +52,8 @@ class Succession(msgspec.Struct, frozen=True):
         bound = f"{self.difference:+.1%} exact calls beside {self.served}, at least {self.low:+.1%}"
         if self.worse:
             return f"worse than {self.served} at {', '.join(self.worse)} ({bound})"
+        if self.standing == "not shown" and self.difference < 0:
+            return f"fewer exact calls than {self.served} makes ({bound})"
         if self.standing == "not shown":
             return f"neither better than {self.served} nor surely within {self.margin:.0%} of it ({bound})"
         return f"{self.standing}: {bound}"

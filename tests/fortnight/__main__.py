@@ -33,7 +33,9 @@ from tests.fortnight.holding import Held, held
 from tests.fortnight.page import render, table
 from tests.fortnight.teachers import Mood, Moody, moody, teaching
 
-MOODS: dict[int, Mood] = {4: "poisoned", 6: "corrupted"}  # the first before a student serves
+# The poisoned day comes before a student serves, right after the first night, which always promotes: half of what the
+# next one trains on is then poison.
+MOODS: dict[int, Mood] = {2: "poisoned", 6: "corrupted"}
 _TOKENS = 72
 _SETTINGS = """
 profile = "embedded"
@@ -55,7 +57,7 @@ at_once = 16
 timed = 4
 prompt = ""
 memory_bytes = 8000000000
-replays = 360
+replays = 320
 margin = 0.1
 [night.recipe]
 rank = 16
@@ -78,7 +80,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "416", "EACH": "40", "POISONED": "128", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "416", "EACH": "40", "POISONED": "96", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
