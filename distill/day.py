@@ -40,6 +40,11 @@ class DaySpent(DayRefused, Spent):
     """The night's tokens of the teacher are used up: nobody was asked."""
 
 
+def serves(status: dict[str, Any]) -> str:
+    """The adapter that serves, by what `Day.status` told; "" for the base."""
+    return str((status.get("live") or {}).get("adapter") or "")
+
+
 class Day:
     """A running gateway. `url` without /v1; the admin key is read from the data folder. `spent` are the tokens, read
     and written, of the answers that `again`, `instead` and `answer` gave."""

@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from distill.day import Day
+from distill.day import Day, serves
 from distill.night.doubting import doubted
 from distill.night.settings import Progress
 from distill.redact.key import key_at
@@ -55,7 +55,7 @@ async def learn_of(day: Day, home: Home, adapter: str, limits: Limits, progress:
     it. Raises DayError, DoubtError or sqlite3.Error."""
     progress.stage(f"asking {adapter or 'the student'} again", None)
     told = await day.status()
-    tested = adapter or str((told.get("live") or {}).get("adapter") or "")
+    tested = adapter or serves(told)
     teachers = told["router"]["teachers"]
     left_out, now = doubted(home.data / "nights"), _holding(home, tested, teachers)
     async with await TraceStore.open(home.data / "traces.db", _BUSY_SECONDS) as store:

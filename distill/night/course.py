@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from distill.dataset import Dataset, alone, described
-from distill.day import Day, DayConflict, DayError
+from distill.day import Day, DayConflict, DayError, serves
 from distill.errors import DistillError
 from distill.examination.items import Item
 from distill.examination.scores import Score
@@ -135,7 +135,7 @@ async def _ended_early(under_way: UnderWay, day: Day, over: NightOver) -> None:
     record.serves = record.served
     with suppress(DayError):
         status = await day.status()
-        record.serves = _serves(status)
+        record.serves = serves(status)
         found, chosen = came_of(record, record.serves, _on_trial(status))
         if found:
             outcome, record.chosen = found, chosen
@@ -143,11 +143,6 @@ async def _ended_early(under_way: UnderWay, day: Day, over: NightOver) -> None:
     with suppress(DayError):
         for one in record.candidates:
             await _take_off(day, one.adapter)
-
-
-def _serves(status: dict[str, Any]) -> str:
-    """The adapter that serves, "" for the base."""
-    return str((status.get("live") or {}).get("adapter") or "")
 
 
 def _on_trial(status: dict[str, Any]) -> set[str]:
@@ -224,7 +219,7 @@ async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judg
     if not best.verdict.passed:
         _suspect_what_harmed(settings, under_way.record)
     under_way.record.chosen = best.adapter
-    under_way.record.serves = _serves(await day.status())
+    under_way.record.serves = serves(await day.status())
     under_way.end(proposed.outcome, proposed.reason)
     make_room(settings.data, settings.models, settings.keep_days, time.time())
     result = read_result(best.run) or {}
@@ -240,7 +235,7 @@ async def _begun(settings: NightSettings, day: Day) -> UnderWay:
     diary = Diary(settings.data / "nights")
     status = await day.status()
     inputs = await asyncio.to_thread(lambda: settings.digest)
-    record = diary.begin(inputs, watermark, _serves(status), now, _on_trial(status))
+    record = diary.begin(inputs, watermark, serves(status), now, _on_trial(status))
     return UnderWay(diary, record, settings.until, peak_memory)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from distill.dataset import alone
-from distill.day import Day
+from distill.day import Day, serves
 from distill.examination.answers import read_answers
 from distill.examination.items import Item
 from distill.night.borrowing import borrowed
@@ -59,7 +59,7 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
     recipe = nightly_recipe(settings.recipe)
     diary = Diary(settings.data / "nights")
     status = await day.status()
-    live = str((status.get("live") or {}).get("adapter") or "")
+    live = serves(status)
     with alone(settings.data / "datasets"), tempfile.TemporaryDirectory(dir=settings.data, prefix=".foretold-") as work:
         record = _resumed(diary, settings)
         resumed = record.name if record is not None else ""
@@ -76,14 +76,7 @@ async def foretell(settings: NightSettings, day: Day, progress: Progress) -> For
             raise NightOver("doubted", str(unlike)) from unlike
         parts = {"whole": gathered.whole, "fresh": gathered.fresh}
         datasets = {part: made.digest for part, made in parts.items() if made is not None}
-        now = Record(
-            resumed,
-            time.time(),
-            watermark,
-            settings.digest,
-            beside,
-            datasets=datasets,
-        )
+        now = Record(resumed, time.time(), watermark, settings.digest, beside, datasets=datasets)
         if told := nothing_new(old, recipe, gathered.new) or diary.judged_before(now, settings.from_base):
             raise NightOver("nothing", told)
         async with borrowed(day, settings.lease_bytes):  # as when it is trained

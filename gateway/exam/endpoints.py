@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 from openai import AsyncOpenAI, OpenAIError
 
-from distill.day import Day, DayError
+from distill.day import Day, DayError, serves
 from distill.examination.arms import Arm, Role
 from gateway.errors import SettingsError
 from gateway.sections import Settings
@@ -35,7 +35,7 @@ async def look_behind(day: Day, settings: Settings) -> Behind:
     """What the gateway says, which may have other settings than these; they tell of an arm that nobody has met yet.
     Raises DayError where the gateway does not answer."""
     told = await day.status()
-    live = str((told.get("live") or {}).get("adapter") or "")
+    live = serves(told)
     base = teacher = ""
     if told["student"].get("model") or settings.student.model or settings.student.url:
         base = await _base(day, told, live)
