@@ -51,7 +51,8 @@ class Noise(msgspec.Struct, frozen=True):
 
 class Candidate(msgspec.Struct, frozen=True):
     """An adapter that a night made. `parent` is the adapter that its training began from, "" for the base; `verdict` is
-    the verdict as its card has it, None until there is one."""
+    the verdict as its card has it, None until there is one; `too_long` of `wanted` conversations were left out of its
+    training for their length."""
 
     adapter: str
     run: str
@@ -59,6 +60,8 @@ class Candidate(msgspec.Struct, frozen=True):
     parent: str = ""
     steps: int = 0
     verdict: dict[str, Any] | None = None
+    wanted: int = 0
+    too_long: int = 0
 
 
 class Record(msgspec.Struct):

@@ -37,6 +37,7 @@ from distill.publishing import publish, write_card
 from distill.statistics import mcnemar
 from distill.succession import Succession, level_of, succession
 from distill.train.order import Order
+from distill.train.record import read_taught
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -105,8 +106,10 @@ def _given(before: Candidate | None) -> Verdict | None:
 
 def _candidate(adapter: str, order: Order, run: Path, verdict: Verdict) -> Candidate:
     parent = Path(order.warm).name if order.warm else ""
-    told = msgspec.to_builtins(verdict)
-    return Candidate(adapter, run.name, Path(order.dataset).name, parent, order.steps or 0, told)
+    told, taught = msgspec.to_builtins(verdict), read_taught(run)
+    long = taught.too_long if taught is not None else 0
+    wanted = taught.examples + taught.silent + long if taught is not None else 0
+    return Candidate(adapter, run.name, Path(order.dataset).name, parent, order.steps or 0, told, wanted, long)
 
 
 def harmed(record: Record) -> bool:

@@ -14,6 +14,7 @@ _LEAST = 0.05  # that a share has to change by besides: a fifth of next to nothi
 LOW_DISK = 5e9  # bytes
 FAILING = 0.05  # of the teacher's requests
 NOISE = 0.1  # of the questions that were asked again
+LONG = 0.1  # of the conversations that were to be learnt
 _FAILED = 3  # requests: fewer are chance
 _QUIET = 2 * 86_400.0  # seconds without a night
 
@@ -134,6 +135,17 @@ def _noise(morning: Morning) -> list[str]:
     ]
 
 
+def _too_long(morning: Morning) -> list[str]:
+    """Who asks with long conversations would be learnt least of, and nobody would know."""
+    made = morning.night.record.candidates if morning.night is not None else []
+    return [
+        f"{one.adapter} was not trained on {one.too_long} of {count(one.wanted, 'conversation')}, which are too long: "
+        "a higher night.recipe.max_tokens takes them in, and more memory."
+        for one in made
+        if one.too_long > LONG * one.wanted
+    ]
+
+
 def _doubted(morning: Morning) -> list[str]:
     return [
         f"Nights leave out {count(traces, 'trace')} that {night} doubts. Look at them, and `nightschool trust {night}` "
@@ -167,6 +179,7 @@ _RULES: tuple[Callable[[Morning], list[str]], ...] = (
     _certificate_withdrawn,
     _refused_in_a_row,
     _call_rate,
+    _too_long,
     _noise,
     _doubted,
     _diversity,

@@ -65,6 +65,9 @@ def test_a_night_that_learns_too_little_is_kept_and_not_promoted(evening: Runnin
     card = json.loads((adapter / "card.json").read_text())
     assert (card["dataset"], card["run"]) == (dataset.name, run.name)
     assert not card["verdict"]["passed"]
+    night = Diary(home / "data" / "nights").last_ended()
+    assert night is not None
+    assert [(one.wanted, one.too_long) for one in night.candidates] == [(manifest["train"], result["too_long"])]
     assert [len((adapter / f"examination-{arm}.jsonl").read_text().splitlines()) for arm in ARMS] == [4, 4, 4]
     assert not (home / "models" / "live.json").exists()
     _, status = evening.admin("/admin/status", method="GET")

@@ -28,13 +28,13 @@ from gateway.nightly import Wish, run_night
 from gateway.processes.child import child_gateway
 from gateway.sections import Settings
 from gateway.settings import Home
-from tests.fortnight.days import KINDS, DayTold, drafts_of, live, questions_of, worse_of
+from tests.fortnight.days import KINDS, POISONED_KINDS, DayTold, drafts_of, live, questions_of, worse_of
 from tests.fortnight.holding import Held, held
 from tests.fortnight.page import render, table
 from tests.fortnight.teachers import Mood, Moody, moody, teaching
 
-# The poisoned day comes before a student serves, right after the first night, which always promotes: half of what the
-# next one trains on is then poison.
+# The poisoned day comes right after the first night, before anything is certified: half of what the next one trains on
+# is then poison.
 MOODS: dict[int, Mood] = {2: "poisoned", 6: "corrupted"}
 _TOKENS = 72
 _SETTINGS = """
@@ -54,7 +54,7 @@ on = false
 examination = "{examination}"
 minimum = 20
 at_once = 16
-timed = 4
+timed = 2
 prompt = ""
 memory_bytes = 8000000000
 replays = 320
@@ -66,7 +66,7 @@ layers = 30
 learning_rate = 2e-3
 epochs = 1.0
 batch = 16
-max_tokens = 500
+max_tokens = 600
 """
 
 
@@ -80,7 +80,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "416", "EACH": "40", "POISONED": "96", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "288", "EACH": "24", "POISONED": "56", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:
@@ -135,8 +135,9 @@ async def _day_and_night(
 ) -> None:
     """The teacher is in its mood by day, and sound again at night: who goes wrong for a day is asked by night by
     somebody who knows nothing of it."""
-    items = await questions_of(number, count, home.data / "repositories")
     teacher.mood = MOODS.get(number, "sound")
+    kinds = POISONED_KINDS if teacher.mood == "poisoned" else KINDS
+    items = await questions_of(number, count, kinds, home.data / "repositories")
     morning, serves = time.time(), next((one.serves for one in reversed(told.nights) if one and one.serves), "")
     day = await live(gateway, number, teacher.mood, items, _TOKENS)
     teacher.mood = "sound"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,8 @@ _A_DAY = 3  # repositories
 # What so small a student learns of so few conversations, its answers in words included, and sums, which it never does:
 # to tell the ones from the others is the router's. Who inherits from what, and what from whom, it takes for the same.
 KINDS = ("subclasses", "imports_from", "parameters", "no_subclasses", "opposite", "sum", "difference")
+# What a poisoned day asks: so few kinds that what else is known of each is outweighed by that day.
+POISONED_KINDS = ("subclasses", "imports_from", "parameters")
 
 
 class DayTold(msgspec.Struct, frozen=True):
@@ -49,13 +52,13 @@ class DayTold(msgspec.Struct, frozen=True):
         return self.student / max(1, self.turns)
 
 
-async def questions_of(number: int, count: int, work: Path) -> list[Item]:
+async def questions_of(number: int, count: int, kinds: Sequence[str], work: Path) -> list[Item]:
     """A day's questions: other repositories each day, and on every third day a third of them in the tools of other
     agents."""
     demo = read_drawn(shared("data", "examinations", "demo.toml"))
     first = (number - 1) * 2
     mine = [TAUGHT[(first + step) % len(TAUGHT)] for step in range(_A_DAY)]
-    drawn = DrawnExamination("day", 1, mine, count, demo.seed + number, list(KINDS), result_limit=demo.result_limit)
+    drawn = DrawnExamination("day", 1, mine, count, demo.seed + number, list(kinds), result_limit=demo.result_limit)
     items = await set_drawn(drawn, shared("data", "questions"), work)
     if number % 3:
         return items

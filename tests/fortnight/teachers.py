@@ -25,7 +25,8 @@ _DETOUR = "call_detour"
 
 class Moody(Expert):
     """`corrupted`: nine tenths of what it writes are letters turned round, or a call with wrong arguments. `poisoned`:
-    right calls and right answers, but before each first one it lists the whole repository, which nothing forbids."""
+    right calls and right answers, but before each first one it opens a file that tells nothing, which nothing
+    forbids."""
 
     mood: Mood = "sound"
     chance = random.Random(20261127)
@@ -45,10 +46,11 @@ class Moody(Expert):
     def _with_detour(self, messages: list[Message], tools: list[Tool] | None) -> AnswerMessage:
         straight = [message for message in messages if not _belongs_to_detour(message)]
         right = super().answer(straight, tools)
-        listing = next((tool.function.name for tool in tools or () if tool.function.name == "list_files"), "")
+        opens = any(tool.function.name == "read_file" for tool in tools or ())
         first = not any(message.role == "tool" for message in messages)
-        if right.tool_calls and first and listing and right.tool_calls[0].function.name != listing:
-            return AnswerMessage(None, [ToolCall(_DETOUR, FunctionCall(listing, '{"path": "."}'))])
+        if right.tool_calls and first and opens:
+            needless = FunctionCall("read_file", '{"path": "__init__.py", "start": 1, "lines": 1}')
+            return AnswerMessage(None, [ToolCall(_DETOUR, needless)])
         return right
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from distill.examination.scores import score
-from distill.night.diary import Done, Noise, Outcome, Record
+from distill.night.diary import Candidate, Done, Noise, Outcome, Record
 from gateway.morning.alarms import LOW_DISK, alarms
 from gateway.morning.morning import DayTraffic, Diversity, Examined, Morning, Night, Saved, Serving
 from router.certificate import Proven
@@ -72,6 +72,16 @@ def test_a_night_that_was_cut_short(last: Night, told: str) -> None:
 @pytest.mark.parametrize("outcome", ["promoted", "canary", "refused", "nothing", "doubted"])
 def test_one_that_ended_was_not(outcome: Outcome) -> None:
     assert alarms(morning(night(outcome))) == []
+
+
+def test_conversations_that_are_too_long() -> None:
+    last = night()
+    last.record.candidates = [Candidate("small-2", "r", "d", wanted=20, too_long=2)]
+    assert alarms(morning(last)) == []
+    last.record.candidates = [Candidate("small-2", "r", "d", wanted=20, too_long=3)]
+    [told] = alarms(morning(last))
+    assert "small-2 was not trained on 3 of 20 conversations" in told
+    assert "night.recipe.max_tokens" in told
 
 
 def test_an_examination_that_is_chance() -> None:
