@@ -17,6 +17,7 @@ from distill.examination.marking import Mark, changed, paired_marks
 from distill.statistics import holm, mcnemar, paired
 
 ALPHA = 0.05
+RUIN = 0.25  # of all exact calls: further training loses a tenth of them by chance, not more
 LOOKS = 7  # verdicts on one drawn set of questions; after them another one is drawn
 _NO_TOOL = "no tool needed"
 
@@ -45,6 +46,11 @@ class Succession(msgspec.Struct, frozen=True):
     def harmed(self) -> bool:
         """Whether it is surely worse than what serves, altogether or at a kind of question."""
         return bool(self.worse) or mcnemar(self.lost, self.gained) <= self.level
+
+    @property
+    def ruined(self) -> bool:
+        """Whether it lost more than training loses by chance."""
+        return self.harmed and self.difference <= -RUIN
 
     @property
     def told(self) -> str:

@@ -26,9 +26,9 @@ from distill.machine import peak_memory
 from distill.naming import is_one
 from distill.night.candidates import Served, nightly_recipe, nothing_new, served
 from distill.night.diary import Diary, NightStopped, Outcome, Record, UnderWay, came_of, read_learnt
-from distill.night.doubting import doubt, suspect
+from distill.night.doubting import doubt, suspect, trusted
 from distill.night.gathering import Gathered, Known, Unlike, gather, is_whole, label_traces
-from distill.night.judging import Examined, best_of, examined, harmed
+from distill.night.judging import Examined, best_of, examined, harmed, ruined
 from distill.night.pausing import paused
 from distill.night.retention import make_room
 from distill.night.setting import draw
@@ -217,7 +217,7 @@ async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judg
     with under_way.stage("propose"):
         proposed = await _propose(day, best, judged.made, under_way.record.served)
     if not best.verdict.passed:
-        _suspect_what_harmed(settings, under_way.record)
+        _doubt_what_harmed(settings, under_way.record)
     under_way.record.chosen = best.adapter
     under_way.record.serves = serves(await day.status())
     under_way.end(proposed.outcome, proposed.reason)
@@ -316,9 +316,15 @@ async def _take_off(day: Day, adapter: str) -> None:
         await day.remove_adapter(adapter)
 
 
-def _suspect_what_harmed(settings: NightSettings, record: Record) -> None:
-    """What came since what serves was made, and made it worse when it was trained further on that."""
+def _doubt_what_harmed(settings: NightSettings, record: Record) -> None:
+    """What came since what serves was made, and made it worse when it was trained further on that: it is suspected, and
+    doubted at once where that was no chance."""
     nights = settings.data / "nights"
     old = served(settings.models, record.served, settings.base)
-    if old is not None and harmed(record) and (known := old.learnt(nights)):
-        suspect(nights, record.name, read_learnt(nights, record.name) - known)
+    if old is None or not harmed(record) or not (known := old.learnt(nights)):
+        return
+    came = read_learnt(nights, record.name) - known
+    if ruined(record) and (found := came - trusted(nights)):
+        doubt(nights, record.name, found)
+    else:
+        suspect(nights, record.name, came)

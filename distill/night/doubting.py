@@ -1,9 +1,9 @@
 """Doubting: traces that no night learns from until somebody trusts them.
 
 Owns doubted.json, suspected.json and trusted.json in a night's folder. A night suspects what it had to learn anew when
-the adapter became worse by it, which training may do by chance as well; what a second one suspects is doubted, and what
-is unlike all before at once. Without it one bad day would be learnt again, and refused again, every night. Knows
-nothing of how that is told.
+the adapter became worse by it, which training may do by chance as well; what a second one suspects is doubted, and at
+once what ruined the adapter or is unlike all before. Without it one bad day would be learnt again, and refused again,
+every night. Knows nothing of how that is told.
 """
 
 from __future__ import annotations

@@ -114,9 +114,18 @@ def _candidate(adapter: str, order: Order, run: Path, verdict: Verdict) -> Candi
 
 def harmed(record: Record) -> bool:
     """Whether what serves became worse by being trained further in this night, surely."""
+    return any(one.harmed for one in _trained_further(record))
+
+
+def ruined(record: Record) -> bool:
+    """Whether it became worse than training makes anything by chance."""
+    return any(one.ruined for one in _trained_further(record))
+
+
+def _trained_further(record: Record) -> list[Succession]:
     verdicts = [one.verdict for one in record.candidates if one.parent == record.served and one.verdict is not None]
     found = [msgspec.convert(verdict, Verdict).succession for verdict in verdicts]
-    return any(one is not None and one.harmed for one in found)
+    return [one for one in found if one is not None]
 
 
 def best_of(found: Sequence[Examined]) -> Examined:

@@ -56,13 +56,14 @@ def test_without_a_teacher_the_night_learns_from_what_there_is(home: Path) -> No
     assert not (home / "models" / "adapters" / before / "examination-teacher.jsonl").exists()
 
 
-def test_where_no_file_may_grow_the_night_says_so_and_goes_on_later(home: Path) -> None:
+@pytest.mark.parametrize("size", [30_000, 120_000], ids=["not even begun", "too small for an adapter"])
+def test_where_no_file_may_grow_the_night_says_so_and_goes_on_later(home: Path, size: int) -> None:
     before = last(home).chosen
     with again(home) as gateway:
         _forget_nights(home)
         for folder in (home / "data" / "datasets", home / "models" / "runs", home / "models" / "adapters"):
             shutil.rmtree(folder)
-        code, said = night_of(gateway, home / "small.toml", lambda: _limit(30_000))
+        code, said = night_of(gateway, home / "small.toml", lambda: _limit(size))
         assert code == 1
         assert "Traceback" not in said
         assert "too large" in said or "full" in said or "disk" in said, said

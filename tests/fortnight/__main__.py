@@ -80,7 +80,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "288", "EACH": "24", "POISONED": "56", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "416", "EACH": "32", "POISONED": "96", "QUESTIONS": "150"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:

@@ -13,7 +13,7 @@ from distill.examination.drawn import DrawnExamination
 from distill.examination.marking import Mark
 from distill.night.candidates import Served, orders, served
 from distill.night.diary import Candidate, Record, from_base_due
-from distill.night.judging import Sat, harmed, verdict_of
+from distill.night.judging import Sat, harmed, ruined, verdict_of
 from distill.night.settings import NightSettings
 from distill.train.order import base_digest
 from distill.train.recipe import Recipe
@@ -67,6 +67,9 @@ def test_a_night_tells_whether_training_what_serves_further_made_it_worse() -> N
         return Record("n", 0.0, 0, "", served="a1", candidates=[made])
 
     assert harmed(night("a1", 60))
+    assert ruined(night("a1", 60))
+    assert harmed(night("a1", 85))
+    assert not ruined(night("a1", 85))
     assert not harmed(night("a1", 98))
     assert not harmed(night("", 60))  # from the base: not what came is at fault
     assert not harmed(Record("n", 0.0, 0, "", served="a1", candidates=[Candidate("a2", "r", "d", "a1")]))
