@@ -17,7 +17,7 @@ from distill.examination.marking import Mark, changed, paired_marks
 from distill.statistics import holm, mcnemar, paired
 
 ALPHA = 0.05
-RUIN = 0.25  # of all exact calls: further training loses a tenth of them by chance, not more
+RUIN = 0.25  # of the questions: training further loses a tenth of them by chance, no more was seen
 LOOKS = 7  # verdicts on one drawn set of questions; after them another one is drawn
 _NO_TOOL = "no tool needed"
 

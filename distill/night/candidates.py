@@ -80,8 +80,7 @@ def orders(
     """What is trained, the surer one first. `from_base`: whether one from the base is due."""
     found = []
     if old is not None and fresh is not None and _fits(old, recipe):
-        further = msgspec.structs.replace(recipe, learning_rate=recipe.learning_rate / _COOLER, epochs=1.0)
-        found.append(Order(str(settings.base), fresh.folder, further, warm=str(old.folder)))
+        found.append(Order(str(settings.base), fresh.folder, _further(recipe), warm=str(old.folder)))
     if from_base or not found:
         found.append(Order(str(settings.base), whole.folder, recipe))
     return [ordered(msgspec.structs.replace(one, memory=settings.lease_bytes)) for one in found]
@@ -131,16 +130,19 @@ def _fits(old: Served, recipe: Recipe) -> bool:
 
 def nothing_new(old: Served | None, recipe: Recipe, new: int) -> str:
     """Why so many new conversations are not worth a training, in words; "" where they are."""
-    if old is None or new >= recipe.batch or not _unchanged(old, recipe):
+    if old is None or new >= recipe.batch or not made_by(old, recipe):
         return ""
     came = f"{new} conversations, less than a batch," if new else "nothing"
     return f"{came} came since {old.name} was made that may be learnt"
 
 
-def _unchanged(old: Served, recipe: Recipe) -> bool:
+def made_by(old: Served, recipe: Recipe) -> bool:
     """Whether the recipe is the one by which an adapter was made, so that only new traces could make another."""
-    made = old.card.get("recipe")
-    if not isinstance(made, dict):
-        return False
-    free = {"learning_rate", "epochs"} if old.card.get("parent") else set()
-    return all(made.get(name) == value for name, value in msgspec.to_builtins(recipe).items() if name not in free)
+    made, wanted = old.card.get("recipe"), _further(recipe) if old.card.get("parent") else recipe
+    fields = msgspec.to_builtins(wanted)
+    return isinstance(made, dict) and all(made.get(name) == value for name, value in fields.items())
+
+
+def _further(recipe: Recipe) -> Recipe:
+    """The recipe by which an adapter is trained further."""
+    return msgspec.structs.replace(recipe, learning_rate=recipe.learning_rate / _COOLER, epochs=1.0)

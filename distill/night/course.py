@@ -24,11 +24,12 @@ from distill.examination.scores import Score
 from distill.gate import Verdict
 from distill.machine import peak_memory
 from distill.naming import is_one
+from distill.night.blaming import blame
 from distill.night.candidates import Served, nightly_recipe, nothing_new, served
-from distill.night.diary import Diary, NightStopped, Outcome, Record, UnderWay, came_of, read_learnt
-from distill.night.doubting import doubt, suspect, trusted
+from distill.night.diary import Diary, NightStopped, Outcome, Record, UnderWay, came_of
+from distill.night.doubting import doubt
 from distill.night.gathering import Gathered, Known, Unlike, gather, is_whole, label_traces
-from distill.night.judging import Examined, best_of, examined, harmed, ruined
+from distill.night.judging import Examined, best_of, examined
 from distill.night.pausing import paused
 from distill.night.retention import make_room
 from distill.night.setting import draw
@@ -98,7 +99,8 @@ async def night(
             async with _heard_of(under_way):
                 work = _judged(settings, recipe, under_way, day, progress, certify)
                 judged = await _in_time(work, settings, under_way)
-            return await _proposed(settings, under_way, day, judged)  # what was begun here is ended, whatever the time
+            # what was begun here is ended, whatever the time
+            return await _proposed(settings, recipe, under_way, day, judged)
         except NightOver as over:
             await _ended_early(under_way, day, over)
             raise
@@ -199,7 +201,7 @@ async def _judged(
 
 
 async def _certify_served(under_way: UnderWay, certify: Callable[[str], Awaitable[None]]) -> None:
-    """On a night that learns nothing, too, and once it is known what is doubted of the day."""
+    """On a night that learns nothing, too, and once it is known whether the day is unlike all before."""
     if under_way.record.served:  # a base that was taught nothing answers nothing
         await _certify(under_way, certify, "")
 
@@ -212,15 +214,14 @@ async def _certify(under_way: UnderWay, certify: Callable[[str], Awaitable[None]
         under_way.write()
 
 
-async def _proposed(settings: NightSettings, under_way: UnderWay, day: Day, judged: Judged) -> Night:
+async def _proposed(settings: NightSettings, recipe: Recipe, under_way: UnderWay, day: Day, judged: Judged) -> Night:
     best = judged.best
     with under_way.stage("propose"):
         proposed = await _propose(day, best, judged.made, under_way.record.served)
-    if not best.verdict.passed:
-        _doubt_what_harmed(settings, under_way.record)
+    left_out = "" if best.verdict.passed else blame(settings, recipe, under_way.record)
     under_way.record.chosen = best.adapter
     under_way.record.serves = serves(await day.status())
-    under_way.end(proposed.outcome, proposed.reason)
+    under_way.end(proposed.outcome, "; ".join(filter(None, (proposed.reason, left_out))))
     make_room(settings.data, settings.models, settings.keep_days, time.time())
     result = read_result(best.run) or {}
     whole, reason = judged.gathered.whole, proposed.reason if best.verdict.passed else ""
@@ -314,17 +315,3 @@ async def _take_off(day: Day, adapter: str) -> None:
     """Take an adapter off the engine, unless it serves: a night with nothing new makes the same one again."""
     with suppress(DayConflict):
         await day.remove_adapter(adapter)
-
-
-def _doubt_what_harmed(settings: NightSettings, record: Record) -> None:
-    """What came since what serves was made, and made it worse when it was trained further on that: it is suspected, and
-    doubted at once where that was no chance."""
-    nights = settings.data / "nights"
-    old = served(settings.models, record.served, settings.base)
-    if old is None or not harmed(record) or not (known := old.learnt(nights)):
-        return
-    came = read_learnt(nights, record.name) - known
-    if ruined(record) and (found := came - trusted(nights)):
-        doubt(nights, record.name, found)
-    else:
-        suspect(nights, record.name, came)

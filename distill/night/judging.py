@@ -37,7 +37,7 @@ from distill.publishing import publish, write_card
 from distill.statistics import mcnemar
 from distill.succession import Succession, level_of, succession
 from distill.train.order import Order
-from distill.train.record import read_taught
+from distill.train.record import read_result
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -106,26 +106,11 @@ def _given(before: Candidate | None) -> Verdict | None:
 
 def _candidate(adapter: str, order: Order, run: Path, verdict: Verdict) -> Candidate:
     parent = Path(order.warm).name if order.warm else ""
-    told, taught = msgspec.to_builtins(verdict), read_taught(run)
-    long = taught.too_long if taught is not None else 0
-    wanted = taught.examples + taught.silent + long if taught is not None else 0
-    return Candidate(adapter, run.name, Path(order.dataset).name, parent, order.steps or 0, told, wanted, long)
-
-
-def harmed(record: Record) -> bool:
-    """Whether what serves became worse by being trained further in this night, surely."""
-    return any(one.harmed for one in _trained_further(record))
-
-
-def ruined(record: Record) -> bool:
-    """Whether it became worse than training makes anything by chance."""
-    return any(one.ruined for one in _trained_further(record))
-
-
-def _trained_further(record: Record) -> list[Succession]:
-    verdicts = [one.verdict for one in record.candidates if one.parent == record.served and one.verdict is not None]
-    found = [msgspec.convert(verdict, Verdict).succession for verdict in verdicts]
-    return [one for one in found if one is not None]
+    told, result = msgspec.to_builtins(verdict), read_result(run) or {}
+    wanted = sum(result.get(name, 0) for name in ("examples", "silent", "too_long"))
+    return Candidate(
+        adapter, run.name, Path(order.dataset).name, parent, order.steps or 0, told, wanted, result.get("too_long", 0)
+    )
 
 
 def best_of(found: Sequence[Examined]) -> Examined:

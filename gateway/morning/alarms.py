@@ -136,11 +136,12 @@ def _noise(morning: Morning) -> list[str]:
 
 
 def _too_long(morning: Morning) -> list[str]:
-    """Who asks with long conversations would be learnt least of, and nobody would know."""
-    made = morning.night.record.candidates if morning.night is not None else []
+    """Who asks with long conversations would be learnt least of, and nobody would know. The newest night that trained
+    tells."""
+    made = next((night.record.candidates for night in morning.nights if night.record.candidates), [])
     return [
         f"{one.adapter} was not trained on {one.too_long} of {count(one.wanted, 'conversation')}, which are too long: "
-        "a higher night.recipe.max_tokens takes them in, and more memory."
+        "a higher night.recipe.max_tokens takes them in, the next time they are learnt, and more memory."
         for one in made
         if one.too_long > LONG * one.wanted
     ]

@@ -57,14 +57,14 @@ at_once = 16
 timed = 2
 prompt = ""
 memory_bytes = 8000000000
-replays = 320
+replays = 520
 margin = 0.1
 [night.recipe]
 rank = 16
 scale = 2.0
-layers = 30
+layers = 16
 learning_rate = 2e-3
-epochs = 1.0
+epochs = 0.7
 batch = 16
 max_tokens = 600
 """
@@ -80,7 +80,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "416", "EACH": "32", "POISONED": "96", "QUESTIONS": "150"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "800", "EACH": "64", "POISONED": "96", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:

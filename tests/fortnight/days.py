@@ -23,7 +23,7 @@ from gateway.settings import shared
 from router.chat import Choice
 
 _AT_ONCE = 16
-_A_DAY = 3  # repositories
+_A_DAY, _FIRST_DAY = 3, 6  # repositories
 # What so small a student learns of so few conversations, its answers in words included, and sums, which it never does:
 # to tell the ones from the others is the router's. Who inherits from what, and what from whom, it takes for the same.
 KINDS = ("subclasses", "imports_from", "parameters", "no_subclasses", "opposite", "sum", "difference")
@@ -57,7 +57,7 @@ async def questions_of(number: int, count: int, kinds: Sequence[str], work: Path
     agents."""
     demo = read_drawn(shared("data", "examinations", "demo.toml"))
     first = (number - 1) * 2
-    mine = [TAUGHT[(first + step) % len(TAUGHT)] for step in range(_A_DAY)]
+    mine = [TAUGHT[(first + step) % len(TAUGHT)] for step in range(_A_DAY if number > 1 else _FIRST_DAY)]
     drawn = DrawnExamination("day", 1, mine, count, demo.seed + number, list(kinds), result_limit=demo.result_limit)
     items = await set_drawn(drawn, shared("data", "questions"), work)
     if number % 3:

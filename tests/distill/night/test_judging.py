@@ -13,7 +13,7 @@ from distill.examination.drawn import DrawnExamination
 from distill.examination.marking import Mark
 from distill.night.candidates import Served, orders, served
 from distill.night.diary import Candidate, Record, from_base_due
-from distill.night.judging import Sat, harmed, ruined, verdict_of
+from distill.night.judging import Sat, verdict_of
 from distill.night.settings import NightSettings
 from distill.train.order import base_digest
 from distill.train.recipe import Recipe
@@ -56,23 +56,6 @@ def test_what_serves_has_to_be_equalled() -> None:
     assert not found.passed
     assert found.succession is not None
     assert found.succession.lost == 30
-
-
-def test_a_night_tells_whether_training_what_serves_further_made_it_worse() -> None:
-    def night(parent: str, exact: int) -> Record:
-        arms = {"base": sat([False] * 100), "served": sat([True] * 100)}
-        arms["adapter"] = sat([True] * exact + [False] * (100 - exact))
-        verdict = verdict_of(arms, Served("a1", Path(), {}), LEVEL, 0.05)
-        made = Candidate("a2", "r", "d", parent, verdict=msgspec.to_builtins(verdict))
-        return Record("n", 0.0, 0, "", served="a1", candidates=[made])
-
-    assert harmed(night("a1", 60))
-    assert ruined(night("a1", 60))
-    assert harmed(night("a1", 85))
-    assert not ruined(night("a1", 85))
-    assert not harmed(night("a1", 98))
-    assert not harmed(night("", 60))  # from the base: not what came is at fault
-    assert not harmed(Record("n", 0.0, 0, "", served="a1", candidates=[Candidate("a2", "r", "d", "a1")]))
 
 
 def test_memory_is_compared_where_both_were_asked_just_now() -> None:
