@@ -28,8 +28,7 @@ def blame(settings: NightSettings, recipe: Recipe, record: Record) -> str:
     if old is None or not harmed(record) or not (known := old.learnt(nights)):
         return ""
     came = read_learnt(nights, record.name) - known
-    elsewhere = trusted(nights) | _borne(nights, record.name)
-    if came and ruined(record) and made_by(old, recipe) and not came & elsewhere:
+    if came and ruined(record) and made_by(old, recipe) and _alone_at_fault(nights, record.name, came):
         doubt(nights, record.name, came)
         left_out = len(came)
     else:
@@ -51,11 +50,11 @@ def ruined(record: Record) -> bool:
     return as_before and any(one.ruined for one in _trained_further(record))
 
 
-def _borne(nights: Path, but: str) -> frozenset[str]:
-    """What other nights trained something further on, and it was not ruined."""
-    others = [one for one in Diary(nights).newest_first() if one.name != but]
-    sound = [one for one in others if _trained_further(one) and not ruined(one)]
-    return frozenset[str]().union(*(read_learnt(nights, one.name) for one in sound))
+def _alone_at_fault(nights: Path, night: str, came: frozenset[str]) -> bool:
+    """Whether nothing of it is trusted, or was trained on in another night that ruined nothing."""
+    others = (one for one in Diary(nights).newest_first() if one.name != night)
+    sound = (read_learnt(nights, one.name) for one in others if _trained_further(one) and not ruined(one))
+    return came.isdisjoint(trusted(nights)) and all(came.isdisjoint(learnt) for learnt in sound)
 
 
 def _trained_further(record: Record) -> list[Succession]:
