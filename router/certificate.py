@@ -85,7 +85,8 @@ class Missing(msgspec.Struct, frozen=True):
         return None if self.likely is None else max(1, self.likely - self.accepted)
 
     def days(self, a_day: float) -> float | None:
-        """After how many days they will be there, where so many labels come in a day; None: not known, or never."""
+        """After how many days they will be there, where so many conversations with a label come in a day; None: not
+        known, or never."""
         share = self.accepted / self.labels if self.labels else 1.0
         if self.more is None or a_day <= 0 or not share:
             return None

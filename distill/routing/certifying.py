@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from distill.routing.labels import Label, one_each
+from distill.routing.labels import Label
 from router.certificate import Certificate, Missing, Proven, Scope
-from router.certify import Labelled, certify, missing, spent, step, thresholds
+from router.certify import Labelled, certify, conversation, missing, spent, step, thresholds
 from router.groups import Group, group_of
 
 # A label's score, the higher the better; -inf of what is never served.
@@ -44,8 +44,8 @@ def certified(
     delta: float = DELTA,
     times: int = 1,
 ) -> Earned:
-    """What a student's drafts earn: one of each conversation among those that calibrate. Thresholds come from the
-    `taught` ones, each with the score of scorers that had not seen it.
+    """What a student's drafts earn: in each group, a conversation among those that calibrate counts once. Thresholds
+    come from the `taught` ones, each with the score of scorers that had not seen it.
 
     The confidence is divided among the groups that occur, and spent in parts each time that these labels are used:
     `times` counts from 1.
@@ -76,13 +76,14 @@ def within_reach(
     """Whether `possible` conversations that calibrate could be enough for a certificate of any group, by the labels of
     those that teach. Of those that calibrate nothing is looked at: whoever looks before he decides to test has tested
     (the same holds of when one is tested again, see `is_due`)."""
+    of_each = {(label.conversation, _group(label)): label for label in taught}
     groups: dict[Group, list[Labelled]] = {}
-    for label in taught:
-        groups.setdefault(_group(label), []).append(step(score(label), label.worse))
+    for (_, group), label in of_each.items():
+        groups.setdefault(group, []).append(step(score(label), label.worse))
     level = spent(delta, times) / max(1, len(groups))
     for group, mine in groups.items():
         told = missing(mine, [], alpha[group], level, _FIRST[group])
-        expected = told.accepted * possible / len(taught)
+        expected = told.accepted * possible / len({label.conversation for label in taught})
         if told.likely is not None and told.likely <= _HOPE * expected:
             return True
     return not groups
@@ -115,10 +116,17 @@ def _missing(groups: _Groups, times: int, alpha: Mapping[Group, float], delta: f
 
 
 def _units(taught: Sequence[tuple[Label, float]], calibrating: Sequence[Label], score: Score) -> _Groups:
-    """Those that calibrate, one of each conversation, beside those that teach, by group."""
+    """Those that calibrate, of a conversation one unit in each group, beside those that teach, by group.
+
+    Which requests were drawn hangs on the group of the answer that was given, one by lot of each. Drafts of one
+    conversation may fall together all the same, where one is of another group than that answer. They are one unit
+    then, which is worse if any of them is: that is worse more often than the mean of what they were drawn from."""
+    together: dict[tuple[str, Group], list[tuple[float, bool]]] = {}
+    for label in calibrating:
+        together.setdefault((label.conversation, _group(label)), []).append((score(label), label.worse))
     groups: _Groups = {}
-    for label in one_each(calibrating):
-        groups.setdefault(_group(label), ([], []))[0].append(step(score(label), label.worse))
+    for (_, group), steps in together.items():
+        groups.setdefault(group, ([], []))[0].append(conversation(steps))
     for label, told in taught:
         groups.setdefault(_group(label), ([], []))[1].append(step(told, label.worse))
     return groups

@@ -5,7 +5,6 @@ Owns which of a conversation's requests counts, and for what. Knows nothing of h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -51,14 +50,3 @@ class Label(msgspec.Struct, frozen=True, omit_defaults=True):
 def set_of(conversation: str) -> Set:
     """Whether a conversation teaches gates or calibrates them: never both, and always the same."""
     return "train" if lot("part", "router", conversation) < 0.5 else "calibrate"
-
-
-def one_each(labels: Iterable[Label]) -> list[Label]:
-    """One label of each conversation, by lot: those of one conversation are alike, and a guarantee counts what is drawn
-    independently."""
-    chosen: dict[str, tuple[float, Label]] = {}
-    for label in labels:
-        drawn = lot("step", "router", label.trace)
-        if label.conversation not in chosen or drawn < chosen[label.conversation][0]:
-            chosen[label.conversation] = drawn, label
-    return [label for _, label in chosen.values()]

@@ -17,7 +17,7 @@ import msgspec
 from distill.redact.redactor import Redactor
 from distill.routing.certifying import DELTA, Earned, certified, is_due, lacking, within_reach
 from distill.routing.comparing import How
-from distill.routing.labels import Label, Set, one_each, set_of
+from distill.routing.labels import Label, Set, set_of
 from distill.routing.replaying import Asked, Counting, Limits, Replayed, answer_served, calibrating, labels, replay
 from distill.routing.table import Better, better, scored
 from distill.routing.training import TooFewLabels, train
@@ -50,8 +50,8 @@ class Holding(msgspec.Struct, frozen=True):
 class Findings(msgspec.Struct, frozen=True):
     """What was found out about a student. `gates` are None where the rule stays: `better` says by how much they beat
     it, None where none could be trained. `labels` are all there are, by how they were found, and `worse` those of a
-    worse draft; `a_day` of them that count for a certificate came in a day. `watched` is the evidence against the
-    certificate that there was. Of `asked_again` requests the teacher gave several answers; in `split` these
+    worse draft; `a_day` conversations of those that count for a certificate came in a day. `watched` is the evidence
+    against the certificate that there was. Of `asked_again` requests the teacher gave several answers; in `split` these
     disagree. `tested` labels that calibrate were used for a test, 0 where none was, and count for less in the next one;
     those from before `counts_from` (Unix seconds) count no more."""
 
@@ -117,7 +117,7 @@ async def learn(
         sets[set_of(label.conversation)].append(label)
     gates, beaten, scores = chosen(sets["train"])
     scorer: Scorer = Learnt(gates) if gates is not None else Rule()
-    earned, count = Earned(None, {}), len(one_each(sets["calibrate"]))
+    earned, count = Earned(None, {}), len(sets["calibrate"])
     if found:
         scope = Scope(*_student(found[-1]), teacher, scorer.name)
         score = partial(confidence, scorer=scorer)
@@ -228,8 +228,8 @@ def confidence(label: Label, scorer: Scorer) -> float:
 
 
 def _a_day(found: Sequence[Label]) -> float:
-    """Labels that count, one of each conversation, in a day of those in which there were any; 0 within the first."""
-    counted = one_each(label for label in found if set_of(label.conversation) == "calibrate")
+    """Conversations with labels that calibrate, in a day of those in which there were any; 0 within the first."""
+    counted = {label.conversation for label in found if set_of(label.conversation) == "calibrate"}
     days = (max(label.created for label in found) - min(label.created for label in found)) / 86_400 if found else 0.0
     return len(counted) / days if days >= 1 else 0.0
 

@@ -23,6 +23,7 @@ from distill.routing.labels import Label, Set, set_of
 from distill.store.store import TraceStore
 from distill.trace import Draft, Trace, conversation_key
 from router.chat import AnswerMessage, Choice, ChoiceLogprobs
+from router.groups import Group, group_of
 from router.lot import lot
 
 
@@ -43,8 +44,9 @@ _NO_CHOICE = frozenset({"capability", "requested", "stays_here", "cached"})
 class Limits(msgspec.Struct, frozen=True):
     """How many `requests` in all, how many are under way `at_once`, and after how many `failures` in a row the student
     is left alone. Of a conversation that teaches gates up to `taught` requests are asked, of one that calibrates them
-    one: a certificate wants labels that have nothing to do with each other. Of those that teach there are `teaching`
-    altogether, as gates learn little from more. From `until` on, in Unix seconds, nobody is asked any more."""
+    one of each group: a certificate wants labels that have nothing to do with each other. Of those that teach there
+    are `teaching` altogether, as gates learn little from more. From `until` on, in Unix seconds, nobody is asked any
+    more."""
 
     requests: int = 1000
     at_once: int = 4
@@ -141,8 +143,8 @@ async def answer_served(
 
 async def calibrating(store: TraceStore, until: int, counting: Counting) -> int:
     """Of how many conversations a request can calibrate."""
-    every = _all_drawn(store, until, 1, counting)
-    return sum([set_of(conversation_of(trace)) == "calibrate" async for trace, _ in every])
+    every = {conversation_of(trace) async for trace, _ in _all_drawn(store, until, 1, counting)}
+    return sum(set_of(conversation) == "calibrate" for conversation in every)
 
 
 async def _all_drawn(
@@ -255,12 +257,21 @@ class _Replaying:
 
 
 def drawn(traces: Sequence[Trace], taught: int) -> list[Trace]:
-    """The requests of a conversation that a student is asked again, by lot: what the traces say has no part in it.
-    Gates are not taught by traces that may teach nothing."""
+    """The requests of a conversation that a student is asked again, by lot. Of one that teaches any: what the answers
+    say has no part in it, but gates are not taught by traces that may teach nothing. Of one that calibrates the first
+    of each group that its answers are of."""
     teaches = bool(traces) and set_of(conversation_of(traces[0])) == "train"
     possible = [trace for trace in traces if _is_eligible(trace) and (trace.teach or not teaches)]
     ordered = sorted(possible, key=lambda trace: lot("step", "router", trace.id))
-    return ordered[: taught if teaches else 1]
+    return ordered[:taught] if teaches else _first_of_each_group(ordered)
+
+
+def _first_of_each_group(traces: Sequence[Trace]) -> list[Trace]:
+    first: dict[Group, Trace] = {}
+    for trace in traces:
+        if trace.answer is not None:
+            first.setdefault(group_of(trace.answer.tool_calls or ()), trace)
+    return list(first.values())
 
 
 def conversation_of(trace: Trace) -> str:

@@ -33,7 +33,7 @@ from tests.fortnight.holding import Held, held
 from tests.fortnight.page import render, table
 from tests.fortnight.teachers import Mood, Moody, moody, teaching
 
-# The poisoned day comes right after the first night, before anything is certified: half of what the next one trains on
+# The poisoned day comes right after the first night, while little has been learnt: half of what the next one trains on
 # is then poison.
 MOODS: dict[int, Mood] = {2: "poisoned", 6: "corrupted"}
 _TOKENS = 72
@@ -57,14 +57,14 @@ at_once = 16
 timed = 2
 prompt = ""
 memory_bytes = 8000000000
-replays = 520
+replays = 480
 margin = 0.1
 [night.recipe]
 rank = 16
 scale = 2.0
 layers = 16
 learning_rate = 2e-3
-epochs = 0.7
+epochs = 1
 batch = 16
 max_tokens = 600
 """
@@ -80,7 +80,7 @@ class Told(msgspec.Struct):
 
 
 def main(words: Sequence[str]) -> int:
-    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "800", "EACH": "64", "POISONED": "96", "QUESTIONS": "152"}
+    wanted = {"OUT": "fortnight", "DAYS": "14", "FIRST": "480", "EACH": "64", "POISONED": "96", "QUESTIONS": "152"}
     for word in words:
         name, mark, value = word.partition("=")
         if not mark or name not in wanted:

@@ -73,11 +73,11 @@ async def questions_of(number: int, count: int, kinds: Sequence[str], work: Path
 
 
 async def live(url: str, number: int, mood: str, items: list[Item], max_tokens: int) -> DayTold:
-    """Agents ask; the gateway decides who answers."""
+    """Agents ask; the gateway decides who answers, but on the poisoned day they ask for the teacher by its name: what
+    is poisoned is to be learnt from, whatever the student has proven by then."""
+    model = "teacher" if mood == "poisoned" else "nightschool"
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", timeout=300.0) as client:
-        done = await examine(
-            client, "nightschool", items, pace=Pace(_AT_ONCE), max_tokens=max_tokens, prefix=f"day-{number}"
-        )
+        done = await examine(client, model, items, pace=Pace(_AT_ONCE), max_tokens=max_tokens, prefix=f"day-{number}")
     turns = [turn for _, conversation in done for turn in conversation.turns]
     return DayTold(
         number,

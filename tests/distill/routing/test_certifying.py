@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import msgspec
 import pytest
 
@@ -112,6 +114,51 @@ def test_labels_that_are_used_again_count_for_less() -> None:
     labels = [msgspec.structs.replace(label, worse=False) for label in drafts(300, seed=7)]
     assert earned(labels).certificate is not None
     assert earned(labels, times=50).certificate is None
+
+
+def test_a_conversation_counts_once_in_each_group() -> None:
+    """Of each there is a call, and another draft that is one of words here and a call there."""
+    calls = [msgspec.structs.replace(label, worse=False) for label in drafts(600, seed=9)]
+    texts = [
+        msgspec.structs.replace(label, draft=msgspec.structs.replace(label.draft, message=AnswerMessage("words")))
+        for label in calls
+    ]
+    found = earned([*calls, *texts], lambda label: 0.9).certificate
+    assert found is not None
+    conversations = sum(set_of(label.conversation) == "calibrate" for label in calls)
+    assert {group: proven.accepted for group, proven in found.groups.items()} == {
+        "call": conversations,
+        "text": conversations,
+    }
+    together = earned([*calls, *calls], lambda label: 0.9).certificate
+    assert together is not None
+    assert together.groups["call"].accepted == conversations
+
+
+def test_one_that_is_worse_makes_its_conversation_worse() -> None:
+    calls = [msgspec.structs.replace(label, worse=False) for label in drafts(1200, seed=10)]
+    worse = [msgspec.structs.replace(label, worse=True) for label in calls[::40]]
+    found = earned([*worse, *calls], lambda label: 0.9).certificate
+    assert found is not None
+    assert found.groups["call"].errors == sum(set_of(label.conversation) == "calibrate" for label in worse)
+
+
+def test_drafts_that_fall_together_are_not_thought_better_than_they_are() -> None:
+    """Conversations of five answers by calls and five by words, one drawn of each; some of the drafts of those by words
+    are calls, and worse. Each draft of a call has the same part in what is promised."""
+    chance = random.Random(12)
+    (pattern,) = drafts(1, seed=12)
+    labels: list[Label] = []
+    bad, all_of_them = 0, 0
+    for number in range(4000):
+        cross = chance.choice([0, 0, 0, 1, 2, 5])  # of five
+        bad, all_of_them = bad + cross, all_of_them + 5 + cross
+        mine = msgspec.structs.replace(pattern, conversation=str(number), worse=False)
+        labels.append(mine)
+        if chance.random() < cross / 5:
+            labels.append(msgspec.structs.replace(mine, worse=True))
+    lacking = earned(labels, lambda label: 0.9).missing["call"]
+    assert lacking.errors / lacking.accepted >= bad / all_of_them
 
 
 def test_a_certificate_has_a_name_and_survives_being_written_down() -> None:

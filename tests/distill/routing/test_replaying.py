@@ -12,7 +12,7 @@ from distill.day import DayError, DayRefused, DaySpent
 from distill.outcome import Outcome
 from distill.redact.key import key_at
 from distill.redact.redactor import Redactor
-from distill.routing.labels import Label, set_of
+from distill.routing.labels import Label, Set, set_of
 from distill.routing.learning import of_now
 from distill.routing.replaying import Limits, Replayed, conversation_of, drawn, labels, replay
 from distill.store.store import TraceStore
@@ -251,10 +251,29 @@ async def test_no_secret_of_a_draft_is_kept(store: TraceStore, redactor: Redacto
     assert SECRET.encode() not in stored(tmp_path)
 
 
-def test_which_requests_are_drawn_does_not_hang_on_what_they_say() -> None:
-    traces = [trace("c", turn) for turn in range(10)]
+def named(part: Set) -> str:
+    """A conversation that teaches, or one that calibrates."""
+    return next(name for name in map(str, range(99)) if set_of(conversation_of(trace(name, 0))) == part)
+
+
+def test_which_requests_teach_does_not_hang_on_what_they_say() -> None:
+    traces = [trace(named("train"), turn) for turn in range(10)]
     changed = [msgspec.structs.replace(one, answer=AnswerMessage("other")) for one in traces]
+    assert len(drawn(traces, 3)) == 3
     assert [one.id for one in drawn(traces, 3)] == [one.id for one in drawn(changed, 3)]
+
+
+def test_of_each_group_of_answers_one_calibrates_by_lot() -> None:
+    name = named("calibrate")
+    turns = [trace(name, turn) for turn in range(30)]
+    told = [msgspec.structs.replace(one, answer=AnswerMessage("done")) for one in turns[20:]]
+    found = drawn([*turns[:20], *told], 3)
+    assert len(found) == 2
+    assert {one.turn < 20 for one in found} == {True, False}
+    again = [*turns[:20], *(msgspec.structs.replace(one, answer=AnswerMessage("not yet")) for one in told)]
+    assert [one.id for one in drawn(again, 3)] == [one.id for one in found]
+    (alone,) = drawn(turns[:20], 3)
+    assert alone.id in {one.id for one in found}
 
 
 async def test_what_may_teach_nothing_teaches_no_gate(store: TraceStore, redactor: Redactor) -> None:
