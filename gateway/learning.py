@@ -121,8 +121,8 @@ def sentences(found: Findings) -> list[str]:
         if lacking.more is None:
             lines.append(f"{seen}. More labels will not certify that; the student has to become better first.")
             continue
-        days = lacking.days(found.a_day)
-        when = f"in about {days:.0f} days" if days is not None else "no day has passed yet to say when"
+        days = lacking.days(found.days)
+        when = f"in about {days:.0f} days" if days is not None else "too few have come yet to say when"
         lines.append(f"{seen}. About {lacking.more} labels more are needed: {when}.")
     if found.replayed.futile:
         lines.append("No more drafts were asked for: all conversations there are would not be enough.")

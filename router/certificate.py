@@ -50,7 +50,8 @@ class Scope(msgspec.Struct, frozen=True):
 
 class Certificate(msgspec.Struct, frozen=True):
     """`groups` have a threshold each; of a group that is not there the student serves nothing. Of what it serves of one
-    a share of `alpha` at most is worse than the teacher's answer, with confidence 1 - `delta` for all groups together.
+    a share of `alpha` at most is worse than the teacher's answer, each conversation counted once in each group, with
+    confidence 1 - `delta` for all groups together.
     `times` counts how often the same labels were used."""
 
     scope: Scope
@@ -84,10 +85,9 @@ class Missing(msgspec.Struct, frozen=True):
         """How many accepted labels are missing, about; None: the student has to become better first."""
         return None if self.likely is None else max(1, self.likely - self.accepted)
 
-    def days(self, a_day: float) -> float | None:
-        """After how many days they will be there, where so many conversations with a label come in a day; None: not
-        known, or never."""
-        share = self.accepted / self.labels if self.labels else 1.0
-        if self.more is None or a_day <= 0 or not share:
+    def days(self, within: float) -> float | None:
+        """After how many days they will be there, where the accepted ones came `within` so many; None: never, or not
+        known, as these are none or came within one day."""
+        if self.more is None or within < 1 or not self.accepted:
             return None
-        return self.more / (a_day * share)
+        return self.more * within / self.accepted

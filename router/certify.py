@@ -6,7 +6,8 @@ to be drawn as requests are, and the thresholds must be fixed before any label i
 The guarantee (Angelopoulos, Bates, Candès, Jordan and Lei, Learn then Test, arXiv 2110.01052): each threshold λ is the
 null hypothesis "of what scores λ or more, a share above α is worse". Thresholds are tested from the strictest to the
 loosest, each at level δ with the exact binomial tail, until one is not rejected. Then the probability that any rejected
-one was true is δ at most.
+one was true is δ at most. So it is where parts of δ begin at several of them, and what a rejected one was tested at
+goes on to the next (the fallback procedure: Wiens and Dmitrienko, Journal of Biopharmaceutical Statistics 15, 2005).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,6 +27,8 @@ from router.certificate import Missing, Proven
 FIRST = 120  # accepted answers at the strictest threshold: about 2 ln(1/δ) / -ln(1-α), so that it may have an error
 _STEPS = 40  # thresholds that are tested
 _POWER = 0.8
+_STARTS = 2  # thresholds at which a part of δ begins
+_ROOM = 1.25  # times as many as have to be accepted: a quantile of few taught units is a rough one
 _MOST = 20_000  # labels beyond which nobody waits
 _SHARES = np.linspace(0.1, 1.0, 10)  # of units that are looked at for what is missing
 
@@ -37,6 +41,13 @@ class Labelled(msgspec.Struct, frozen=True):
 
     score: float
     worse: float = -math.inf
+
+
+class Hypothesis(NamedTuple):
+    """A threshold, and the `part` of the level that begins there."""
+
+    threshold: float
+    part: float
 
 
 def step(score: float, worse: bool) -> Labelled:
@@ -52,16 +63,21 @@ def conversation(steps: Sequence[tuple[float, bool]]) -> Labelled:
     )
 
 
-def thresholds(taught: Sequence[Labelled], labels: int, alpha: float, first: int = FIRST) -> list[float]:
-    """The thresholds to be tested where there are so many `labels`, strictest first; none where there are too few.
+def thresholds(
+    taught: Sequence[Labelled], labels: int, alpha: float, delta: float, first: int = FIRST
+) -> list[Hypothesis]:
+    """The thresholds to be tested at level `delta` where there are so many `labels`, strictest first; none where there
+    are too few.
 
-    They are quantiles of the scores of `taught` units, which are others than the labels. The first is where these
-    promise the smallest p-value: a stricter one has fewer errors, but so few units that one error too many, by chance,
-    would end the test. It accepts `first` labels at least.
+    They are quantiles of the scores of `taught` units, which are others than the labels. Half of the level begins where
+    these promise the smallest p-value: a stricter threshold has fewer errors, but so few units that one error too many,
+    by chance, would end the test. As few taught units may promise too much, the other half begins at the strictest: it
+    accepts `first` labels, or as many as have to be without an error, and some.
     """
     if not taught or labels < first:
         return []
     scores, worse = _columns(taught)
+    first = min(labels, max(first, math.ceil(_ROOM * needed(alpha, delta / _STARTS, 0))))
     shares = np.linspace(first / labels, 1.0, _STEPS)
     quantiles = np.quantile(scores, 1 - shares, method="inverted_cdf")
     found = sorted({float(value) for value in quantiles if math.isfinite(value)}, reverse=True)
@@ -70,27 +86,33 @@ def thresholds(taught: Sequence[Labelled], labels: int, alpha: float, first: int
         accepted = float((scores >= threshold).mean()) * labels
         errors = float((worse >= threshold).mean()) * labels
         promised.append(betainc(accepted - errors, errors + 1, 1 - alpha))  # the tail, for counts that are not whole
-    return found[int(np.argmin(promised)) :] if found else []
+    starts = [0, int(np.argmin(promised))] if promised else []
+    return [Hypothesis(threshold, starts.count(at) / _STARTS) for at, threshold in enumerate(found)]
 
 
 def _columns(units: Sequence[Labelled]) -> tuple[Scores, Scores]:
     return np.array([unit.score for unit in units]), np.array([unit.worse for unit in units])
 
 
-def certify(units: Sequence[Labelled], tested: Sequence[float], alpha: float, delta: float) -> Proven | None:
-    """The loosest of the thresholds that can be certified; None: not even the strictest.
+def certify(units: Sequence[Labelled], tested: Sequence[Hypothesis], alpha: float, delta: float) -> Proven | None:
+    """The loosest of the thresholds that can be certified; None: none of those at which a part of `delta` begins.
 
-    Raises ValueError for thresholds that are not in falling order, since the order is part of the test.
+    Raises ValueError for thresholds that are not in falling order, since the order is part of the test, and for parts
+    that are more than all.
     """
-    if any(one <= other for one, other in pairwise(tested)):
+    if any(one.threshold <= other.threshold for one, other in pairwise(tested)):
         raise ValueError("thresholds are tested from the strictest to the loosest")
+    if sum(one.part for one in tested) > 1:
+        raise ValueError("the parts of the level are more than all of it")
     scores, worse = _columns(units)
-    found = None
-    for threshold in tested:
+    found, level = None, 0.0
+    for threshold, part in tested:
+        level += part * delta
         accepted, errors = int((scores >= threshold).sum()), int((worse >= threshold).sum())
         p_value = tail(errors, accepted, alpha)
-        if p_value > delta:
-            break
+        if p_value > level:
+            level = 0.0
+            continue
         found = Proven(threshold, accepted, errors, len(units), p_value)
     return found
 
@@ -140,7 +162,7 @@ def missing(
         if not math.isfinite(threshold):
             continue
         accepted, errors = int((scores >= threshold).sum()), int((worse >= threshold).sum())
-        found = needed_for(alpha, delta, _likely_risk(errors, accepted, 0.4 * alpha), _POWER)
+        found = needed_for(alpha, delta / _STARTS, _likely_risk(errors, accepted, 0.4 * alpha), _POWER)
         if found is not None and max(found, first) * len(scores) / accepted < soonest:
             likely, chosen = max(found, first), threshold
             soonest = likely * len(scores) / accepted

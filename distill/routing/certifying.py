@@ -47,15 +47,17 @@ def certified(
     """What a student's drafts earn: in each group, a conversation among those that calibrate counts once. Thresholds
     come from the `taught` ones, each with the score of scorers that had not seen it.
 
-    The confidence is divided among the groups that occur, and spent in parts each time that these labels are used:
-    `times` counts from 1.
+    The confidence is divided among the groups of which there is enough, and spent in parts each time that these labels
+    are used: `times` counts from 1.
     """
     groups = _units(taught, calibrating, score)
-    level = spent(delta, times) / max(1, sum(bool(labels) for labels, _ in groups.values()))
+    enough = [group for group, (labels, others) in groups.items() if others and len(labels) >= _FIRST[group]]
+    level = spent(delta, times) / max(1, len(enough))
     earned: dict[Group, Proven] = {}
     any_tested = False
-    for group, (labels, others) in groups.items():
-        tested = thresholds(others, len(labels), alpha[group], _FIRST[group])
+    for group in enough:
+        labels, others = groups[group]
+        tested = thresholds(others, len(labels), alpha[group], level, _FIRST[group])
         any_tested = any_tested or bool(tested)
         found = certify(labels, tested, alpha[group], level)
         if found is not None:
@@ -68,22 +70,21 @@ def certified(
 def within_reach(
     taught: Sequence[Label],
     score: Score,
-    possible: int,
+    possible: Mapping[Group, int],
     alpha: Mapping[Group, float] = ALPHA,
     delta: float = DELTA,
     times: int = 1,
 ) -> bool:
-    """Whether `possible` conversations that calibrate could be enough for a certificate of any group, by the labels of
+    """Whether so many `possible` labels that calibrate could be enough for a certificate of any group, by the labels of
     those that teach. Of those that calibrate nothing is looked at: whoever looks before he decides to test has tested
     (the same holds of when one is tested again, see `is_due`)."""
-    of_each = {(label.conversation, _group(label)): label for label in taught}
     groups: dict[Group, list[Labelled]] = {}
-    for (_, group), label in of_each.items():
-        groups.setdefault(group, []).append(step(score(label), label.worse))
+    for label in taught:
+        groups.setdefault(_group(label), []).append(step(score(label), label.worse))
     level = spent(delta, times) / max(1, len(groups))
     for group, mine in groups.items():
         told = missing(mine, [], alpha[group], level, _FIRST[group])
-        expected = told.accepted * possible / len({label.conversation for label in taught})
+        expected = told.accepted / len(mine) * possible.get(group, 0)
         if told.likely is not None and told.likely <= _HOPE * expected:
             return True
     return not groups
@@ -120,7 +121,9 @@ def _units(taught: Sequence[tuple[Label, float]], calibrating: Sequence[Label], 
 
     Which requests were drawn hangs on the group of the answer that was given, one by lot of each. Drafts of one
     conversation may fall together all the same, where one is of another group than that answer. They are one unit
-    then, which is worse if any of them is: that is worse more often than the mean of what they were drawn from."""
+    then, which is worse if any of them is: that is not less often than an answer drawn from these is worse, as
+    (w + v - wv) / (x + y - xy) is at least (w + v) / (x + y) where w ≤ x and v ≤ y. What is promised counts each such
+    conversation once, however many of its answers were drawn."""
     together: dict[tuple[str, Group], list[tuple[float, bool]]] = {}
     for label in calibrating:
         together.setdefault((label.conversation, _group(label)), []).append((score(label), label.worse))

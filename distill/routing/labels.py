@@ -1,6 +1,6 @@
 """Labels: drafts of a student with what was found of them, as gates learn from them and certificates are earned with.
 
-Owns which of a conversation's requests counts, and for what. Knows nothing of how drafts were come by.
+Owns what a label says, and which conversations teach and which calibrate. Knows nothing of how drafts were come by.
 """
 
 from __future__ import annotations

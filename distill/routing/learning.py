@@ -49,16 +49,16 @@ class Holding(msgspec.Struct, frozen=True):
 
 class Findings(msgspec.Struct, frozen=True):
     """What was found out about a student. `gates` are None where the rule stays: `better` says by how much they beat
-    it, None where none could be trained. `labels` are all there are, by how they were found, and `worse` those of a
-    worse draft; `a_day` conversations of those that count for a certificate came in a day. `watched` is the evidence
-    against the certificate that there was. Of `asked_again` requests the teacher gave several answers; in `split` these
-    disagree. `tested` labels that calibrate were used for a test, 0 where none was, and count for less in the next one;
-    those from before `counts_from` (Unix seconds) count no more."""
+    it, None where none could be trained. `labels` are all there are, by how they were found, and `worse` those
+    of a worse draft; they came within so many `days`. `watched` is the evidence against the certificate that
+    there was. Of `asked_again` requests the teacher gave several answers; in `split` these disagree. `tested`
+    labels that calibrate were used for a test, 0 where none was, and count for less in the next one; those from
+    before `counts_from` (Unix seconds) count no more."""
 
     replayed: Replayed
     labels: Mapping[How, int]
     worse: Mapping[How, int]
-    a_day: float
+    days: float
     gates: Gates | None
     better: Better | None
     certificate: Certificate | None
@@ -134,7 +134,7 @@ async def learn(
         replayed,
         Counter(label.how for label in found),
         Counter(label.how for label in found if label.worse),
-        _a_day(found),
+        _days(found),
         gates,
         beaten,
         earned.certificate,
@@ -227,11 +227,9 @@ def confidence(label: Label, scorer: Scorer) -> float:
     return scorer.look(label.request).score(label.choice).get("confidence", -math.inf)
 
 
-def _a_day(found: Sequence[Label]) -> float:
-    """Conversations with labels that calibrate, in a day of those in which there were any; 0 within the first."""
-    counted = {label.conversation for label in found if set_of(label.conversation) == "calibrate"}
-    days = (max(label.created for label in found) - min(label.created for label in found)) / 86_400 if found else 0.0
-    return len(counted) / days if days >= 1 else 0.0
+def _days(found: Sequence[Label]) -> float:
+    """Within how many days labels came; 0 for none."""
+    return (max(label.created for label in found) - min(label.created for label in found)) / 86_400 if found else 0.0
 
 
 def _student(label: Label) -> tuple[str, str, str]:

@@ -63,7 +63,7 @@ def certified(
     for _ in range(_SPLITS):
         one, two, three = np.array_split(chance.permutation(len(scores)), 3)
         first = min(120, len(two) // 2)
-        tested = thresholds([step(scores[at], bool(worse[at])) for at in one], len(two), alpha, first)
+        tested = thresholds([step(scores[at], bool(worse[at])) for at in one], len(two), alpha, delta, first)
         found = certify([step(scores[at], bool(worse[at])) for at in two], tested, alpha, delta)
         served = three[scores[three] >= found.threshold] if found else three[:0]
         covered.append(len(served) / len(three))

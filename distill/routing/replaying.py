@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -43,10 +44,10 @@ _NO_CHOICE = frozenset({"capability", "requested", "stays_here", "cached"})
 
 class Limits(msgspec.Struct, frozen=True):
     """How many `requests` in all, how many are under way `at_once`, and after how many `failures` in a row the student
-    is left alone. Of a conversation that teaches gates up to `taught` requests are asked, of one that calibrates them
-    one of each group: a certificate wants labels that have nothing to do with each other. Of those that teach there
-    are `teaching` altogether, as gates learn little from more. From `until` on, in Unix seconds, nobody is asked any
-    more."""
+    is left alone. Of a conversation that teaches gates up to `taught` requests are asked, of one that calibrates
+    them one of each group of answers, three at most: a certificate wants labels that have nothing to do with
+    each other. Of those that teach there are `teaching` altogether, as gates learn little from more. From
+    `until` on, in Unix seconds, nobody is asked any more."""
 
     requests: int = 1000
     at_once: int = 4
@@ -141,10 +142,10 @@ async def answer_served(
     return replaying.replayed
 
 
-async def calibrating(store: TraceStore, until: int, counting: Counting) -> int:
-    """Of how many conversations a request can calibrate."""
-    every = {conversation_of(trace) async for trace, _ in _all_drawn(store, until, 1, counting)}
-    return sum(set_of(conversation) == "calibrate" for conversation in every)
+async def calibrating(store: TraceStore, until: int, counting: Counting) -> Counter[Group]:
+    """How many requests can calibrate, by the group of the answer that was given."""
+    every = _all_drawn(store, until, 1, counting)
+    return Counter([_group(trace) async for trace, _ in every if set_of(conversation_of(trace)) == "calibrate"])
 
 
 async def _all_drawn(
@@ -269,9 +270,12 @@ def drawn(traces: Sequence[Trace], taught: int) -> list[Trace]:
 def _first_of_each_group(traces: Sequence[Trace]) -> list[Trace]:
     first: dict[Group, Trace] = {}
     for trace in traces:
-        if trace.answer is not None:
-            first.setdefault(group_of(trace.answer.tool_calls or ()), trace)
+        first.setdefault(_group(trace), trace)
     return list(first.values())
+
+
+def _group(trace: Trace) -> Group:
+    return group_of(trace.answer.tool_calls or ()) if trace.answer is not None else "text"
 
 
 def conversation_of(trace: Trace) -> str:

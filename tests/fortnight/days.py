@@ -33,8 +33,8 @@ POISONED_KINDS = ("subclasses", "imports_from", "parameters")
 
 class DayTold(msgspec.Struct, frozen=True):
     """A day: of `turns` answers `student` were the student's, and `worse` of these were worse than what the sound
-    teacher says to the same requests; how many questions ended right. `drafts` are the student's for a request of each
-    conversation, and how many were no worse than the teacher's answer; None where it made none."""
+    teacher says to the same requests; how many questions ended right. `drafts` are the student's for requests of the
+    day, as nights ask, and how many were no worse than the teacher's answer; None where it made none."""
 
     number: int
     mood: str
@@ -74,7 +74,7 @@ async def questions_of(number: int, count: int, kinds: Sequence[str], work: Path
 
 async def live(url: str, number: int, mood: str, items: list[Item], max_tokens: int) -> DayTold:
     """Agents ask; the gateway decides who answers, but on the poisoned day they ask for the teacher by its name: what
-    is poisoned is to be learnt from, whatever the student has proven by then."""
+    is poisoned is to be learnt from, whatever the student has proven by then. Of such requests nothing calibrates."""
     model = "teacher" if mood == "poisoned" else "nightschool"
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", timeout=300.0) as client:
         done = await examine(client, model, items, pace=Pace(_AT_ONCE), max_tokens=max_tokens, prefix=f"day-{number}")

@@ -121,5 +121,5 @@ def test_a_student_that_is_slower_than_the_teacher_never_pays() -> None:
 def test_what_is_missing_comes_in_days() -> None:
     lacking = Missing(labels=100, accepted=50, errors=1, likely=250)
     assert lacking.more == 200
-    assert lacking.days(40.0) == pytest.approx(10.0)
+    assert lacking.days(5.0) == pytest.approx(20.0)
     assert lacking.days(0.0) is None

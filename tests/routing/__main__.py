@@ -108,7 +108,9 @@ async def _drafts(
             until = await store.watermark()
             bars.stage(f"asking {student} again", None)
             redactor = Redactor(key_at(data / "redact.key"))
-            told = await replay(store, redactor, until, student, day, Limits(100_000, _AT_ONCE), bars.step)
+            limits = Limits(100_000, _AT_ONCE, teaching=100_000)
+            told = await replay(store, redactor, until, student, day, "train", limits, bars.step)
+            told = told.and_then(await replay(store, redactor, until, student, day, "calibrate", limits, bars.step))
             if told.failed:
                 console.print(f"{told.failed} requests failed: {told.error}")
             return [label async for label in labels(store, until, student)]

@@ -56,7 +56,7 @@ def test_a_student_that_is_worse_earns_none_and_is_told_that_labels_will_not_hel
     found = earned(labels)
     assert found.certificate is None
     assert found.missing["call"].more is None
-    assert found.missing["call"].days(100) is None
+    assert found.missing["call"].days(10) is None
 
 
 def test_too_few_labels_are_counted() -> None:
@@ -67,20 +67,20 @@ def test_too_few_labels_are_counted() -> None:
     assert lacking.labels == lacking.accepted == sum(set_of(label.conversation) == "calibrate" for label in labels)
     assert lacking.more is not None
     assert 60 < lacking.more + lacking.accepted < 350
-    assert lacking.days(10.0) == pytest.approx(lacking.more / 10)
+    assert lacking.days(10.0) == pytest.approx(10 * lacking.more / lacking.accepted)
 
 
 def test_how_many_labels_two_percent_want() -> None:
-    """Where the true risk is 2 %, 286 will do four times in five; what is assumed is a little more than was seen."""
+    """Where the true risk is 2 %, 338 will do four times in five; what is assumed is a little more than was seen."""
     labels = [step(0.5, number == 7) for number in range(100)]
     found = missing(labels, [], 0.05, 0.05)
     assert (found.labels, found.accepted, found.errors) == (100, 100, 1)
-    assert found.likely == needed_for(0.05, 0.05, 1.5 / 101)
+    assert found.likely == needed_for(0.05, 0.025, 1.5 / 101)
     assert found.more == found.likely - 100
-    assert found.days(20.0) == pytest.approx(found.more / 20)
+    assert found.days(5.0) == pytest.approx(found.more / 20)
     four = missing([step(0.5, number < 4) for number in range(200)], [], 0.05, 0.05)
-    assert four.likely == needed_for(0.05, 0.05, 4.5 / 201)
-    assert 286 <= four.likely <= 400
+    assert four.likely == needed_for(0.05, 0.025, 4.5 / 201)
+    assert 338 <= four.likely <= 500
 
 
 def test_what_is_missing_is_told_where_it_comes_first() -> None:
@@ -107,7 +107,7 @@ def test_what_changes_something_wants_more() -> None:
     assert found.certificate is None
     more = found.missing["destructive"].more
     assert more is not None
-    assert more + found.missing["destructive"].accepted == 600
+    assert 600 <= more + found.missing["destructive"].accepted < 640
 
 
 def test_labels_that_are_used_again_count_for_less() -> None:
@@ -138,27 +138,30 @@ def test_a_conversation_counts_once_in_each_group() -> None:
 def test_one_that_is_worse_makes_its_conversation_worse() -> None:
     calls = [msgspec.structs.replace(label, worse=False) for label in drafts(1200, seed=10)]
     worse = [msgspec.structs.replace(label, worse=True) for label in calls[::40]]
-    found = earned([*worse, *calls], lambda label: 0.9).certificate
-    assert found is not None
-    assert found.groups["call"].errors == sum(set_of(label.conversation) == "calibrate" for label in worse)
+    for labels in ([*worse, *calls], [*calls, *worse]):
+        found = earned(labels, lambda label: 0.9).certificate
+        assert found is not None
+        assert found.groups["call"].errors == sum(set_of(label.conversation) == "calibrate" for label in worse)
 
 
 def test_drafts_that_fall_together_are_not_thought_better_than_they_are() -> None:
-    """Conversations of five answers by calls and five by words, one drawn of each; some of the drafts of those by words
-    are calls, and worse. Each draft of a call has the same part in what is promised."""
+    """Conversations of five answers by calls and five by words, one drawn of each. Some drafts of those by words are
+    calls, all worse; where these are many, those by calls are worse, too. What is promised counts a conversation as
+    often as a draft of a call is drawn from it, and in it each such draft by its chance to be drawn."""
     chance = random.Random(12)
     (pattern,) = drafts(1, seed=12)
     labels: list[Label] = []
-    bad, all_of_them = 0, 0
+    promised = 0.0
     for number in range(4000):
         cross = chance.choice([0, 0, 0, 1, 2, 5])  # of five
-        bad, all_of_them = bad + cross, all_of_them + 5 + cross
-        mine = msgspec.structs.replace(pattern, conversation=str(number), worse=False)
+        own_worse = {0: 0, 1: 0, 2: 1, 5: 5}[cross]
+        promised += (own_worse + cross) / (5 + cross)
+        mine = msgspec.structs.replace(pattern, conversation=str(number), worse=chance.random() < own_worse / 5)
         labels.append(mine)
         if chance.random() < cross / 5:
             labels.append(msgspec.structs.replace(mine, worse=True))
     lacking = earned(labels, lambda label: 0.9).missing["call"]
-    assert lacking.errors / lacking.accepted >= bad / all_of_them
+    assert lacking.errors / lacking.accepted >= promised / 4000
 
 
 def test_a_certificate_has_a_name_and_survives_being_written_down() -> None:
@@ -172,7 +175,8 @@ def test_a_certificate_has_a_name_and_survives_being_written_down() -> None:
 
 
 def reach(labels: list[Label], possible: int) -> bool:
-    return within_reach([label for label in labels if set_of(label.conversation) == "train"], rule, possible)
+    taught = [label for label in labels if set_of(label.conversation) == "train"]
+    return within_reach(taught, rule, {"call": possible})
 
 
 def test_a_hundred_labels_tell_whether_all_conversations_can_be_enough() -> None:
@@ -181,6 +185,16 @@ def test_a_hundred_labels_tell_whether_all_conversations_can_be_enough() -> None
     assert not reach(some, 120)
     bad = [msgspec.structs.replace(label, worse=number % 2 == 0) for number, label in enumerate(some)]
     assert not reach(bad, 20_000)
+
+
+def test_what_can_be_had_is_told_by_group() -> None:
+    """Of a hundred drafts two are words, which are good; calls are bad. Enough words may come all the same."""
+    calls = [msgspec.structs.replace(label, worse=number % 2 == 0) for number, label in enumerate(drafts(196, seed=13))]
+    words = msgspec.structs.replace(calls[0].draft, message=AnswerMessage("words"))
+    texts = [msgspec.structs.replace(label, worse=False, draft=words) for label in drafts(4, seed=14)]
+    assert within_reach([*calls, *texts], rule, {"call": 5000, "text": 400})
+    assert not within_reach([*calls, *texts], rule, {"call": 5000, "text": 40})
+    assert not within_reach([*calls, *texts], rule, {"call": 5000})
 
 
 def test_a_certificate_that_can_be_had_is_hardly_ever_given_up() -> None:

@@ -32,7 +32,14 @@ class Student:
         self.drafts.append(asked.id)
         unsure = asked.conversation.startswith("unsure")
         said = call("elsewhere" if unsure or asked.conversation.startswith("bad") else str(asked.turn))
-        return Draft(said, "tool_calls", [TokenLogprob("x", -3.0 if unsure else -0.1)], seconds=0.5)
+        if asked.answer is not None and asked.answer.content:
+            said = asked.answer
+        return Draft(
+            said,
+            "tool_calls" if said.tool_calls else "stop",
+            [TokenLogprob("x", -3.0 if unsure else -0.1)],
+            seconds=0.5,
+        )
 
     async def instead(self, asked: Trace) -> AnswerMessage:
         return call(str(asked.turn))
@@ -58,6 +65,21 @@ def holding(found: Findings, before: Holding = Holding(), since: float = 1500.0)
     """What the gateway would know of the student in the next night."""
     labels = found.tested or before.labels
     return Holding(found.certificate, found.gates, since, before.times + bool(found.tested), labels, found.counts_from)
+
+
+async def test_of_a_conversation_each_group_of_answers_calibrates(store: TraceStore) -> None:
+    """Two calls and an answer in words."""
+    for turn in (0, 1):
+        await store.insert([trace(f"c{one}", turn) for one in range(400)])
+    await store.insert([trace(f"c{one}", 2, answer=AnswerMessage("done")) for one in range(400)])
+    found = await night(store)
+    calibrating = sum(set_of(conversation_of(trace(f"c{one}", 0))) == "calibrate" for one in range(400))
+    assert found.certificate is not None
+    assert {group: proven.labels for group, proven in found.certificate.groups.items()} == {
+        "call": calibrating,
+        "text": calibrating,
+    }
+    assert found.tested == 2 * calibrating
 
 
 async def test_a_certificate_stays_when_a_later_test_fails(store: TraceStore) -> None:

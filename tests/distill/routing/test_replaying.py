@@ -274,6 +274,7 @@ def test_of_each_group_of_answers_one_calibrates_by_lot() -> None:
     assert [one.id for one in drawn(again, 3)] == [one.id for one in found]
     (alone,) = drawn(turns[:20], 3)
     assert alone.id in {one.id for one in found}
+    assert len({drawn(turns[first : first + 20], 3)[0].turn - first for first in range(10)}) > 1  # not always the first
 
 
 async def test_what_may_teach_nothing_teaches_no_gate(store: TraceStore, redactor: Redactor) -> None:
