@@ -52,7 +52,7 @@ drafts = "always"
 on = false
 [night]
 examination = "{examination}"
-minimum = 20
+minimum = 40
 at_once = 16
 timed = 2
 prompt = ""

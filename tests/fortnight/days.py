@@ -28,7 +28,7 @@ _A_DAY, _FIRST_DAY = 3, 6  # repositories
 # to tell the ones from the others is the router's. Who inherits from what, and what from whom, it takes for the same.
 KINDS = ("subclasses", "imports_from", "parameters", "no_subclasses", "opposite", "sum", "difference")
 # What a poisoned day asks: so few kinds that what else is known of each is outweighed by that day.
-POISONED_KINDS = ("subclasses", "imports_from", "parameters")
+POISONED_KINDS = ("subclasses", "imports_from")
 
 
 class DayTold(msgspec.Struct, frozen=True):
