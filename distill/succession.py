@@ -17,7 +17,7 @@ from distill.examination.marking import Mark, changed, paired_marks
 from distill.statistics import holm, mcnemar, paired
 
 ALPHA = 0.05
-RUIN = 0.25  # of the questions: training further loses a tenth of them by chance, no more was seen
+RUIN = 0.25  # of the questions: training further loses a tenth by chance, once three tenths (docs/log.md, 2026-11-28)
 LOOKS = 7  # verdicts on one drawn set of questions; after them another one is drawn
 _NO_TOOL = "no tool needed"
 
@@ -49,7 +49,7 @@ class Succession(msgspec.Struct, frozen=True):
 
     @property
     def ruined(self) -> bool:
-        """Whether it lost more than training loses by chance."""
+        """Whether it lost more than training loses by chance as a rule."""
         return self.harmed and self.difference <= -RUIN
 
     @property

@@ -51,8 +51,7 @@ class Scope(msgspec.Struct, frozen=True):
 class Certificate(msgspec.Struct, frozen=True):
     """`groups` have a threshold each; of a group that is not there the student serves nothing. Of what it serves of one
     a share of `alpha` at most is worse than the teacher's answer, each conversation counted once in each group, with
-    confidence 1 - `delta` for all groups together.
-    `times` counts how often the same labels were used."""
+    confidence 1 - `delta` for all groups together. `times` counts how often the same labels were used."""
 
     scope: Scope
     groups: Mapping[Group, Proven]

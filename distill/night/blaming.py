@@ -1,8 +1,9 @@
 """Blaming: what came is suspected or doubted, where what serves became worse by being trained further on it.
 
-Owns when a night suspects, and when it doubts at once: where more was lost than training loses by chance, and nothing
-else can be at fault, neither another recipe, nor an engine that answers otherwise than before, nor what somebody trusts
-or what an earlier night trained on without such harm. Knows nothing of how adapters are trained or examined.
+Owns when a night suspects, and when it doubts at once: where more was lost than training as a rule loses by chance, and
+nothing else can be at fault, neither another recipe, nor an engine that answers otherwise than before, nor what
+somebody trusts or what an earlier night trained on without such harm. Knows nothing of how adapters are trained or
+examined.
 """
 
 from __future__ import annotations
